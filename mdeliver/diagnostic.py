@@ -1,0 +1,75 @@
+"""Errors and warnings about rules as values: a stable code, a place, words and a hint.
+
+A Diagnostic is never raised; whoever reads a rules file collects all of them. `render` shows one
+as compilers do: file:line:col, the source line, a caret, and how to mend it.
+"""
+
+from __future__ import annotations
+
+from mdeliver.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Level = Literal["error", "warning"]
+
+
+class Span(Record):
+    """A place in a rules file. Lines and columns count from 1, columns in characters.
+
+    file        path as the administrator knows it
+    line        line of the first character
+    column      column of the first character
+    end_column  column after the last character, on the same line
+    """
+
+    file: str
+    line: int
+    column: int
+    end_column: int
+
+    @property
+    def where(self) -> str:
+        """FILE:LINE, as plans, traces and logs name a rule."""
+        return f"{self.file}:{self.line}"
+
+
+class Diagnostic(Record):
+    """One finding.
+
+    code     stable, such as "E102" (errors) or "W201" (warnings)
+    level    error or warning
+    message  one sentence: what is wrong and what was expected
+    place    where
+    source   the source line, "" if there is none
+    hint     how to mend it, "" if nothing more is known
+    """
+
+    code: str
+    level: Level
+    message: str
+    place: Span
+    source: str = ""
+    hint: str = ""
+
+    @property
+    def line(self) -> str:
+        """The finding on one line."""
+        hint = f" ({self.hint})" if self.hint else ""
+        p = self.place
+        return f"{p.file}:{p.line}:{p.column}: {self.level} {self.code}: {self.message}{hint}"
+
+
+def render(finding: Diagnostic) -> str:
+    """The finding over several lines: place, message, source line, caret, hint."""
+    p = finding.place
+    lines = [f"{p.file}:{p.line}:{p.column}: {finding.level} {finding.code}: {finding.message}"]
+    if finding.source:
+        # Tabs stay tabs in the padding, so that the caret stands under its character.
+        before = "".join("\t" if c == "\t" else " " for c in finding.source[: p.column - 1])
+        caret = "^" * max(1, min(p.end_column, len(finding.source) + 1) - p.column)
+        lines += [f"    {finding.source}", f"    {before}{caret}"]
+    if finding.hint:
+        lines.append(f"    hint: {finding.hint}")
+    return "\n".join(lines)

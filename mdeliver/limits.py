@@ -1,0 +1,49 @@
+"""Every limit in one place: what it bounds, its unit, and what happens when it is reached.
+
+A limit that a message reaches makes the plain test false and is named in the trace; it never
+stops the delivery. A limit that an administrator's file reaches is an error in that file.
+"""
+
+from __future__ import annotations
+
+# --- the message -----------------------------------------------------------------------------
+HEAD_BYTES = 1 << 20
+"""Bytes of the head that tests can see. Postfix itself passes 100 KB (header_size_limit)."""
+
+HEADER_FIELDS = 10_000
+"""Header fields that tests can see."""
+
+MEMORY_BYTES = 256 << 10
+"""Messages up to this size stay in memory while they are delivered; larger ones are spooled."""
+
+COPY_BYTES = 128 << 10
+"""Size of the one buffer through which a larger message is copied."""
+
+ADDRESSES = 10_000
+"""Addresses read from all header fields of one name."""
+
+DECODED_TEXT = 1 << 20
+"""Characters of one decoded header field."""
+
+# --- the rules -------------------------------------------------------------------------------
+RULES_BYTES = 4 << 20
+"""Size of one rules file."""
+
+INCLUDE_DEPTH = 16
+"""How deep rules files may include one another."""
+
+NESTING_DEPTH = 64
+"""How deep blocks, parentheses and `not` may nest: a parser that recurses must stop somewhere."""
+
+FOLDER_STEP_BYTES = 200
+"""Length of one folder step on disk: file names end at 255, and Maildir++ joins the steps."""
+
+# --- the stores ------------------------------------------------------------------------------
+LOCK_WAIT_S = 300
+"""How long a delivery waits for a lock before it defers; Postfix's own limit is 1000 s."""
+
+DEADLINE_S = 900
+"""A delivery that lasts longer ends itself: at 1000 s (command_time_limit) Postfix would bounce."""
+
+JOURNAL_BYTES = 1 << 20
+"""A journal longer than this is rewritten with its newest half."""
