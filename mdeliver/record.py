@@ -12,7 +12,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Self, dataclass_transform
+    from typing import Any, ClassVar, Self, dataclass_transform
 else:
 
     def dataclass_transform(**_options):
@@ -45,6 +45,12 @@ class _RecordType(type):
 class Record(metaclass=_RecordType):
     """Base of all value classes; see the module."""
 
+    if TYPE_CHECKING:
+        # Set by the metaclass on each class.
+        _fields: ClassVar[tuple[str, ...]]
+        _defaults: ClassVar[dict[str, Any]]
+        _compared: ClassVar[tuple[str, ...]]
+
     def __init__(self, *values: Any, **named: Any) -> None:
         fields = self._fields
         if len(values) > len(fields):
@@ -60,7 +66,9 @@ class Record(metaclass=_RecordType):
             else:
                 raise TypeError(f"{type(self).__name__} needs a value for {field}")
         if named:
-            raise TypeError(f"{type(self).__name__} has no field {', '.join(named)}, or has it twice")
+            raise TypeError(
+                f"{type(self).__name__} has no field {', '.join(named)}, or has it twice"
+            )
 
     def __setattr__(self, field: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: {field} cannot be set")

@@ -1,0 +1,86 @@
+# Everything starts here: `make help` names what can be made.
+#
+# Tools live in .venv, which is made from an interpreter that other users can run too: Postfix runs
+# the delivery agent as the recipient, who cannot execute a python3 in somebody's home directory.
+# PYTHON=/path/to/python3 overrides the choice.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+STAMPS := $(VENV)/.stamps
+
+# What the installed package is made of. A new, changed or vanished file remakes the installation.
+SOURCES := $(shell find mdeliver launcher -name '*.py' -o -path 'launcher/*' -type f) \
+	CMakeLists.txt pyproject.toml LICENSE
+
+# Tests in parallel; TESTS narrows them: make unit TESTS=tests/unit/language
+TESTS ?= tests
+JOBS ?= auto
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+.PHONY: help demo test unit lint format install bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: install ## deliver bundled messages into a temporary home and show the result
+	$(BIN)/mdeliver demo
+
+test: lint install ## lint and every test; needs Postfix, Dovecot and strace
+	@./.ci/missing
+	$(PYTEST) $(TESTS)
+
+unit: $(STAMPS)/dev ## the tests that need no server and no fault injection, in parallel
+	$(PYTEST) -m 'not servers and not faults and not slow' $(TESTS)
+
+lint: $(STAMPS)/dev ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet . || { echo 'make format mends this' >&2; exit 1; }
+	$(BIN)/mypy
+
+format: $(STAMPS)/dev ## lay out the code as make lint wants it
+	$(BIN)/ruff format .
+
+install: $(STAMPS)/install ## build the package and install it into .venv
+
+bench: install ## one message, one process: beside procmail, maildrop, fdm and dovecot-lda
+	$(BIN)/python benchmarks/direct.py
+	$(BIN)/python benchmarks/imports.py
+
+lock: $(STAMPS)/dev ## remake requirements.lock and requirements-dev.lock
+	for lock in requirements:build requirements-dev:dev; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
+	    pyproject.toml --group "$${lock##*:}" --output-file "$${lock%%:*}.lock" || exit 1; \
+	done
+
+clean: ## remove .venv and everything that was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# --- how the environment is made ---------------------------------------------------------------
+
+$(STAMPS)/venv:
+	@./.ci/python-for-all | { read -r python && set -x && "$$python" -m venv $(VENV); }
+	@mkdir -p $(STAMPS) && touch $@
+
+# With --no-build-isolation the build uses what the lock pinned, down to cmake.
+$(STAMPS)/run: $(STAMPS)/venv requirements.lock
+	$(PIP) install --quiet --require-hashes --only-binary :all: -r requirements.lock
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/venv requirements-dev.lock
+	$(PIP) install --quiet --require-hashes --only-binary :all: -r requirements-dev.lock
+	@touch $@ $(STAMPS)/run
+
+$(STAMPS)/install: $(STAMPS)/run $(SOURCES) $(STAMPS)/sources
+	$(PIP) install --quiet --no-deps --no-build-isolation --force-reinstall .
+	@touch $@
+
+# Changes only when the list of files does, so that a removed module is removed from .venv too.
+$(STAMPS)/sources: FORCE
+	@mkdir -p $(STAMPS)
+	@echo '$(sort $(SOURCES))' | cmp -s - $@ || echo '$(sort $(SOURCES))' > $@
+.PHONY: FORCE
+FORCE:
