@@ -10,8 +10,8 @@ from __future__ import annotations
 HEAD_BYTES = 1 << 20
 """Bytes of the head that tests can see. Postfix itself passes 100 KB (header_size_limit)."""
 
-HEADER_FIELDS = 10_000
-"""Header fields that tests can see."""
+HEADER_LINES = 10_000
+"""Lines of the head, folds not counted, that tests can see."""
 
 MEMORY_BYTES = 256 << 10
 """Messages up to this size stay in memory while they are delivered; larger ones are spooled."""
@@ -22,8 +22,11 @@ COPY_BYTES = 128 << 10
 ADDRESSES = 10_000
 """Addresses read from all header fields of one name."""
 
-DECODED_TEXT = 1 << 20
-"""Characters of one decoded header field."""
+ADDRESS_TEXT = 128 << 10
+"""Bytes of all header fields of one name that are looked through for addresses."""
+
+ENCODED_WORDS = 10_000
+"""RFC 2047 words decoded in all header fields of one name; the rest stands as it is."""
 
 # --- the rules -------------------------------------------------------------------------------
 RULES_BYTES = 4 << 20
@@ -34,6 +37,12 @@ INCLUDE_DEPTH = 16
 
 NESTING_DEPTH = 64
 """How deep blocks, parentheses and `not` may nest: a parser that recurses must stop somewhere."""
+
+INCLUDES = 1000
+"""Rules files read for one program, each as often as it is included."""
+
+FINDINGS = 200
+"""Findings noted per rules file; whoever has more of them wants to see the first ones."""
 
 FOLDER_STEP_BYTES = 200
 """Length of one folder step on disk: file names end at 255, and Maildir++ joins the steps."""
