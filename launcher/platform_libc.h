@@ -1,0 +1,132 @@
+/*
+ * The system calls of the fuse by way of the C library, for every platform without a layer of its
+ * own. Linked statically where that works. What is lost: the library's own start can fail, and
+ * ends then by a signal or with its own status.
+ *
+ * Every call returns its result or -errno.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static long result(long returned)
+{
+    return returned < 0 ? -(long) errno : returned;
+}
+
+static void __attribute__((noreturn)) sys_exit(int status)
+{
+    _exit(status);
+}
+
+static long sys_read(int descriptor, char *buffer, unsigned long size)
+{
+    return result(read(descriptor, buffer, size));
+}
+
+static long sys_write(int descriptor, const char *bytes, unsigned long count)
+{
+    return result(write(descriptor, bytes, count));
+}
+
+static void sys_close(int descriptor)
+{
+    close(descriptor);
+}
+
+static long sys_open_null(void)
+{
+    return result(open("/dev/null", O_RDWR));
+}
+
+static long sys_pipe(int ends[2])
+{
+    int i;
+
+    if (pipe(ends) < 0)
+        return -errno;
+    for (i = 0; i < 2; i++)
+        if (fcntl(ends[i], F_SETFD, FD_CLOEXEC) < 0 || fcntl(ends[i], F_SETFL, O_NONBLOCK) < 0)
+            return -errno;
+    return 0;
+}
+
+static long sys_dup2(int from, int to)
+{
+    return result(dup2(from, to));
+}
+
+static long sys_fork(void)
+{
+    return result(fork());
+}
+
+static long sys_execve(const char *path, char **arguments, char **environment)
+{
+    return result(execve(path, arguments, environment));
+}
+
+static long sys_wait(long child, int *wait_status)
+{
+    return result(waitpid((pid_t) child, wait_status, 0));
+}
+
+static void sys_alarm(long seconds)
+{
+    alarm((unsigned) seconds);
+}
+
+static void sys_default_signals(void)
+{
+    sigset_t none;
+
+    signal(SIGCHLD, SIG_DFL);
+    signal(SIGALRM, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void sys_ignore_sigpipe(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static const char *executed_as;
+
+/* Linux and NetBSD, FreeBSD, then what the caller wrote: Postfix calls by the full path. */
+static long sys_own_path(char *buffer, unsigned long size)
+{
+    static const char *const links[] = { "/proc/self/exe", "/proc/curproc/file" };
+    char resolved[PATH_MAX];
+    unsigned i;
+
+    for (i = 0; i < sizeof links / sizeof *links; i++) {
+        ssize_t length = readlink(links[i], buffer, size);
+
+        if (length > 0)
+            return length;
+    }
+    if (executed_as == NULL || strchr(executed_as, '/') == NULL)
+        return -ENOENT;
+    if (realpath(executed_as, resolved) == NULL)
+        return -errno;
+    if (strlen(resolved) >= size)
+        return -ENAMETOOLONG;
+    strcpy(buffer, resolved);
+    return (long) strlen(resolved);
+}
+
+static int fuse(int argc, char **argv, char **environment);
+
+int main(int argc, char **argv, char **environment)
+{
+    executed_as = argc > 0 ? argv[0] : NULL;
+    _exit(fuse(argc, argv, environment));
+}

@@ -1,0 +1,186 @@
+/*
+ * The system calls of the fuse on Linux, without libc: x86_64 and aarch64.
+ *
+ * Every call returns its result or -errno. The kernel's interface is stable; the numbers are from
+ * its headers, which come with any compiler package that can build programs at all.
+ */
+
+#ifndef __linux__
+#error "this platform layer is for Linux"
+#endif
+
+#include <asm/unistd.h>
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+
+#define SIGPIPE_ 13
+#define SIGALRM_ 14
+#define SIGCHLD_ 17
+#define SIG_SETMASK_ 2
+
+#if defined(__x86_64__)
+
+static inline long system_call(long number, long a, long b, long c, long d, long e)
+{
+    long result;
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+__asm__(".globl _start\n"
+        "_start:\n"
+        "    xor %ebp, %ebp\n"
+        "    mov %rsp, %rdi\n"
+        "    and $-16, %rsp\n"
+        "    call start\n");
+
+#elif defined(__aarch64__)
+
+static inline long system_call(long number, long a, long b, long c, long d, long e)
+{
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+
+    __asm__ volatile("svc 0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4)
+                     : "memory");
+    return x0;
+}
+
+__asm__(".globl _start\n"
+        "_start:\n"
+        "    mov x29, #0\n"
+        "    mov x30, #0\n"
+        "    mov x0, sp\n"
+        "    bl start\n");
+
+#else
+#error "no system call layer for this processor: build with platform_libc.h"
+#endif
+
+static void __attribute__((noreturn)) sys_exit(int status)
+{
+    for (;;)
+        system_call(__NR_exit_group, status, 0, 0, 0, 0);
+}
+
+static long sys_read(int descriptor, char *buffer, unsigned long size)
+{
+    return system_call(__NR_read, descriptor, (long) buffer, (long) size, 0, 0);
+}
+
+static long sys_write(int descriptor, const char *bytes, unsigned long count)
+{
+    return system_call(__NR_write, descriptor, (long) bytes, (long) count, 0, 0);
+}
+
+static void sys_close(int descriptor)
+{
+    system_call(__NR_close, descriptor, 0, 0, 0, 0);
+}
+
+static long sys_open_null(void)
+{
+    return system_call(__NR_openat, AT_FDCWD, (long) "/dev/null", O_RDWR, 0, 0);
+}
+
+static long sys_pipe(int ends[2])
+{
+    return system_call(__NR_pipe2, (long) ends, O_CLOEXEC | O_NONBLOCK, 0, 0, 0);
+}
+
+static long sys_dup2(int from, int to)
+{
+    return system_call(__NR_dup3, from, to, 0, 0, 0);
+}
+
+static long sys_fork(void)
+{
+    return system_call(__NR_clone, SIGCHLD_, 0, 0, 0, 0);
+}
+
+static long sys_execve(const char *path, char **arguments, char **environment)
+{
+    return system_call(__NR_execve, (long) path, (long) arguments, (long) environment, 0, 0);
+}
+
+static long sys_wait(long child, int *wait_status)
+{
+    return system_call(__NR_wait4, child, (long) wait_status, 0, 0, 0);
+}
+
+static void sys_alarm(long seconds)
+{
+    /* struct itimerval: interval, then value, each in seconds and microseconds. ITIMER_REAL is 0. */
+    long timer[4] = { 0, 0, seconds, 0 };
+
+    system_call(__NR_setitimer, 0, (long) timer, 0, 0, 0);
+}
+
+/* The kernel's own struct sigaction; its mask has 8 bytes. */
+static void set_signal(int signal, unsigned long handler)
+{
+    unsigned long action[4] = { handler, 0, 0, 0 };
+
+    system_call(__NR_rt_sigaction, signal, (long) action, 0, 8, 0);
+}
+
+static void sys_default_signals(void)
+{
+    unsigned long none = 0;
+
+    set_signal(SIGCHLD_, 0);
+    set_signal(SIGALRM_, 0);
+    system_call(__NR_rt_sigprocmask, SIG_SETMASK_, (long) &none, 0, 8, 0);
+}
+
+static void sys_ignore_sigpipe(void)
+{
+    set_signal(SIGPIPE_, 1);
+}
+
+static char *executed_as;   /* AT_EXECFN: the path that was given to execve */
+
+/* With /proc the path has no symbolic link in it; without, it is what the caller wrote. */
+static long sys_own_path(char *buffer, unsigned long size)
+{
+    unsigned long n = 0;
+    long length = system_call(__NR_readlinkat, AT_FDCWD, (long) "/proc/self/exe", (long) buffer,
+                              (long) size, 0);
+
+    if (length >= 0 || executed_as == 0)
+        return length;
+    while (executed_as[n] != '\0' && n < size) {
+        buffer[n] = executed_as[n];
+        n++;
+    }
+    return (long) n;
+}
+
+static int fuse(int argc, char **argv, char **environment);
+
+/* The stack as execve leaves it: argc, argv, 0, environment, 0, pairs of auxiliary values. */
+void __attribute__((noreturn, used)) start(long *stack)
+{
+    int argc = (int) stack[0];
+    char **argv = (char **) (stack + 1), **environment = argv + argc + 1, **end = environment;
+    long *pair;
+
+    while (*end != 0)
+        end++;
+    for (pair = (long *) (end + 1); pair[0] != 0; pair += 2)
+        if (pair[0] == 31 /* AT_EXECFN */)
+            executed_as = (char *) pair[1];
+    sys_exit(fuse(argc, argv, environment));
+}
