@@ -1,0 +1,111 @@
+"""Facts about the delivery: `sent by me` and `addressed to me`.
+
+sent by me       the copy that sender_bcc_maps brings back of one's own mail. A Return-Path or From
+                 proves nothing: anybody can write them, and the map fires for forged ones too.
+                 So either Postfix says who authenticated, or the message was submitted on this
+                 host by this user's own process. Never with the null sender: bounces are not mine.
+addressed to me  one of `me` is in To, Cc or their Resent- forms.
+"""
+
+from __future__ import annotations
+
+from mdeliver.scene import without_extension
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mdeliver.scene import Scene
+
+_ADDRESSED = ("to", "cc", "resent-to", "resent-cc")
+
+
+def sent_by_me(scene: Scene) -> bool:
+    """Whether this user submitted the message."""
+    envelope = scene.envelope
+    if not envelope.sender:
+        scene.because = "the null sender is never me"
+        return False
+    login = envelope.sasl_username
+    if login and _is_my_login(scene, login):
+        scene.because = f'authenticated as "{login}"'
+        return True
+    if not login and not envelope.client_address and _submitted_here(scene):
+        scene.because = f"submitted on this host by user id {envelope.uid}"
+        return True
+    if login:
+        scene.because = f'authenticated as "{login}", which is not {envelope.user}'
+    else:
+        scene.because = "no authentication, and not submitted on this host by this user"
+    return False
+
+
+def _is_my_login(scene: Scene, login: str) -> bool:
+    """Whether the SASL name is the user, user@one of our domains, or one of `me`.
+
+    Case counts in user names, never in domains.
+    """
+    user = scene.envelope.user
+    local, at, domain = login.rpartition("@")
+    if not at:
+        return login == user
+    if local == user and domain.lower() in _site_domains(scene):
+        return True
+    return (local, domain.lower()) in [
+        (mine, its_domain.lower())
+        for address in scene.my_addresses()
+        for mine, _at, its_domain in (address.rpartition("@"),)
+    ]
+
+
+def _site_domains(scene: Scene) -> tuple[str, ...]:
+    return scene.site.domains or (scene.envelope.domain.lower(),)
+
+
+def _submitted_here(scene: Scene) -> bool:
+    """Whether the topmost Received is our own Postfix's, for a process of this user.
+
+    Postfix's pickup service writes `Received: by HOST (Postfix, from userid UID)`. Whatever
+    comes by SMTP gets a `Received: from ...` on top of what its sender forged.
+    """
+    received = scene.message.texts("received")
+    if not received:
+        return False
+    words = received[0].split(None, 6)
+    expected = ["by", scene.site.hostname.lower(), "(postfix,", "from", "userid"]
+    return [word.lower() for word in words[:5]] == expected and words[5:6] == [
+        f"{scene.envelope.uid})"
+    ]
+
+
+def addressed_to_me(scene: Scene) -> bool:
+    """Whether one of my addresses is among the visible recipients.
+
+    `ann+lists@` is ann's: an extension that the address itself does not have is not looked at.
+    """
+    mine = {_key(*_parts(address)) for address in scene.my_addresses()}
+    for header in _ADDRESSED:
+        for address in scene.message.addresses(header):
+            local = address.local
+            if (
+                _key(local, address.domain) in mine
+                or _key(without_extension(local, scene.site), address.domain) in mine
+            ):
+                if scene.explain:
+                    scene.because = f'"{address.text}" is in {header.title()}'
+                return True
+    if scene.explain:
+        me = ", ".join(f'"{address}"' for address in scene.my_addresses())
+        scene.because = f"none of {me or 'my addresses'} is in To or Cc" + _limit(scene)
+    return False
+
+
+def _limit(scene: Scene) -> str:
+    return f" ({scene.message.limit})" if scene.message.limit else ""
+
+
+def _parts(address: str) -> tuple[str, str]:
+    local, _at, domain = address.rpartition("@")
+    return local, domain
+
+
+def _key(local: str, domain: str) -> tuple[str, str]:
+    return local.lower(), domain.lower()

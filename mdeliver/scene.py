@@ -1,0 +1,242 @@
+"""What a rule can see at one moment: the message, its envelope, and the names set so far.
+
+Holds       names of mailboxes, `inbox` and `me` (all three looked up when they are used, so that
+            a later definition shadows an earlier one), `let`s (evaluated on their line), and the
+            captures of the last `matches` that held.
+Texts       of fields, whole and folded, read once; braces filled in.
+Pieces      a text that a brace brought in is a Filled: globs take it literally, paths make it safe.
+"""
+
+from __future__ import annotations
+
+import time
+
+from mdeliver.glob import fold
+from mdeliver.language.syntax import Brace, Me, Name, Number, Quantity, Range, Text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TypeAlias
+
+    from mdeliver.addresses import Address
+    from mdeliver.envelope import Envelope
+    from mdeliver.language.syntax import Field, Store, Target, Value
+    from mdeliver.message import Message
+    from mdeliver.settings import Site
+
+    Texts: TypeAlias = tuple[tuple[str, str], ...]
+    """The texts of a field, each as it is and with case folded."""
+
+# procmail's ^TO_, which people have sorted their mail by for thirty years.
+RECIPIENT_HEADERS = (
+    "to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc",
+    "original-to", "original-cc", "original-bcc",
+    "original-resent-to", "original-resent-cc", "original-resent-bcc",
+    "x-envelope-to", "apparently-to", "apparently-resent-to",
+)  # fmt: skip
+
+
+class Filled(str):
+    """What a brace was filled with: outside words, never a pattern and never a path."""
+
+    __slots__ = ()
+
+
+class Scene:
+    """Everything that conditions and actions look at; `now_s` is the time of arrival."""
+
+    __slots__ = (
+        "_texts", "because", "captures", "envelope", "explain", "inbox", "lets", "mailboxes", "me",
+        "message", "now_s", "site",
+    )  # fmt: skip
+
+    def __init__(
+        self, message: Message, envelope: Envelope, site: Site, now_s: float, explain: bool
+    ) -> None:
+        self.message = message
+        self.envelope = envelope
+        self.site = site
+        self.now_s = now_s
+        self.explain = explain
+        self.mailboxes: dict[str, Store] = {}
+        self.inbox: tuple[Target, ...] = ()
+        self.me: tuple[Value, ...] = ()
+        self.lets: dict[str, tuple[Value, ...]] = {}
+        self.captures: tuple[str, ...] = ()
+        self.because = ""
+        """What decided the last condition, in words; kept only where `explain` is."""
+        self._texts: dict[tuple[str, str, str], Texts] = {}
+
+    # --- fields ------------------------------------------------------------------------------
+
+    def field_texts(self, field: Field) -> Texts:
+        """All texts that FIELD holds, in the order of the message."""
+        key = (field.name, field.part, field.header)
+        texts = self._texts.get(key)
+        if texts is None:
+            texts = self._texts[key] = tuple([(t, fold(t)) for t in self._read(*key)])
+        return texts
+
+    def _read(self, name: str, part: str, header: str) -> Iterable[str]:
+        message, envelope = self.message, self.envelope
+        match name:
+            case "subject":
+                return message.texts(name)
+            case "header":
+                return message.texts(header.lower())
+            case "from" | "to" | "cc" | "reply-to":
+                return _part_of(message.addresses(name), part)
+            case "recipients":
+                return _part_of([a for h in RECIPIENT_HEADERS for a in message.addresses(h)], part)
+            case "sender":
+                return _part_of_path(envelope.sender, part)
+            case "recipient":
+                return _part_of_path(envelope.recipient, part)
+            case "extension":
+                return (envelope.extension,)
+            case "list-id":
+                return [t for text in message.texts(name) for t in _list_id(text)]
+            case "size":
+                return (str(message.size),)
+            case "any header":
+                return message.whole_fields()
+            case _:
+                raise AssertionError(f"the checker let the field {name} through")
+
+    # --- texts and values --------------------------------------------------------------------
+
+    def pieces(self, text: Text) -> tuple[str, ...]:
+        """TEXT with its braces filled in."""
+        parts = text.parts
+        for part in parts:
+            if isinstance(part, Brace):
+                return tuple([self.brace(p) if isinstance(p, Brace) else p for p in parts])
+        return parts  # type: ignore[return-value]  # no Brace among them
+
+    def words(self, text: Text) -> str:
+        """TEXT with its braces filled in, as one string."""
+        return "".join(self.pieces(text))
+
+    def brace(self, brace: Brace) -> Filled:
+        """What BRACE stands for: a capture, a `let`, a field's first text, or a fact of delivery."""
+        text = self._named(brace.name)
+        return Filled(text.lower() if brace.lower else text)
+
+    def _named(self, name: str) -> str:
+        if name.isdigit():
+            if not 0 < int(name) <= len(self.captures):
+                raise AssertionError(f"the checker let the capture {{{name}}} through")
+            return self.captures[int(name) - 1]
+        if name in self.lets:
+            (value,) = self.lets[name]
+            return value_text(value)
+        match name:
+            case "user":
+                return self.envelope.user
+            case "home":
+                return self.envelope.home
+            case "year":
+                return time.strftime("%Y", time.localtime(self.now_s))
+            case "month":
+                return time.strftime("%m", time.localtime(self.now_s))
+            case "day":
+                return time.strftime("%d", time.localtime(self.now_s))
+        for part in ("address", "name", "domain", "local part"):
+            if name.endswith(" " + part):
+                texts = self._read(name.removesuffix(" " + part), part, "")
+                break
+        else:
+            texts = self._read(name, "", "")
+        return next(iter(texts), "")
+
+    def values(self, values: tuple[Value, ...]) -> tuple[Value, ...]:
+        """VALUES with names replaced by what they stand for and braces filled in."""
+        found: list[Value] = []
+        for value in values:
+            match value:
+                case Text():
+                    found.append(Text(self.pieces(value), value.span))
+                case Name():
+                    found += self.lets[value.name]
+                case Me():
+                    found += [Text((Filled(t),), value.span) for t in self.my_addresses()]
+                case Range():
+                    (low,) = self.values((value.low,))
+                    (high,) = self.values((value.high,))
+                    found.append(Range(low, high, value.span))  # type: ignore[arg-type]
+                case _:
+                    found.append(value)
+        return tuple(found)
+
+    def my_addresses(self) -> tuple[str, ...]:
+        """What `me` stands for; by default this user at the site's domains."""
+        if self.me:
+            return tuple([value_text(value) for value in self.values(self.me)])
+        envelope = self.envelope
+        domains = self.site.domains or ((envelope.domain,) if envelope.domain else ())
+        found = [f"{envelope.user}@{domain}" for domain in domains]
+        local, at, domain = envelope.recipient.rpartition("@")
+        if at:
+            found.append(f"{without_extension(local, self.site)}@{domain}")
+        return tuple(dict.fromkeys(found))
+
+
+def without_extension(local: str, site: Site) -> str:
+    """The local part LOCAL up to the first recipient delimiter (postconf(5), recipient_delimiter)."""
+    for index, character in enumerate(local):
+        # Postfix takes no delimiter at the very beginning for one.
+        if index and character in site.recipient_delimiter:
+            return local[:index]
+    return local
+
+
+def value_text(value: Value) -> str:
+    """VALUE (names and braces resolved) as text."""
+    match value:
+        case Text():
+            return "".join(value.parts)  # type: ignore[arg-type]
+        case Number():
+            return value.digits
+        case Quantity():
+            return f"{value.digits}{value.unit}"
+        case _:
+            raise AssertionError(f"the checker let {type(value).__name__} through as a text")
+
+
+def _part_of(addresses: Iterable[Address], part: str) -> list[str]:
+    match part:
+        case "" | "address":
+            return [a.text for a in addresses]
+        case "domain":
+            return [a.domain for a in addresses]
+        case "local part":
+            return [a.local for a in addresses]
+        case "name":
+            # An address without a name has none: it is not the name "".
+            return [n for a in addresses if (n := a.display_name)]
+        case _:
+            raise AssertionError(part)
+
+
+def _part_of_path(path: str, part: str) -> tuple[str, ...]:
+    """The part of an envelope address; the null sender has empty ones."""
+    local, at, domain = path.rpartition("@")
+    match part:
+        case "" | "address":
+            return (path,)
+        case "domain":
+            return (domain if at else "",)
+        case "local part":
+            return (local if at else path,)
+        case _:
+            return ()
+
+
+def _list_id(text: str) -> tuple[str, ...]:
+    """RFC 2919: list-id-header = "List-ID:" [phrase] "<" list-id ">"."""
+    start = text.rfind("<")
+    end = text.find(">", start)
+    if start < 0 or end < 0:
+        return (text,)
+    return (text[start + 1 : end].strip(), text)
