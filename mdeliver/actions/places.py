@@ -1,0 +1,102 @@
+"""`file to` and `keep`: from targets to plan.File, with absolute paths.
+
+A mailbox path may begin with `~/`, or is relative to home; braces in it are filled in as in any
+text, but what comes from a message can add no separator. `{folder}` stands for the folder; without
+it a maildir has Maildir++ folders and an mbox none.
+"""
+
+from __future__ import annotations
+
+from os.path import normpath
+
+from mdeliver.folders import encode_name, maildirpp_name, safe_step
+from mdeliver.language.syntax import Brace, FolderTarget, InboxTarget
+from mdeliver.plan import File
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mdeliver.language.syntax import Flag, Store, Target, Text
+    from mdeliver.scene import Scene
+
+FLAGS = ("seen", "flagged", "answered", "draft")
+"""All flags, in the order in which a plan lists them."""
+
+# Words of the system and of whoever wrote the rules; they may hold separators.
+_TRUSTED = ("home", "user", "year", "month", "day")
+
+
+def places(
+    scene: Scene, targets: tuple[Target, ...], flags: tuple[Flag, ...], rule: str | None
+) -> Iterator[File]:
+    """The places that TARGETS name now, one by one."""
+    ordered = tuple([flag for flag in FLAGS if flag in flags])
+    for target in targets:
+        if isinstance(target, InboxTarget):
+            yield from places(scene, scene.inbox, flags, rule)
+        elif isinstance(target, FolderTarget):
+            store = scene.mailboxes[target.mailbox]
+            steps = [scene.words(step) for step in target.steps]
+            yield _file(scene, store, target.mailbox, steps, ordered, rule)
+        else:
+            yield _file(scene, target, None, [], ordered, rule)
+
+
+def _file(
+    scene: Scene,
+    store: Store,
+    mailbox: str | None,
+    steps: list[str],
+    flags: tuple[str, ...],
+    rule: str | None,
+) -> File:
+    if any(isinstance(part, Brace) and part.name == "folder" for part in store.path.parts):
+        safe = [safe_step(step, dots=True) for step in steps] or ["INBOX"]
+        path = root = _path(scene, store.path, "/".join([encode_name(step) for step in safe]))
+    else:
+        path = root = _path(scene, store.path, "")
+        safe = [safe_step(step, dots=False) for step in steps]
+        # IMAP's INBOX, in any case (RFC 3501 5.1), is the Maildir itself.
+        if safe and [step.upper() for step in safe] != ["INBOX"]:
+            if store.kind == "mbox":
+                raise AssertionError("the checker let a folder of an mbox through")
+            path = f"{root}/{maildirpp_name(safe)}"
+    folder = "/".join(safe) if steps else None
+    return File(store.kind, path, root, mailbox, folder, flags, rule)
+
+
+def _path(scene: Scene, text: Text, folder: str) -> str:
+    """TEXT as an absolute path; FOLDER, safe and encoded, is what `{folder}` stands for."""
+    made: list[str] = []
+    for part in text.parts:
+        if not isinstance(part, Brace):
+            made.append(part)
+        elif part.name == "folder":
+            made.append(folder)
+        elif part.name in _TRUSTED and part.name not in scene.lets:
+            made.append(scene.brace(part))
+        else:
+            made.append(_harmless(scene, part))
+    path = "".join(made)
+    home = scene.envelope.home
+    if path == "~" or path.startswith("~/"):
+        path = home + path[1:]
+    elif not path.startswith("/"):
+        path = f"{home}/{path}"
+    # POSIX gives a path of exactly two slashes a meaning of its own; here it has none.
+    return normpath("/" + path.lstrip("/"))
+
+
+def _harmless(scene: Scene, brace: Brace) -> str:
+    """What BRACE stands for in a path: a `let`'s own words as they are, a message's made safe."""
+    value = scene.lets.get(brace.name)
+    if value is None:
+        return safe_step(scene.brace(brace), dots=True)
+    made = [
+        piece if type(piece) is str else safe_step(piece, dots=True)
+        for one in value
+        for piece in getattr(one, "parts", None) or (scene.brace(brace),)
+    ]
+    words = "".join(made)
+    return words.lower() if brace.lower else words

@@ -1,0 +1,286 @@
+"""Run a checked program over one message: what to do, and why. Nothing is done here.
+
+Pure        the same program, message, envelope, site and time give the same Decision.
+Order       statements from top to bottom; an action without `also` that disposes of the message
+            ends the rules, and what no rule took goes to the inbox.
+Places      named twice are one copy with the flags of both, the implicit inbox included.
+Three-valued  a condition is true, false or not known yet (None); a rule whose outcome hangs on what
+            is not known defers the message, and a deferred message has none of its deliveries done.
+Trusts      the checker: what it refuses (names that are unset, conditions and actions that this
+            version does not have) is an AssertionError here, and so a deferral at the edge.
+"""
+
+from __future__ import annotations
+
+from mdeliver.actions.places import FLAGS, places
+from mdeliver.conditions.facts import addressed_to_me, sent_by_me
+from mdeliver.conditions.texts import compare
+from mdeliver.language.syntax import (
+    AddressedToMe,
+    And,
+    Defer,
+    Discard,
+    Do,
+    FileTo,
+    If,
+    Inbox,
+    InboxTarget,
+    Include,
+    Keep,
+    Let,
+    Mailbox,
+    MeIs,
+    Not,
+    Or,
+    Reject,
+    SentByMe,
+    Test,
+)
+from mdeliver.outcome import split_status
+from mdeliver.plan import Decision, Plan, Step, Verdict
+from mdeliver.scene import Scene
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal
+
+    from mdeliver.envelope import Envelope
+    from mdeliver.language.syntax import Action, Expr, Flag, Program, Statement, Target
+    from mdeliver.message import Message
+    from mdeliver.plan import File
+    from mdeliver.settings import Site
+
+REJECTED = "5.7.1 refused by the recipient's rules"
+"""Said by a `reject` without words of its own."""
+
+DEFERRED = "4.3.0 deferred by the recipient's rules"
+"""Said by a `defer` without words of its own."""
+
+
+def evaluate(
+    program: Program,
+    message: Message,
+    envelope: Envelope,
+    site: Site,
+    now_s: float,
+    *,
+    explain: bool,
+) -> Decision:
+    """Decide what becomes of MESSAGE.
+
+    now_s    time of arrival, seconds since 1970
+    explain  whether the Decision has a trace; a delivery does without
+    """
+    run = _Run(Scene(message, envelope, site, now_s, explain))
+    verdict = run.statements(program.statements, 0)
+    if verdict is None:
+        run.file((InboxTarget(None),), (), None)  # type: ignore[arg-type]  # stands in no file
+        verdict = Verdict("deliver", "", "", None)
+    actions = () if verdict.fate == "defer" else tuple(run.files.values())
+    return Decision(Plan(actions, verdict), tuple(run.trace))
+
+
+class _Run:
+    """One evaluation under way."""
+
+    __slots__ = ("files", "scene", "trace")
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.files: dict[str, File] = {}
+        """What is to be filed, by path, in the order of the rules."""
+        self.trace: list[Step] = []
+
+    def statements(self, statements: tuple[Statement, ...], depth: int) -> Verdict | None:
+        """Run STATEMENTS; how the rules ended if they did."""
+        scene = self.scene
+        for statement in statements:
+            match statement:
+                case If():
+                    verdict = self.branches(statement, depth)
+                    if verdict is not None:
+                        return verdict
+                case Do():
+                    verdict = self.action(statement.action, statement.also)
+                    if scene.explain:
+                        self.note(statement, depth, "done")
+                    if verdict is not None:
+                        return verdict
+                case Let():
+                    scene.lets[statement.name] = scene.values(statement.values)
+                    if scene.explain:
+                        self.note(statement, depth, "done")
+                case Mailbox():
+                    scene.mailboxes[statement.name] = statement.store
+                case Inbox():
+                    # `inbox` within its own definition is what it was before.
+                    scene.inbox = tuple(
+                        [
+                            inner
+                            for target in statement.targets
+                            for inner in (
+                                scene.inbox if isinstance(target, InboxTarget) else (target,)
+                            )
+                        ]
+                    )
+                case MeIs():
+                    # `me` within its own definition is what it was before.
+                    scene.me = scene.values(statement.values)
+                case Include():
+                    verdict = self.statements(statement.body or (), depth)
+                    if verdict is not None:
+                        return verdict
+                case _:
+                    raise AssertionError(f"{type(statement).__name__} is no statement")
+        return None
+
+    def branches(self, statement: If, depth: int) -> Verdict | None:
+        """if, elif, else: the first branch that holds is run."""
+        scene = self.scene
+        before = scene.captures
+        taken = False
+        verdict: Verdict | None = None
+        for branch in statement.branches:
+            if taken:
+                self.note(branch, depth, "skipped", branch is not statement.branches[0])
+                continue
+            scene.because = ""
+            held = holds(scene, branch.condition)
+            if scene.explain:
+                result: Any = "unknown" if held is None else "yes" if held else "no"
+                self.note(branch, depth, result, branch is not statement.branches[0])
+            if held is None:
+                text = f"not known yet: what {branch.span.where} asks for; a later try may know"
+                return Verdict("defer", "4.3.0", text, branch.span.where)
+            if held:
+                taken = True
+                verdict = self.statements(branch.block, depth + 1)
+                scene.captures = before
+                if not scene.explain:
+                    return verdict
+        if statement.otherwise is not None:
+            if scene.explain:
+                # An else has no place of its own; its first line's is the nearest.
+                place = (statement.otherwise or (statement,))[0].span.where
+                result = "skipped" if taken else "yes"
+                self.trace.append(Step(place, depth, "else", result, ""))
+            if not taken:
+                return self.statements(statement.otherwise, depth + 1)
+        return verdict
+
+    def action(self, action: Action, also: bool) -> Verdict | None:
+        """Plan ACTION; the verdict if it disposes of the message."""
+        where = action.span.where
+        match action:
+            case FileTo():
+                self.file(action.targets, action.flags, where)
+            case Keep():
+                self.file((InboxTarget(action.span),), action.flags, where)
+            case Discard():
+                return Verdict("discard", "", "", where)
+            case Reject():
+                words = self.scene.words(action.text) if action.text else REJECTED
+                return Verdict("reject", *split_status(words, "5.7.1"), where)
+            case Defer():
+                words = self.scene.words(action.text) if action.text else DEFERRED
+                return Verdict("defer", *split_status(words, "4.3.0"), where)
+            case _:
+                raise AssertionError(f"the checker let {type(action).__name__} through")
+        return None if also else Verdict("deliver", "", "", where)
+
+    def file(self, targets: tuple[Target, ...], flags: tuple[Flag, ...], rule: str | None) -> None:
+        """Plan copies in TARGETS; a place named before gets the flags of both."""
+        for place in places(self.scene, targets, flags, rule):
+            known = self.files.get(place.path)
+            if known is not None:
+                both = tuple([f for f in FLAGS if f in known.flags or f in place.flags])
+                place = known.replace(flags=both)
+            self.files[place.path] = place
+
+    # --- the trace ---------------------------------------------------------------------------
+
+    def note(
+        self,
+        statement: Any,
+        depth: int,
+        result: Literal["yes", "no", "unknown", "done", "skipped"],
+        again: bool = False,
+    ) -> None:
+        """Add a line to the explanation; AGAIN: the branch is an elif."""
+        from mdeliver.language.printer import line_of
+
+        because = self.scene.because if result in ("yes", "no", "unknown") else ""
+        words = line_of(statement)
+        source = f"el{words}" if again else words
+        self.trace.append(Step(statement.span.where, depth, source, result, because))
+
+
+def holds(scene: Scene, expression: Expr) -> bool | None:
+    """Whether EXPRESSION holds; None where only a later try can know.
+
+    Left to right, no further than needed. Captures stay set only where it holds.
+    """
+    kind = _KINDS.get(type(expression))
+    if kind is None:
+        raise AssertionError(f"the checker let {type(expression).__name__} through")
+    before = scene.captures
+    held = kind(scene, expression)
+    if held is not True:
+        scene.captures = before
+    return held
+
+
+def _all(scene: Scene, expression: And) -> bool | None:
+    """yes if all are; no if any is, whatever the others; else unknown."""
+    result: bool | None = True
+    reasons: list[str] = []
+    for operand in expression.operands:
+        held = holds(scene, operand)
+        if held is False:
+            return False
+        if held is None:
+            if result is True:
+                reasons.clear()
+            result = None
+        if held is result:
+            reasons.append(scene.because)
+    scene.because = "; ".join(reasons)
+    return result
+
+
+def _any(scene: Scene, expression: Or) -> bool | None:
+    """no if all are; yes if any is, whatever the others; else unknown."""
+    result: bool | None = False
+    reasons: list[str] = []
+    for operand in expression.operands:
+        held = holds(scene, operand)
+        if held:
+            return True
+        if held is None:
+            if result is False:
+                reasons.clear()
+            result = None
+        if held is result:
+            reasons.append(scene.because)
+    scene.because = "; ".join(reasons)
+    return result
+
+
+def _none(scene: Scene, expression: Not) -> bool | None:
+    before = scene.captures
+    held = holds(scene, expression.operand)
+    # What a test found that must not hold is nobody's capture.
+    scene.captures = before
+    return None if held is None else not held
+
+
+_KINDS: dict[type, Callable[[Scene, Any], bool | None]] = {
+    And: _all,
+    Or: _any,
+    Not: _none,
+    Test: compare,
+    SentByMe: lambda scene, _fact: sent_by_me(scene),
+    AddressedToMe: lambda scene, _fact: addressed_to_me(scene),
+}
+"""Every kind of condition and what decides it."""

@@ -1,0 +1,184 @@
+"""Words and objects for people and programs: why a message goes where it goes.
+
+Used by     evaluate.py where a trace is asked for (`fits`, `fits_not`) and by the dry run, which
+            shows a Decision as text or as the object of `mdeliver test --json`.
+Guarantee   no control character of a message or a rule reaches the output.
+"""
+
+from __future__ import annotations
+
+from mdeliver.language.printer import field_words, value_words
+from mdeliver.outcome import Outcome, deferred, delivered, discarded, one_line, rejected
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from mdeliver.language.syntax import Field, Test, Text, Value
+    from mdeliver.message import Message
+    from mdeliver.plan import Decision, File, Step, Verdict
+
+    Paint = Callable[[str, str], str]
+    """Takes a colour's name and words; the words in that colour."""
+
+SHOWN_CHARACTERS = 72
+"""A longer text of a message is cut in an explanation."""
+
+SHOWN_TEXTS = 3
+"""That many texts of one field are shown, the others counted."""
+
+# --- reasons ---------------------------------------------------------------------------------
+
+
+def fits(field: Field | Text, text: str, test: Test, value: Value | None) -> str:
+    """Why TEST's comparison held: TEXT of FIELD fits VALUE (None for `exists`)."""
+    if value is None:
+        return f"{field_words(field)} is {quoted(text)}"
+    shown = text if _is_size(field) else quoted(text)
+    return f"{field_words(field)} {shown} {test.operator} {one_line(value_words(value))}"
+
+
+def fits_not(
+    found: Sequence[tuple[Field | Text, Sequence[str]]], test: Test, limit: str
+) -> str:
+    """Why no comparison of TEST held: what was FOUND in each field, and the LIMIT reached, if any."""
+    reasons = []
+    for field, texts in found:
+        words = field_words(field)
+        if not texts:
+            reasons.append(f"no {words}")
+        elif words == "any header":
+            reasons.append(f"none of {len(texts)} headers")
+        else:
+            shown = [t if _is_size(field) else quoted(t) for t in texts[:SHOWN_TEXTS]]
+            more = f" and {len(texts) - SHOWN_TEXTS} more" if len(texts) > SHOWN_TEXTS else ""
+            reasons.append(f"{words} is {', '.join(shown)}{more}")
+    return ", ".join(reasons) + (f" ({limit})" if limit else "")
+
+
+def _is_size(field: Field | Text) -> bool:
+    return getattr(field, "name", "") == "size"
+
+
+def quoted(text: str) -> str:
+    """TEXT in quotes on one line, cut where it is long."""
+    cut = text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+    return f'"{one_line(cut)}"'
+
+
+# --- the decision ----------------------------------------------------------------------------
+
+
+def outcome_of(verdict: Verdict) -> Outcome:
+    """What the MTA is told if everything in the plan succeeds."""
+    match verdict.fate:
+        case "deliver":
+            return delivered()
+        case "discard":
+            return discarded()
+        case "reject":
+            return rejected(verdict.text, verdict.status)
+        case "defer":
+            return deferred(verdict.text, verdict.status)
+
+
+def as_object(name: str, message: Message, decision: Decision) -> dict[str, Any]:
+    """The object of `mdeliver test --json` for the message called NAME."""
+    plan = decision.plan
+    return {
+        "message": name,
+        "message_id": message_id(message),
+        "actions": [
+            {
+                "action": "file",
+                "mailbox": file.mailbox,
+                "folder": file.folder,
+                "path": file.path,
+                "flags": list(file.flags),
+                "rule": file.rule,
+            }
+            for file in plan.actions
+        ],
+        **outcome_object(outcome_of(plan.verdict)),
+        "trace": [
+            {
+                "rule": step.rule,
+                "depth": step.depth,
+                "source": step.source,
+                "result": step.result,
+                "because": step.because,
+            }
+            for step in decision.trace
+        ],
+    }
+
+
+def undecided_object(name: str, message: Message | None, reason: str) -> dict[str, Any]:
+    """The object where nothing could be decided, because of REASON: a delivery would defer."""
+    return {
+        "message": name,
+        "message_id": message_id(message) if message else None,
+        "actions": [],
+        **outcome_object(deferred(reason)),
+        "trace": [],
+    }
+
+
+def outcome_object(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "outcome": outcome.fate,
+        "exit_status": outcome.exit_status,
+        "reply": outcome.reply,
+    }
+
+
+def message_id(message: Message) -> str | None:
+    """The first Message-ID, None where there is none."""
+    return next(iter(message.texts("message-id")), None)
+
+
+def as_lines(name: str, message: Message, decision: Decision, paint: Paint) -> list[str]:
+    """The decision as people read it: rules with their reasons, the plan, the reply."""
+    lines = [paint("bold", one_line(name)) + f"  {one_line(message_id(message) or 'no Message-ID')}"]
+    lines += _trace_lines(decision.trace, paint)
+    verdict = decision.plan.verdict
+    if not decision.plan.actions:
+        lines.append("  nothing is filed")
+    for file in decision.plan.actions:
+        lines.append("  " + _file_line(file, paint))
+    outcome = outcome_of(verdict)
+    colour = {"delivered": "green", "discarded": "yellow"}.get(outcome.fate, "red")
+    ended = f"  ({verdict.rule})" if verdict.rule else ""
+    lines.append(
+        f"  {paint(colour, outcome.fate)}{ended}: exit status {outcome.exit_status},"
+        f" reply {outcome.reply}"
+    )
+    return lines
+
+
+def _trace_lines(trace: Sequence[Step], paint: Paint) -> list[str]:
+    width = max([len(step.rule) for step in trace], default=0)
+    source_width = min(48, max([2 * s.depth + len(s.source) for s in trace], default=0))
+    colours = {"yes": "green", "no": "red", "unknown": "yellow"}
+    lines = []
+    for step in trace:
+        word = step.result if step.result in colours else "-" if step.result == "skipped" else ""
+        marked = paint(colours.get(step.result, "dim"), f"{word:7}")
+        source = "  " * step.depth + one_line(step.source)
+        line = f"  {one_line(step.rule):{width}}  {marked} {source:{source_width}}"
+        if step.because:
+            line += "  " + paint("dim", one_line(step.because))
+        lines.append(line.rstrip())
+    return lines
+
+
+def _file_line(file: File, paint: Paint) -> str:
+    place = "/".join([word for word in (file.mailbox, file.folder) if word])
+    flags = f" as {', '.join(file.flags)}" if file.flags else ""
+    by = file.rule or "no rule took it: the inbox"
+    return (
+        f"file to {paint('bold', one_line(file.path))} ({file.store}"
+        f"{' ' + one_line(place) if place else ''}){flags}  {paint('dim', one_line(by))}"
+    )
+
