@@ -88,7 +88,7 @@ class _Reader:
         self.most = most
         self.at = 0
         self.open = ""
-        """Characters that open something which the rest of the text never closes: they are plain."""
+        """Characters that open what the rest of the text never closes: they are plain."""
         self.words: list[tuple[bool, str]] = []
         """What has been read of the mailbox: (whether it was quoted, text)."""
         self.comments: list[str] = []
@@ -140,7 +140,7 @@ class _Reader:
         return " ".join(joined.split()) or " ".join(self.comments)
 
     def word(self, token: str) -> bool:
-        """Take a quoted text, comment or domain literal that TOKEN opens; False if it opens none."""
+        """Take the quoted text, comment or domain literal that TOKEN opens; False: none."""
         if token not in '"([' or token in self.open:
             return False
         start = self.at
@@ -164,8 +164,9 @@ class _Reader:
 
     def angle(self) -> list[tuple[bool, str]]:
         """The words between `<` and `>`, without a route (RFC 5322 4.4: `@one,@two:`)."""
-        outer = self.words
-        self.words = words = []
+        outer = self.words, self.comments
+        words: list[tuple[bool, str]] = []
+        self.words, self.comments = words, []
         tokens = self.tokens
         while self.at < len(tokens):
             token = tokens[self.at]
@@ -182,7 +183,7 @@ class _Reader:
                 break
             elif not self.word(token):
                 words.append((False, token))
-        self.words = outer
+        self.words, self.comments = outer
         return words
 
     def inside(self, opened: str) -> str | None:

@@ -39,10 +39,8 @@ def fits(field: Field | Text, text: str, test: Test, value: Value | None) -> str
     return f"{field_words(field)} {shown} {test.operator} {one_line(value_words(value))}"
 
 
-def fits_not(
-    found: Sequence[tuple[Field | Text, Sequence[str]]], test: Test, limit: str
-) -> str:
-    """Why no comparison of TEST held: what was FOUND in each field, and the LIMIT reached, if any."""
+def fits_not(found: Sequence[tuple[Field | Text, Sequence[str]]], limit: str) -> str:
+    """Why nothing fitted: what was FOUND in each field, and the LIMIT that was reached, if any."""
     reasons = []
     for field, texts in found:
         words = field_words(field)
@@ -140,7 +138,9 @@ def message_id(message: Message) -> str | None:
 
 def as_lines(name: str, message: Message, decision: Decision, paint: Paint) -> list[str]:
     """The decision as people read it: rules with their reasons, the plan, the reply."""
-    lines = [paint("bold", one_line(name)) + f"  {one_line(message_id(message) or 'no Message-ID')}"]
+    lines = [
+        paint("bold", one_line(name)) + f"  {one_line(message_id(message) or 'no Message-ID')}"
+    ]
     lines += _trace_lines(decision.trace, paint)
     verdict = decision.plan.verdict
     if not decision.plan.actions:
@@ -181,4 +181,3 @@ def _file_line(file: File, paint: Paint) -> str:
         f"file to {paint('bold', one_line(file.path))} ({file.store}"
         f"{' ' + one_line(place) if place else ''}){flags}  {paint('dim', one_line(by))}"
     )
-

@@ -25,7 +25,14 @@ NAME_BYTES = 255
 
 # C0, DEL and C1, the two separators that break lines, and the marks that turn a shown name around.
 _UNPRINTABLE = dict.fromkeys(
-    [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)],
+    [
+        *range(0x20),
+        *range(0x7F, 0xA0),
+        0x2028,
+        0x2029,
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+    ],
     "_",
 )
 _IN_MAILDIRPP = _UNPRINTABLE | {ord("/"): "_", ord("."): "_"}

@@ -8,7 +8,7 @@ Guarantee   linear in the text times the literal pieces of the glob: the first p
             fits is taken and never given back, except for the last piece, which is looked for at
             the end. That is what "as little as possible" means for each `*` from left to right,
             and it finds a match whenever there is one.
-Folding     Unicode simple case folding, one character for one: `ß` is `ẞ` and not `ss`, `ς` is `σ`.
+Folding     Unicode simple case folding, one character for one: `ß` is `ẞ` and not `ss`.
             Captures keep the case of the text.
 """
 

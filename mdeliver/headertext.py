@@ -41,7 +41,7 @@ _WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "euc_kr": "cp949", "shift_jis":
 
 
 def decode_words(text: str, most: int) -> str:
-    """TEXT (unfolded) with its encoded words decoded; only MOST beginnings of words are looked at."""
+    """TEXT (unfolded) with its encoded words decoded; no more than MOST are looked at."""
     done: list[str] = []
     pending: list[bytes] = []
     pending_charset = ""

@@ -7,7 +7,8 @@ Tolerates   LF and CRLF, NUL and 8-bit bytes, no head at all, a head cut at the 
 Texts       unfolded (RFC 5322 2.2.3: the line end before white space goes, the white space
             stays), without white space at either end; raw UTF-8, else Latin-1; RFC 2047 words
             decoded by headertext.py, which is imported when `=?` occurs.
-Limits      HEAD_BYTES, HEADER_LINES, ADDRESSES, ADDRESS_TEXT, ENCODED_WORDS; `limit` says which was reached.
+Limits      HEAD_BYTES, HEADER_LINES, ADDRESSES, ADDRESS_TEXT, ENCODED_WORDS; `limit` says
+            which was reached.
 See also    addresses.py
 """
 

@@ -119,7 +119,7 @@ class Scene:
         return "".join(self.pieces(text))
 
     def brace(self, brace: Brace) -> Filled:
-        """What BRACE stands for: a capture, a `let`, a field's first text, or a fact of delivery."""
+        """What BRACE stands for: a capture, a `let`, a field's first text, a fact of delivery."""
         text = self._named(brace.name)
         return Filled(text.lower() if brace.lower else text)
 
@@ -183,7 +183,7 @@ class Scene:
 
 
 def without_extension(local: str, site: Site) -> str:
-    """The local part LOCAL up to the first recipient delimiter (postconf(5), recipient_delimiter)."""
+    """LOCAL up to the first recipient delimiter (postconf(5), recipient_delimiter)."""
     for index, character in enumerate(local):
         # Postfix takes no delimiter at the very beginning for one.
         if index and character in site.recipient_delimiter:

@@ -55,7 +55,7 @@ def compare(scene: Scene, test: Test) -> bool:
         from mdeliver.explain import fits_not
 
         found = [(f, [text for text, _folded in _texts(scene, f)]) for f in test.fields]
-        scene.because = fits_not(found, test, scene.message.limit)
+        scene.because = fits_not(found, scene.message.limit)
     return test.negated
 
 
@@ -81,7 +81,7 @@ def _exists(scene: Scene, test: Test) -> bool:
     if scene.explain:
         from mdeliver.explain import fits_not
 
-        scene.because = fits_not([(f, []) for f in test.fields], test, scene.message.limit)
+        scene.because = fits_not([(f, []) for f in test.fields], scene.message.limit)
     return False
 
 
@@ -197,7 +197,9 @@ def _regex(pattern: str, exactly: bool) -> Callable[[str], tuple[str, ...] | Non
 
 
 def _number(values: tuple[Value, ...], operator: str) -> Finder:
-    limits_of_values = [(n, value) for value in values for n in (number_of(value),) if n is not None]
+    limits_of_values = [
+        (n, value) for value in values for n in (number_of(value),) if n is not None
+    ]
 
     def find(text: str, _folded: str) -> Value | None:
         number = first_number(text)

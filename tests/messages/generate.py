@@ -60,7 +60,11 @@ def messages(count: int, seed: int = 1) -> Iterator[tuple[str, bytes]]:
 def from_line(rng: random.Random) -> bytes:
     """A From_ line without its line end."""
     sender = rng.choice((b"bob@example.org", b"MAILER-DAEMON", b"a+b@example.com", b'"x y"@e.org'))
-    return b"From %s  Mon Nov %2d 10:%02d:00 2026" % (sender, rng.randint(1, 30), rng.randint(0, 59))
+    return b"From %s  Mon Nov %2d 10:%02d:00 2026" % (
+        sender,
+        rng.randint(1, 30),
+        rng.randint(0, 59),
+    )
 
 
 def line(rng: random.Random, words: int = 10) -> bytes:
@@ -72,7 +76,9 @@ def text(rng: random.Random, lines: int = 12) -> bytes:
     """Lines of words, each with its end; some empty, some beginning with From or >From."""
     made = []
     for _ in range(rng.randint(1, lines)):
-        start = rng.choice((b"",) * 12 + (b"From ", b">From ", b">>From ", b"> ", b".", b"From:", b"-- "))
+        start = rng.choice(
+            (b"",) * 12 + (b"From ", b">From ", b">>From ", b"> ", b".", b"From:", b"-- ")
+        )
         made.append(start + line(rng) + b"\n")
     return b"".join(made)
 
@@ -219,9 +225,11 @@ def starts_folded(rng: random.Random) -> bytes:
 
 
 def from_lines(rng: random.Random) -> bytes:
-    """`From ` in every position where an mbox could break: first, after an empty line, last, CRLF."""
+    """`From ` wherever an mbox could break: first, after an empty line, last, CRLF."""
     body = b"".join(
-        b">" * rng.randint(0, 3) + rng.choice((b"From ", b"From", b"From\t", b"FROM ")) + line(rng, 3)
+        b">" * rng.randint(0, 3)
+        + rng.choice((b"From ", b"From", b"From\t", b"FROM "))
+        + line(rng, 3)
         + rng.choice((b"\n", b"\n\n", b"\r\n"))
         for _ in range(rng.randint(1, 12))
     )  # fmt: skip
@@ -241,8 +249,12 @@ def content_length(rng: random.Random) -> bytes:
 
 
 def status_headers(rng: random.Random) -> bytes:
-    """Fields that mbox readers write and believe: they come from outside and change nothing here."""
-    return head(rng, b"Status: RO", b"X-Status: DF", b"X-UID: 7", b"X-IMAP: 1 2", b"Lines: 3") + b"\n" + text(rng)
+    """Fields that mbox readers write and believe: from outside they change nothing here."""
+    return (
+        head(rng, b"Status: RO", b"X-Status: DF", b"X-UID: 7", b"X-IMAP: 1 2", b"Lines: 3")
+        + b"\n"
+        + text(rng)
+    )
 
 
 def long_line(rng: random.Random) -> bytes:
@@ -253,7 +265,11 @@ def long_line(rng: random.Random) -> bytes:
 
 def long_folded_header(rng: random.Random) -> bytes:
     """One field of thousands of folded lines."""
-    return head(rng, b"References:" + b"\n <abc@example.org>" * rng.randint(10, 4_000)) + b"\n" + text(rng)
+    return (
+        head(rng, b"References:" + b"\n <abc@example.org>" * rng.randint(10, 4_000))
+        + b"\n"
+        + text(rng)
+    )
 
 
 def many_headers(rng: random.Random) -> bytes:
@@ -264,7 +280,11 @@ def many_headers(rng: random.Random) -> bytes:
 
 def duplicate_headers(rng: random.Random) -> bytes:
     """Two From, To and Subject fields: which one counts must not matter to safety."""
-    return head(rng, b"From: <other@example.com>", b"To: <x@example.com>", b"Subject: two") + b"\n" + text(rng)
+    return (
+        head(rng, b"From: <other@example.com>", b"To: <x@example.com>", b"Subject: two")
+        + b"\n"
+        + text(rng)
+    )
 
 
 def mime_parts(rng: random.Random) -> bytes:
@@ -282,7 +302,11 @@ def mime_parts(rng: random.Random) -> bytes:
 
 def open_mime(rng: random.Random) -> bytes:
     """A multipart whose end never comes and whose boundary is a prefix of another."""
-    return head(rng, b'Content-Type: multipart/mixed; boundary="x"') + b"\n--x\n--xx\n--x\n\n" + text(rng)
+    return (
+        head(rng, b'Content-Type: multipart/mixed; boundary="x"')
+        + b"\n--x\n--xx\n--x\n\n"
+        + text(rng)
+    )
 
 
 def bounce(rng: random.Random) -> bytes:
@@ -303,7 +327,12 @@ def dots(rng: random.Random) -> bytes:
 def three_thousand_parts(rng: random.Random) -> bytes:
     """3 000 MIME parts."""
     part = b"--edge\nContent-Type: text/plain\n\nsmall\n"
-    return head(rng, b"Content-Type: multipart/mixed; boundary=edge") + b"\n" + part * 3_000 + b"--edge--\n"
+    return (
+        head(rng, b"Content-Type: multipart/mixed; boundary=edge")
+        + b"\n"
+        + part * 3_000
+        + b"--edge--\n"
+    )
 
 
 def deep_nesting(rng: random.Random) -> bytes:
