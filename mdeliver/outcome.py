@@ -92,3 +92,41 @@ def split_status(text: str, default: str) -> tuple[str, str]:
     ):
         return code, words.strip() or "no reason given"
     return default, text.strip() or "no reason given"
+
+
+class Deferral(Exception):
+    """A reason to leave the message in the MTA's queue; caught once, at the edge.
+
+    text    what went wrong, where, and how to mend it, on one line
+    status  enhanced status code of class 4
+    """
+
+    def __init__(self, text: str, status: str = "4.3.0") -> None:
+        super().__init__(text)
+        self.text = text
+        self.status = status
+
+
+_MAILBOX_FULL = ("EDQUOT", "EFBIG")
+_SYSTEM_FULL = ("ENOSPC", "EMFILE", "ENFILE", "ENOMEM", "ENOLCK", "EAGAIN")
+
+
+def deferred_by(error: BaseException) -> Outcome:
+    """The one place where an exception becomes a status code (RFC 3463).
+
+    Whatever is not known to be anything else is a temporary failure, our own bugs included.
+    """
+    if isinstance(error, Deferral):
+        return deferred(error.text, error.status)
+    if isinstance(error, OSError) and error.errno is not None:
+        from errno import errorcode
+
+        name = errorcode.get(error.errno, "")
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        status = (
+            "4.2.2" if name in _MAILBOX_FULL else "4.3.1" if name in _SYSTEM_FULL else "4.3.0"
+        )
+        return deferred(f"{where}{error.strerror}", status)
+    if isinstance(error, MemoryError):
+        return deferred("out of memory", "4.3.1")
+    return deferred(f"internal error: {type(error).__name__}: {error}")

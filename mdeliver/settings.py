@@ -1,12 +1,24 @@
 """What the site says once for all users.
 
-Read from    /etc/mdeliver/mdeliver.toml, if it is there (tomllib is imported only then).
-Fails with   SettingsError: one line with file and key; a delivery then defers.
+Read from    /etc/mdeliver/mdeliver.toml, if it is there (tomllib is imported only then)
+Keys         [site] domains, hostname, recipient_delimiter; [rules] on_error
+Fails with   Deferral: one line with file and key; a delivery then stays in the queue
+See also     mdeliver(1), FILES
 """
 
 from __future__ import annotations
 
+import os
+
+from mdeliver import durable, limits
+from mdeliver.outcome import Deferral
 from mdeliver.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+SETTINGS_PATH = "/etc/mdeliver/mdeliver.toml"
 
 
 class Site(Record):
@@ -15,8 +27,62 @@ class Site(Record):
     domains              lower-case domains whose mail ends here; () means: the recipient's own
     hostname             this host's name, for file names, Received lines and From_ lines
     recipient_delimiter  characters that part user and extension, such as "+"
+    on_rules_error       what becomes of a message whose rules have an error: "defer" keeps it in
+                         the queue, "inbox" delivers it to the inbox
     """
 
     domains: tuple[str, ...] = ()
     hostname: str = "localhost"
     recipient_delimiter: str = "+"
+    on_rules_error: Literal["defer", "inbox"] = "defer"
+
+
+def load_site(path: str = SETTINGS_PATH) -> Site:
+    """The site's settings; defaults for what is not set.
+
+    Raises Deferral where the file is no TOML, or has a key or a value that does not exist.
+    """
+    hostname = os.uname().nodename or "localhost"
+    text = durable.read_file(path, limits.RULES_BYTES)
+    if not text:
+        return Site(hostname=hostname)
+    import tomllib
+
+    try:
+        tables = tomllib.loads(text.decode())
+    except ValueError as error:
+        raise Deferral(f"{path}: {error}", "4.3.5") from None
+    site = _table(path, tables, "site")
+    rules = _table(path, tables, "rules")
+    for table in tables:
+        raise Deferral(f"{path}: there is no table [{table}]; there are [site] and [rules]", "4.3.5")
+    on_error = _take(path, rules, "rules", "on_error", "defer")
+    if on_error not in ("defer", "inbox"):
+        raise Deferral(f'{path}: rules.on_error is "defer" or "inbox", not "{on_error}"', "4.3.5")
+    domains = site.pop("domains", [])
+    if not isinstance(domains, list) or not all(isinstance(d, str) for d in domains):
+        raise Deferral(f"{path}: site.domains is a list of texts", "4.3.5")
+    found = Site(
+        tuple(domain.lower() for domain in domains),
+        _take(path, site, "site", "hostname", hostname),
+        _take(path, site, "site", "recipient_delimiter", "+"),
+        on_error,
+    )
+    for name, table in (("site", site), ("rules", rules)):
+        for key in table:
+            raise Deferral(f"{path}: there is no key {name}.{key}; see mdeliver(1)", "4.3.5")
+    return found
+
+
+def _table(path: str, tables: dict[str, Any], name: str) -> dict[str, Any]:
+    table = tables.pop(name, {})
+    if not isinstance(table, dict):
+        raise Deferral(f"{path}: {name} is a table: [{name}]", "4.3.5")
+    return table
+
+
+def _take(path: str, table: dict[str, Any], name: str, key: str, default: str) -> Any:
+    value = table.pop(key, default)
+    if not isinstance(value, str):
+        raise Deferral(f"{path}: {name}.{key} is a text", "4.3.5")
+    return value

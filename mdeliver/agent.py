@@ -1,0 +1,153 @@
+"""One message for one user, from its edge to its outcome.
+
+    options, environment ──► Envelope ─┐
+    rules files ──► Program ───────────┼─► Decision (plan and reasons) ──► Outcome
+    standard input ──► Letter ─────────┘
+
+`mdeliver test` goes the same way as far as the Decision; `carry_out` is the step it leaves out.
+
+Fails with  nothing: every exception becomes a deferral, and only a rule can reject.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from mdeliver import durable, limits
+from mdeliver.evaluate import evaluate
+from mdeliver.intake import Options, become_owner, make_envelope, parse_options, state_directory
+from mdeliver.language.compile import Compiled, Source, compile_rules
+from mdeliver.letter import Letter, read_letter
+from mdeliver.message import Message
+from mdeliver.outcome import (
+    Deferral,
+    Outcome,
+    deferred,
+    deferred_by,
+    delivered,
+    discarded,
+    rejected,
+)
+from mdeliver.rulesfile import read_rules, rules_paths
+from mdeliver.settings import Site, load_site
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
+
+    from mdeliver.envelope import Envelope
+    from mdeliver.language.syntax import Program
+    from mdeliver.plan import Decision, Plan
+
+_STANDARD_INPUT = 0
+
+
+def load_rules(home: str, uid: int, override: str | None) -> Compiled:
+    """Read and check all rules of a user.
+
+    override  a rules file to take in place of the site's and the user's
+    Raises OSError where a file that is there cannot be read or must not be trusted.
+    """
+    sources = [Source(path, read_rules(path, uid)) for path in rules_paths(home, override)]
+    return compile_rules(sources, lambda path: read_rules(path, uid))
+
+
+def decide(
+    program: Program, letter: Letter, envelope: Envelope, site: Site, *, explain: bool
+) -> Decision:
+    """What the rules make of a message; nothing is done."""
+    message = Message(letter.head, letter.size, cut=letter.head_cut)
+    return evaluate(program, message, envelope, site, time.time(), explain=explain)
+
+
+def outcome_of(plan: Plan, done: str = "delivered") -> Outcome:
+    """The outcome of PLAN once its deliveries are made; DONE says in words what they came to."""
+    verdict = plan.verdict
+    match verdict.fate:
+        case "deliver":
+            return delivered(done)
+        case "discard":
+            return discarded()
+        case "reject":
+            return rejected(verdict.text, verdict.status)
+        case "defer":
+            return deferred(verdict.text, verdict.status)
+
+
+def rules_error(compiled: Compiled) -> Outcome:
+    """The outcome of a message whose rules have an error: the first one, on one line."""
+    errors = [finding for finding in compiled.findings if finding.level == "error"]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return deferred(errors[0].line + more, "4.3.5")
+
+
+def carry_out(
+    plan: Plan, letter: Letter, envelope: Envelope, site: Site, state: str
+) -> Outcome:
+    """Do what PLAN says; raises OSError or Deferral where nothing, or not all, could be done."""
+    done = "nothing to deliver"
+    if plan.verdict.fate != "defer" and plan.actions:
+        from mdeliver.deliver.transaction import deliver_files
+
+        done = deliver_files(
+            plan.actions,
+            letter,
+            envelope,
+            state_directory=state,
+            hostname=site.hostname,
+            now_s=time.time(),
+        )
+    return outcome_of(plan, done)
+
+
+def deliver(arguments: Sequence[str], environ: Mapping[str, str]) -> Outcome:
+    """Deliver the message on standard input; the whole of `mdeliver deliver`.
+
+    arguments  the command line after `deliver`
+    environ    as Postfix made it
+    """
+    try:
+        _start_deadline()
+        return _deliver(parse_options(arguments), environ)
+    except Exception as error:
+        return deferred_by(error)
+
+
+def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:
+    os.umask(0o077)
+    envelope = make_envelope(options, environ)
+    become_owner(envelope)
+    site = load_site()
+    compiled = load_rules(envelope.home, envelope.uid, options.rules)
+    program = compiled.program
+    if program is None:
+        if site.on_rules_error == "defer":
+            return rules_error(compiled)
+        program = compile_rules([], lambda path: read_rules(path, envelope.uid)).program
+        assert program is not None
+    state = state_directory(envelope, environ)
+    durable.make_directory(state)
+    letter = read_letter(_STANDARD_INPUT, state)
+    try:
+        if letter.size == 0 and not letter.from_line:
+            raise Deferral("standard input was empty: no message came")
+        plan = decide(program, letter, envelope, site, explain=False).plan
+        return carry_out(plan, letter, envelope, site, state)
+    finally:
+        letter.close()
+
+
+def _start_deadline() -> None:
+    """End ourselves in time, with everything taken back: Postfix would bounce at its limit.
+
+    `_signal` is the module beneath `signal`, which imports enum.
+    """
+    import _signal
+
+    def give_up(_signal_number: int, _frame: object) -> NoReturn:
+        raise Deferral(f"the delivery took longer than {limits.DEADLINE_S} s")
+
+    _signal.signal(_signal.SIGALRM, give_up)
+    _signal.alarm(limits.DEADLINE_S)

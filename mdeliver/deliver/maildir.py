@@ -1,0 +1,159 @@
+"""Put a copy into a Maildir.
+
+Guarantee   the message appears whole, by one rename from tmp into new (or into cur, if it carries
+            flags), and it is on disk before anybody is told so.
+Names       SECONDS.M…P…K….HOST,S=OCTETS in new and cur; in tmp a name that the message's key gives,
+            so that a retry finds, and removes, what a killed attempt left there.
+Fails with  OSError, Deferral (over quota: 4.2.2).
+See also    https://cr.yp.to/proto/maildir.html, Maildir++ (folders, maildirsize), transaction.py
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from mdeliver import durable
+from mdeliver.deliver import quota
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mdeliver.letter import Letter
+    from mdeliver.plan import File
+
+_FLAG_LETTERS = (("draft", "D"), ("flagged", "F"), ("answered", "R"), ("seen", "S"))
+"""Flags and their letters in the order of the letters, as the rules of Maildir want them."""
+
+_PARTS = ("tmp", "new", "cur")
+
+
+class MaildirCopy:
+    """One copy on its way into one Maildir."""
+
+    def __init__(self, file: File, letter: Letter, key: bytes, hostname: str) -> None:
+        self.file = file
+        self.done = False
+        self._letter = letter
+        self._temporary = os.path.join(file.path, "tmp", f"mdeliver.{key.decode()}")
+        self._name = _unique_name(key, hostname, letter.size)
+        self._final = self._path_of(self._name)
+        self._written = False
+
+    def _path_of(self, name: str) -> str:
+        letters = "".join(letter for flag, letter in _FLAG_LETTERS if flag in self.file.flags)
+        if letters:
+            return os.path.join(self.file.path, "cur", f"{name}:2,{letters}")
+        return os.path.join(self.file.path, "new", name)
+
+    def words(self) -> tuple[str, ...]:
+        """This place for the journal; `words[-1]` is the unique name."""
+        f = self.file
+        return ("maildir", f.path, f.root, ",".join(f.flags), self._name)
+
+    def prepare(self, recorded: tuple[str, ...] | None, believed: bool) -> None:
+        """Write the copy into tmp, unless an earlier attempt has delivered it.
+
+        recorded  this place's words in the journal's line of the earlier attempt
+        believed  whether that line says it was committed, in this boot
+        """
+        if recorded is not None:
+            self._name = recorded[-1]
+            there = self._path_of(self._name) if believed else self._find(self._name)
+            if there is not None:
+                self._final = there
+                self.done = True
+                durable.remove(self._temporary)
+                return
+            self._final = self._path_of(self._name)
+        quota.refuse_if_full(self.file.root, self._letter.size)
+        fd = self._create_temporary()
+        self._written = True
+        try:
+            durable.write_chunks(fd, self._letter.chunks())
+            durable.sync(fd)
+        finally:
+            os.close(fd)
+
+    def _create_temporary(self) -> int:
+        while True:
+            try:
+                return durable.create(self._temporary)
+            except FileNotFoundError:
+                make_maildir(self.file)
+            except FileExistsError:
+                # An attempt at this message died here: no other runs while we hold its lock.
+                durable.remove(self._temporary)
+
+    def _find(self, name: str) -> str | None:
+        """Where the copy NAME is now: an IMAP client may have moved or flagged it meanwhile."""
+        folders = [self.file.path, self.file.root] + [
+            os.path.join(self.file.root, entry)
+            for entry in durable.names_in(self.file.root)
+            if entry.startswith(".") and entry not in (".", "..")
+        ]
+        for folder in dict.fromkeys(folders):
+            for part in ("new", "cur"):
+                directory = os.path.join(folder, part)
+                for entry in durable.names_in(directory):
+                    if entry.partition(":")[0] == name:
+                        return os.path.join(directory, entry)
+        return None
+
+    def commit(self) -> None:
+        """Let it be seen."""
+        durable.rename(self._temporary, self._final)
+        self._written = False
+
+    def sync(self) -> None:
+        """Return once its name is on disk."""
+        try:
+            durable.sync_directory(os.path.dirname(self._final))
+        except FileNotFoundError:
+            # Committed by an earlier attempt, and the folder has gone since: the user's deed.
+            if not self.done:
+                raise
+
+    def undo(self) -> bool:
+        """Take it back; false if a client has moved it already: then it stays."""
+        return durable.remove(self._final) or durable.exists(self._temporary)
+
+    def finish(self) -> None:
+        """What follows a delivery that lasts: the quota file counts it. Failure changes nothing."""
+        if not self.done:
+            quota.count(self.file.root, self._letter.size)
+
+    def release(self) -> None:
+        """Remove what was prepared and not committed."""
+        if self._written:
+            durable.remove(self._temporary)
+
+
+def make_maildir(file: File) -> None:
+    """Make the Maildir of FILE, and what a Maildir++ folder needs besides."""
+    if file.path != file.root:
+        _make_directories(file.root)
+    made = _make_directories(file.path)
+    if made and file.path != file.root and os.path.dirname(file.path) == file.root:
+        # Maildir++: an empty file `maildirfolder` tells that this is a folder, not an inbox.
+        try:
+            os.close(durable.create(os.path.join(file.path, "maildirfolder")))
+        except FileExistsError:
+            pass
+        from mdeliver.deliver.subscriptions import subscribe
+
+        subscribe(file.root, os.path.basename(file.path)[1:])
+
+
+def _make_directories(path: str) -> bool:
+    made = not os.path.isdir(path)
+    for name in _PARTS:
+        durable.make_directory(os.path.join(path, name))
+    return made
+
+
+def _unique_name(key: bytes, hostname: str, size: int) -> str:
+    now_ns = time.time_ns()
+    host = hostname.replace("/", "\\057").replace(":", "\\072").replace(",", "\\054")
+    seconds, rest_ns = divmod(now_ns, 1_000_000_000)
+    pid = os.getpid()
+    return f"{seconds}.M{rest_ns // 1000}P{pid}K{key[:12].decode()}.{host},S={size}"

@@ -1,0 +1,191 @@
+"""Carry out a plan: every place gets its copy exactly once, or the message stays in the queue.
+
+    1  Lock the message's key in the journal; see what an earlier attempt came to.
+    2  Prepare every place: tmp files written and synced, mboxes locked, ends known. Nothing is
+       visible yet.
+    3  Write the journal's line; it is on disk before step 4.
+    4  Commit: append to mboxes, rename into Maildirs; one unsynced letter after each.
+    5  Sync files and directories.
+    6  Letter D: done. Only now may success be told.
+
+What can be on disk, and what a retry of the same message makes of it:
+
+    killed in   journal      mailboxes                       the retry
+    2           -            a file in tmp                   removes it, starts afresh
+    3           torn line    a file in tmp                   likewise; a torn line counts as none
+    4, 5        .            some copies; mbox maybe torn    completes what is missing, by the plan
+                                                             and the From_ line of the first attempt
+    6           D            all copies                      says success, delivers nothing
+    later       F            all copies                      likewise, if the MTA brings it later; the
+                                                             same From_ line again is a new message
+An error in 2 to 5 takes everything back in reverse and leaves R, which counts as no line. Before
+a copy is taken back its letter becomes u, so that no letter ever claims more than there is; a copy
+that a client has already moved stays, the line stays open, and the retry completes the others.
+
+Fails with  OSError, Deferral: the message is in no place, or the journal says in which.
+See also    journal.py, mbox.py, maildir.py; SECURITY.md names what remains
+"""
+
+from __future__ import annotations
+
+from mdeliver.deliver.journal import Journal, Recorded, message_key
+from mdeliver.deliver.maildir import MaildirCopy
+from mdeliver.deliver.mbox import MboxCopy
+from mdeliver.deliver.mboxrd import make_from_line, tidy_from_line
+from mdeliver.plan import File
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from mdeliver.envelope import Envelope
+    from mdeliver.letter import Letter
+
+    class Copy(Protocol):
+        """What every deliverer offers; `done` says that an earlier attempt delivered it."""
+
+        done: bool
+
+        def words(self) -> tuple[str, ...]: ...
+        def prepare(self, recorded: tuple[str, ...] | None, believed: bool) -> None: ...
+        def commit(self) -> None: ...
+        def sync(self) -> None: ...
+        def undo(self) -> bool: ...
+        def finish(self) -> None: ...
+        def release(self) -> None: ...
+
+
+def deliver_files(
+    files: tuple[File, ...],
+    letter: Letter,
+    envelope: Envelope,
+    *,
+    state_directory: str,
+    hostname: str,
+    now_s: float,
+) -> str:
+    """Put the message into all FILES, or raise and leave it in none.
+
+    state_directory  absolute, exists; holds the journal
+    hostname         for unique names and lock files
+    now_s            arrival, seconds since 1970
+    Returns a few words on what was done. Raises OSError or Deferral.
+    """
+    words = (envelope.user, envelope.recipient, envelope.sender)
+    key = message_key(*(w.encode("utf-8", "surrogateescape") for w in words), letter.digest)
+    journal = Journal(state_directory, key)
+    try:
+        earlier = journal.earlier()
+        if earlier is not None and earlier.state in ("D", "F"):
+            if earlier.state == "D" or earlier.from_came != letter.from_line:
+                journal.resume(earlier)
+                journal.state(b"F")
+                return "delivered by an earlier attempt"
+            earlier = None
+        elif earlier is not None and earlier.state != ".":
+            earlier = None
+        if earlier is not None:
+            files = tuple(_file_of(words) for words in earlier.places)
+            from_line = earlier.from_line
+        elif letter.from_line:
+            from_line = tidy_from_line(letter.from_line)
+        else:
+            from_line = make_from_line(envelope.sender, now_s)
+        copies: list[Copy] = [
+            MaildirCopy(file, letter, key, hostname)
+            if file.store == "maildir"
+            else MboxCopy(file, letter, from_line, journal, hostname)
+            for file in files
+        ]
+        _run(journal, copies, earlier, letter.from_line, from_line)
+        journal.state(b"F")
+        done = sum(copy.done for copy in copies)
+        return f"delivered to {len(copies)} places" + (f", {done} of them before" if done else "")
+    finally:
+        journal.close()
+
+
+def _file_of(words: tuple[str, ...]) -> File:
+    """The place that WORDS of the journal name."""
+    store, path, root, flags = words[:4]
+    assert store == "maildir" or store == "mbox"
+    return File(store, path, root, None, None, tuple(flags.split(",")) if flags else (), None)
+
+
+def _run(
+    journal: Journal,
+    copies: list[Copy],
+    earlier: Recorded | None,
+    from_came: bytes,
+    from_line: bytes,
+) -> None:
+    """Steps 2 to 6, and the way back."""
+    begun = False
+    committed: list[int] = []
+    try:
+        _prepare(journal, copies, earlier)
+        if earlier is not None and all(copy.done for copy in copies):
+            journal.resume(earlier)
+        else:
+            marks = "".join("c" if copy.done else "." for copy in copies)
+            journal.begin(from_came, from_line, [copy.words() for copy in copies], marks)
+            begun = True
+            if earlier is not None:
+                journal.supersede(earlier)
+        for place, copy in enumerate(copies):
+            if not copy.done:
+                # Counted before it is tried: a half append must be taken back too.
+                committed.append(place)
+                copy.commit()
+                journal.mark(place, b"c")
+        for copy in copies:
+            copy.sync()
+        journal.state(b"D")
+    except BaseException:
+        if begun:
+            _roll_back(journal, copies, committed)
+        raise
+    finally:
+        _release(copies)
+    for copy in copies:
+        copy.finish()
+
+
+def _release(copies: list[Copy]) -> None:
+    """Release every copy, whatever happens at one of them."""
+    failed: OSError | None = None
+    for copy in copies:
+        try:
+            copy.release()
+        except OSError as error:
+            failed = error
+    if failed is not None:
+        raise failed
+
+
+def _prepare(journal: Journal, copies: list[Copy], earlier: Recorded | None) -> None:
+    """Prepare all, mboxes in the order of their paths: two deliveries lock in the same order."""
+    same_boot = earlier is not None and journal.boot != "" and earlier.boot == journal.boot
+    order = sorted(range(len(copies)), key=lambda place: copies[place].words()[:2])
+    for place in order:
+        if earlier is None:
+            copies[place].prepare(None, False)
+        else:
+            believed = same_boot and earlier.marks[place] == "c"
+            copies[place].prepare(earlier.places[place], believed)
+
+
+def _roll_back(journal: Journal, copies: list[Copy], committed: list[int]) -> None:
+    """Take back what was committed, the last first; what fails here is left to the retry."""
+    clean = not any(copy.done for copy in copies)
+    for place in reversed(committed):
+        try:
+            journal.mark(place, b"u")
+            clean = copies[place].undo() and clean
+        except OSError:
+            clean = False
+    if clean:
+        try:
+            journal.state(b"R")
+        except OSError:
+            pass

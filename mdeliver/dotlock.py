@@ -1,0 +1,127 @@
+"""The lock file beside a mailbox, `MBOX.lock`, as every mail program since V7 knows it.
+
+Guarantee   while we hold it nobody else who honours dotlocks is inside; it appears whole.
+Stale       only what is provably stale is removed: a lock file of our own making is held under
+            flock as long as its maker lives, so a free flock means a dead maker. Of a lock that
+            procmail, Dovecot, mutt or liblockfile made nothing can be proved: we wait for it.
+Content     "PID:HOST", which Dovecot reads too. The pid has ten digits: that marks it as ours.
+Fails with  OSError where the directory does not let us make one (EACCES, EPERM, EROFS): the
+            caller decides whether the fcntl lock is enough.
+See also    Postfix dot_lockfile(3), lockfile_create(3), open(2) on O_TMPFILE
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+
+from mdeliver import durable
+
+_PID_DIGITS = 10
+
+
+class Dotlock:
+    """A lock file that we hold."""
+
+    def __init__(self, path: str, fd: int) -> None:
+        self._path = path
+        self._fd = fd
+
+    def release(self) -> None:
+        """Remove the lock file, unless somebody put theirs in its place."""
+        try:
+            if durable.same_file(self._fd, self._path):
+                durable.remove(self._path)
+        finally:
+            os.close(self._fd)
+
+
+def try_dotlock(mailbox: str, hostname: str) -> Dotlock | None:
+    """Make `MAILBOX.lock`; None where somebody holds it."""
+    path = mailbox + ".lock"
+    directory, name = os.path.split(path)
+    directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if os.path.lexists(path) and not _remove_if_stale(path):
+            return None
+        content = f"{os.getpid():0{_PID_DIGITS}d}:{hostname}".encode()
+        fd = _held_file(directory, content)
+        try:
+            durable.link_open_file(fd, directory_fd, name)
+        except FileExistsError:
+            os.close(fd)
+            return None
+        except OSError as error:
+            os.close(fd)
+            if error.errno not in (errno.ENOENT, errno.EXDEV, errno.EOPNOTSUPP):
+                raise
+            return _without_tmpfile(path, content)
+        return Dotlock(path, fd)
+    finally:
+        os.close(directory_fd)
+
+
+def _held_file(directory: str, content: bytes) -> int:
+    """A nameless file under flock with CONTENT: linked, it is a whole lock file at once."""
+    fd = durable.create_nameless(directory)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        durable.write_all(fd, content)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _without_tmpfile(path: str, content: bytes) -> Dotlock | None:
+    """The same on file systems without O_TMPFILE, and without /proc.
+
+    NFS may lose the answer of a link that was done, so the link count is what is believed.
+    """
+    temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}"
+    fd = durable.create(temporary)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        durable.write_all(fd, content)
+        try:
+            durable.link(temporary, path)
+            made = True
+        except OSError:
+            made = os.fstat(fd).st_nlink == 2
+        durable.remove(temporary)
+    except BaseException:
+        durable.remove(temporary)
+        os.close(fd)
+        raise
+    if made:
+        return Dotlock(path, fd)
+    os.close(fd)
+    return None
+
+
+def _remove_if_stale(path: str) -> bool:
+    """Remove the lock file if its maker was one of us and is dead; returns whether the way is free.
+
+    The flock is kept until the name is gone: two who find the same stale file take turns, and the
+    second sees that the name no longer belongs to it.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        pid, colon, _host = durable.read_at(fd, 256, 0).partition(b":")
+        if not (colon and len(pid) == _PID_DIGITS and pid.isdigit()):
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if durable.same_file(fd, path):
+            durable.remove(path)
+        return True
+    finally:
+        os.close(fd)

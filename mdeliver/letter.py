@@ -1,0 +1,134 @@
+"""The octets of one message as they came, read once and copied as often as places ask.
+
+Guarantee   what `chunks` gives is what came in, octet for octet, without the From_ line.
+Memory      limits.MEMORY_BYTES plus the head, however large the message: what is larger goes
+            through one buffer into a file without a name, on the state directory's file system.
+Fails with  OSError (a full disk while spooling); nothing is left behind.
+See also    message.py, which reads the head's meaning
+"""
+
+from __future__ import annotations
+
+import os
+from _blake2 import blake2b
+
+from mdeliver import durable, limits
+from mdeliver.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NO_SPOOL = -1
+
+
+class Letter(Record):
+    """One message.
+
+    from_line  the From_ line that came before it, with its newline; b"" if none came
+    head       its head up to and including the empty line, or its first limits.HEAD_BYTES octets
+    head_cut   whether the head is longer than that
+    size       octets, the From_ line not counted
+    digest     a hash of these octets
+    memory     all of it, if it is small
+    spool      descriptor of the nameless file that holds it, if it is not
+    """
+
+    from_line: bytes
+    head: bytes
+    head_cut: bool
+    size: int
+    digest: bytes
+    memory: bytes | None
+    spool: int
+
+    def chunks(self) -> Iterator[bytes]:
+        """The message in pieces, from its beginning; may be asked for again."""
+        if self.memory is not None:
+            if self.memory:
+                yield self.memory
+        else:
+            yield from durable.read_chunks(self.spool, self.size, limits.COPY_BYTES)
+
+    def close(self) -> None:
+        """Let go of the spool."""
+        if self.spool != _NO_SPOOL:
+            os.close(self.spool)
+
+
+def read_letter(fd: int, spool_directory: str) -> Letter:
+    """Read FD to its end.
+
+    spool_directory  where a message too large for memory is put meanwhile
+    """
+    start = _read_up_to(fd, limits.COPY_BYTES)
+    from_line, start = _split_from_line(start)
+    pieces = [start]
+    size = len(start)
+    digest = blake2b(start, digest_size=16)
+    at_end = not start and not from_line
+    while not at_end and size <= limits.MEMORY_BYTES:
+        piece = os.read(fd, limits.COPY_BYTES)
+        at_end = not piece
+        digest.update(piece)
+        pieces.append(piece)
+        size += len(piece)
+    memory = b"".join(pieces)
+    del pieces
+    if at_end:
+        head, cut = _head_of(memory)
+        return Letter(from_line, head, cut, size, digest.digest(), memory, _NO_SPOOL)
+    spool = durable.create_nameless(spool_directory)
+    try:
+        durable.write_all(spool, memory)
+        del memory
+        while piece := os.read(fd, limits.COPY_BYTES):
+            digest.update(piece)
+            durable.write_all(spool, piece)
+            size += len(piece)
+        head, cut = _head_of(durable.read_at(spool, limits.HEAD_BYTES + 1, 0))
+    except BaseException:
+        os.close(spool)
+        raise
+    return Letter(from_line, head, cut, size, digest.digest(), None, spool)
+
+
+def _read_up_to(fd: int, count: int) -> bytes:
+    """At least one read, and more until COUNT octets or the end: a pipe gives small pieces."""
+    piece = os.read(fd, count)
+    pieces = [piece]
+    size = len(piece)
+    while piece and size < count:
+        piece = os.read(fd, count - size)
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
+
+
+def _split_from_line(start: bytes) -> tuple[bytes, bytes]:
+    """Part the From_ line, which local(8) puts before the message, from what follows."""
+    if not start.startswith(b"From "):
+        return b"", start
+    end = start.find(b"\n") + 1
+    if end == 0:
+        # No line end in the first buffer: whatever it is, it is not local(8)'s.
+        return b"", start
+    return start[:end], start[end:]
+
+
+def _head_of(start: bytes) -> tuple[bytes, bool]:
+    """The head at the beginning of START, and whether it is cut off by the limit.
+
+    It ends with the first empty line, which may end in CRLF; a message may have no body, and its
+    first line may be empty.
+    """
+    if start.startswith((b"\n", b"\r\n")):
+        return start[: start.index(b"\n") + 1], False
+    ends = [
+        end + len(mark)
+        for mark in (b"\n\n", b"\n\r\n")
+        if (end := start.find(mark, 0, limits.HEAD_BYTES)) >= 0
+    ]
+    if ends:
+        return start[: min(ends)], False
+    return start[: limits.HEAD_BYTES], len(start) > limits.HEAD_BYTES
