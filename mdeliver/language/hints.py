@@ -16,24 +16,22 @@ if TYPE_CHECKING:
 
     from mdeliver.language.lexer import Token
 
-RESERVED = tuple(
-    [
-        "and",
-        "or",
-        "not",
-        "if",
-        "elif",
-        "else",
-        "is",
-        "to",
-        "as",
-        "exactly",
-        "lines",
-        "inbox",
-        "maildir",
-        "mbox",
-        "me",
-    ]
+RESERVED = (
+    "and",
+    "or",
+    "not",
+    "if",
+    "elif",
+    "else",
+    "is",
+    "to",
+    "as",
+    "exactly",
+    "lines",
+    "inbox",
+    "maildir",
+    "mbox",
+    "me",
 )
 ACTIONS = [
     "file",

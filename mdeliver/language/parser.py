@@ -43,10 +43,11 @@ _FINAL = frozenset(("discard", "reject", "defer"))
 
 
 class Parsed(Record):
-    """What stands in one rules text."""
+    """What stands in one rules text; `has_includes` where other files belong to it."""
 
     statements: tuple[syntax.Statement, ...]
     findings: tuple[Diagnostic, ...]
+    has_includes: bool
 
 
 def parse(text: str, file: str, depth: int = 0) -> Parsed:
@@ -56,13 +57,17 @@ def parse(text: str, file: str, depth: int = 0) -> Parsed:
     findings = parser.findings
     if len(findings) > 1:
         findings.sort(key=lambda finding: (finding.place.line, finding.place.column))
-    return Parsed(statements, tuple(findings))
+    return Parsed(statements, tuple(findings), parser.has_includes)
 
 
 class Parser(TestParser):
     """Statements and actions."""
 
-    __slots__ = ()
+    __slots__ = ("has_includes",)
+
+    def __init__(self, text: str, file: str, depth: int) -> None:
+        super().__init__(text, file, depth)
+        self.has_includes = False
 
     def file_statements(self) -> tuple[syntax.Statement, ...]:
         """file = {stmt}"""
@@ -131,6 +136,7 @@ class Parser(TestParser):
             statement = syntax.MeIs(self.values(), self.span(start))
         elif word == "include":
             self.advance()
+            self.has_includes = True
             statement = syntax.Include(self.text("a file's name"), None, self.span(start))
         elif word == "elif" or word == "else":
             hint = "the line above it in the same block must be its if"

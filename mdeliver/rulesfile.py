@@ -1,0 +1,97 @@
+"""Find and read rules files, and refuse those that somebody else could have written.
+
+Trusts      a regular file that root or the user owns and that neither group nor others can
+            write. Links are followed, since people keep their dotfiles in a repository; what is
+            looked at is the file that was opened, so nothing can change in between.
+Fails with  Untrusted (a ValueError) or OSError, each with one line that says what is wrong, where
+            and how to mend it.
+See also    language/compile.py, which asks for includes
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from mdeliver import limits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SITE_RULES = "/etc/mdeliver/rules"
+
+
+class Untrusted(ValueError):
+    """A rules file that must not be followed; the text is one line for the administrator."""
+
+
+def rules_paths(home: str, override: str | None) -> list[str]:
+    """The rules files of the user whose home is HOME, the site's first; only those that exist.
+
+    override  `--rules FILE`, which replaces both and is returned whether it exists or not
+    """
+    if override is not None:
+        return [override]
+    config = os.environ.get("XDG_CONFIG_HOME", "")
+    if not config.startswith("/"):
+        # The XDG base directory specification: relative paths are invalid and ignored.
+        config = f"{home}/.config"
+    return [path for path in (SITE_RULES, f"{config}/mdeliver/rules") if _exists(path)]
+
+
+def _exists(path: str) -> bool:
+    """Whether there is a file; one that cannot be looked at counts, so that it is reported."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno == errno.ENOTDIR:
+            return False
+        # A link that leads nowhere is a mistake to report, not a file that is not there.
+        return error.errno != errno.ENOENT or os.path.islink(path)
+    return True
+
+
+def read_rules(path: str, uid: int) -> str:
+    """The text of the rules file PATH for the user UID. Raises Untrusted or OSError."""
+    # O_NONBLOCK: a FIFO in its place must not make us wait for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        status = os.fstat(descriptor)
+        _refuse_untrusted(path, status, uid)
+        chunks = []
+        size = 0
+        while chunk := os.read(descriptor, limits.RULES_BYTES + 1 - size):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > limits.RULES_BYTES:
+                raise Untrusted(f"{path} is larger than {limits.RULES_BYTES >> 20} MB")
+    finally:
+        os.close(descriptor)
+    octets = b"".join(chunks)
+    try:
+        return octets.decode()
+    except UnicodeDecodeError as error:
+        line = octets.count(b"\n", 0, error.start) + 1
+        message = f"{path}:{line} is not UTF-8: convert the file, for example with iconv(1)"
+        raise Untrusted(message) from None
+
+
+def _refuse_untrusted(path: str, status: os.stat_result, uid: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise Untrusted(f"{path} is not a regular file")
+    if status.st_uid not in (0, uid):
+        owner = f"user id {status.st_uid}, not by root or user id {uid}"
+        raise Untrusted(f"{path} is owned by {owner}: chown it")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise Untrusted(f"{path} can be written by others: chmod go-w it")
+
+
+def reader(home: str, uid: int) -> Callable[[str], str]:
+    """How compile_rules reads included files: `~/` is HOME; trusted as rules files are."""
+
+    def read_file(path: str) -> str:
+        return read_rules(home + path[1:] if path.startswith("~/") else path, uid)
+
+    return read_file
