@@ -1,0 +1,78 @@
+"""Accounting: what became of every message, after the fault and the retries.
+
+lost     a message that should be in a place is not there
+doubled  it is there more than once
+torn     a place holds what is no whole message of ours, or an mbox whose framing is broken
+litter   a file is left that a clean delivery leaves not: a lock, a temporary file
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.mboxreader import Torn, read_mbox
+
+# Lines that POP3 and IMAP servers add to an mbox's messages; they are theirs, not the message's.
+_SERVERS_LINES = re.compile(
+    rb"^(Status|X-Status|X-UID|X-IMAP|X-IMAPbase|X-Keywords|Content-Length): .*\n", re.MULTILINE
+)
+
+
+def without_servers_lines(message: bytes) -> bytes:
+    """MESSAGE without what a POP3 server writes into its head."""
+    head, empty_line, body = message.partition(b"\n\n")
+    return _SERVERS_LINES.sub(b"", head + b"\n")[:-1] + empty_line + body
+
+
+def in_mbox(path: Path, quoting: str) -> list[bytes]:
+    """The messages of an mbox; raises Torn."""
+    content = path.read_bytes() if path.exists() else b""
+    return [without_servers_lines(stored.message) for stored in read_mbox(content, quoting=quoting)]
+
+
+def in_maildir(maildir: Path) -> list[bytes]:
+    """The messages in new and cur of a Maildir and its folders."""
+    return [path.read_bytes() for path in _message_files(maildir)]
+
+
+def _message_files(maildir: Path) -> Iterator[Path]:
+    for pattern in ("new/*", "cur/*", ".*/new/*", ".*/cur/*"):
+        yield from sorted(maildir.glob(pattern))
+
+
+def faults_in(place: str, found: Callable[[], list[bytes]], expected: list[bytes]) -> list[str]:
+    """What is wrong with one place: words that begin with lost, doubled or torn."""
+    try:
+        messages = found()
+    except Torn as torn:
+        return [f"torn {place}: {torn}"]
+    wrong = []
+    for number, message in enumerate(expected):
+        times = messages.count(message)
+        if times == 0:
+            wrong.append(f"lost {place}: message {number}")
+        elif times > 1:
+            wrong.append(f"doubled {place}: message {number} is there {times} times")
+    wrong += [
+        f"torn {place}: {len(message)} bytes that are no message of ours: {message[:40]!r}"
+        for message in messages
+        if message not in expected
+    ]
+    return wrong
+
+
+def files_of(home: Path) -> set[str]:
+    """Names of all files below HOME with digits made alike; messages in their places left out."""
+    names = set()
+    for path in home.rglob("*"):
+        name = str(path.relative_to(home))
+        if path.is_file() and not re.fullmatch(r"Maildir/(\.[^/]+/)?(new|cur)/[^/]+", name):
+            names.add(re.sub(r"[0-9a-f]*\d[0-9a-f]*", "N", name))
+    return names
+
+
+def litter_in(home: Path, clean: set[str]) -> list[str]:
+    """Files that a clean delivery would not have left; CLEAN is files_of a home after one."""
+    return [f"litter: {name}" for name in sorted(files_of(home) - clean)]

@@ -1,0 +1,80 @@
+"""The agents that faults are injected into: each delivers to HOME/mbox and HOME/Maildir.
+
+mdeliver-lda is what the tests are about. procmail and maildrop prove the harness: it must find in
+them what is known to be there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.installation import LDA
+from tests.local8 import Person
+
+RULES = """\
+mailbox imap = maildir "~/Maildir"
+mailbox pop3 = mbox "~/mbox"
+inbox = imap, pop3
+if subject contains "never":
+    file to imap/Never
+"""
+
+
+class Agent(NamedTuple):
+    """A delivery agent.
+
+    prepare  makes its configuration below a home, and returns the mailbox_command
+    quoting  how it quotes `From ` lines in the mbox, for the reader
+    """
+
+    prepare: Callable[[Person], list[str]]
+    quoting: str
+
+
+def _mdeliver(person: Person) -> list[str]:
+    _write(person, person.home / ".config" / "mdeliver" / "rules", RULES)
+    return [str(LDA)]
+
+
+def _procmail(person: Person) -> list[str]:
+    home, rc = person.home, person.home / ".procmailrc"
+    _write(person, rc, f":0 c\n{home}/mbox\n\n:0\n{home}/Maildir/\n")
+    return ["/usr/bin/procmail", "-m", str(rc)]
+
+
+def _maildrop(person: Person) -> list[str]:
+    home, rc = person.home, person.home / ".mailfilter"
+    _write(person, rc, f'cc "{home}/mbox"\nto "{home}/Maildir"\n')
+    for name in ("", "tmp", "new", "cur"):
+        _make_directory(person, home / "Maildir" / name)
+    return ["/usr/bin/maildrop", str(rc)]
+
+
+AGENTS = {
+    "mdeliver-lda": Agent(_mdeliver, "mboxrd"),
+    "procmail": Agent(_procmail, "as is"),
+    "maildrop": Agent(_maildrop, "as is"),
+}
+
+
+def _make_directory(person: Person, path: Path) -> None:
+    if not path.exists():
+        path.mkdir(mode=0o700)
+        _give(person, path)
+
+
+def _write(person: Person, path: Path, text: str) -> None:
+    """A configuration file as its owner would have it."""
+    for parent in reversed(path.relative_to(person.home).parents):
+        _make_directory(person, person.home / parent)
+    path.write_text(text)
+    path.chmod(0o600)
+    _give(person, path)
+
+
+def _give(person: Person, path: Path) -> None:
+    import os
+
+    os.chown(path, person.uid, person.gid)

@@ -1,0 +1,225 @@
+"""A private Postfix: own configuration, queue, log and ports, all below one directory.
+
+Ports       outside: an MX; its clients are strangers (mynetworks is empty but for an address
+            that nobody has), and may say with XCLIENT where they come from
+            submission: TLS and AUTH are demanded; Dovecot's auth socket knows the passwords
+Users       sender_bcc_maps sends every sender a copy, by a plain line in main.cf, so that it
+            fires for forged senders too
+Network     loopback only, and no DNS at all
+Stops       with `stop`, which waits until the master process is gone
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.local8 import Person
+from tests.servers.ports import answers, free_ports
+from tests.waiting import wait_for
+
+MAIN_CF = """\
+compatibility_level = 3.6
+queue_directory = {top}/queue
+data_directory = {top}/data
+maillog_file = {top}/maillog
+maillog_file_prefixes = {top}
+mail_owner = postfix
+setgid_group = postdrop
+meta_directory = /etc/postfix
+myhostname = mail.example.org
+mydomain = example.org
+myorigin = $mydomain
+mydestination = $mydomain, $myhostname, localhost
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+# Nobody has this address: loopback clients are strangers here.
+mynetworks = 127.255.255.254/32
+smtpd_authorized_xclient_hosts = 127.0.0.1
+smtp_host_lookup = native
+smtp_dns_support_level = disabled
+smtpd_peername_lookup = no
+smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
+smtpd_client_connection_count_limit = 0
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = private/auth
+smtpd_tls_chain_files = {top}/tls.pem
+alias_maps =
+alias_database =
+local_recipient_maps = unix:passwd.byname
+recipient_delimiter = +
+local_destination_concurrency_limit = 20
+default_transport = discard:
+relay_transport = discard:
+# A test says when to try again, with flush.
+minimal_backoff_time = 300s
+queue_run_delay = 300s
+message_size_limit = 40000000
+sender_bcc_maps = inline:{{ {bcc} }}
+mailbox_command = {mailbox_command}
+"""
+
+MASTER_CF = """\
+127.0.0.1:{outside}    inet n - n - - smtpd
+127.0.0.1:{submission} inet n - n - - smtpd
+  -o syslog_name=postfix/submission
+  -o smtpd_tls_security_level=encrypt
+  -o smtpd_sasl_auth_enable=yes
+  -o smtpd_tls_auth_only=yes
+  -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject
+pickup    unix n - n 60  1   pickup
+cleanup   unix n - n -   0   cleanup
+qmgr      unix n - n 300 1   qmgr
+tlsmgr    unix - - n 1000? 1 tlsmgr
+rewrite   unix - - n -   -   trivial-rewrite
+bounce    unix - - n -   0   bounce
+defer     unix - - n -   0   bounce
+trace     unix - - n -   0   bounce
+verify    unix - - n -   1   verify
+flush     unix n - n 1000? 0 flush
+proxymap  unix - - n -   -   proxymap
+proxywrite unix - - n -  1   proxymap
+smtp      unix - - n -   -   smtp
+relay     unix - - n -   -   smtp
+showq     unix n - n -   -   showq
+error     unix - - n -   -   error
+retry     unix - - n -   -   error
+discard   unix - - n -   -   discard
+local     unix - n n -   -   local
+anvil     unix - - n -   1   anvil
+scache    unix - - n -   1   scache
+postlog   unix-dgram n - n - 1 postlogd
+"""
+
+
+class Postfix:
+    """The running server.
+
+    outside, submission  ports
+    top                  its directory; `maillog` in it is its log
+    """
+
+    def __init__(self, top: Path, people: Sequence[Person], mailbox_command: str) -> None:
+        self.top = top
+        self.outside, self.submission = free_ports(2)
+        self.configuration = top / "etc"
+        self.configuration.mkdir()
+        (top / "queue").mkdir()
+        (top / "data").mkdir()
+        shutil.chown(top / "data", "postfix")
+        bcc = ", ".join(f"{{{p.name}@example.org = {p.name}@example.org}}" for p in people)
+        self._main_cf = MAIN_CF.format(top=top, bcc=bcc, mailbox_command=mailbox_command)
+        (self.configuration / "main.cf").write_text(self._main_cf)
+        (self.configuration / "master.cf").write_text(
+            MASTER_CF.format(outside=self.outside, submission=self.submission)
+        )
+        make_certificate(top / "tls.pem")
+
+    def run(self, *command: str, check: bool = True) -> str:
+        """Run one of Postfix's commands on this instance and return what it printed."""
+        program, *arguments = command
+        done = subprocess.run(
+            [program, "-c", str(self.configuration), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{command}: {done.stdout}\n{self.log}")
+        return done.stdout
+
+    def start(self) -> None:
+        """Start it, and wait until both ports answer."""
+        self.run("postfix", "start")
+        wait_for(
+            lambda: answers(self.outside) and answers(self.submission),
+            f"Postfix to listen\n{self.log}",
+        )
+
+    def stop(self) -> None:
+        """Stop it, and wait until it is gone."""
+        self.run("postfix", "stop", check=False)
+        wait_for(lambda: not self.running, "Postfix to stop")
+
+    @property
+    def running(self) -> bool:
+        """Whether the master process lives."""
+        try:
+            pid = int((self.top / "queue" / "pid" / "master.pid").read_text())
+            os.kill(pid, 0)
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def use_mailbox_command(self, mailbox_command: str) -> None:
+        """Change mailbox_command for all deliveries from now on."""
+        text = re.sub(
+            r"^mailbox_command = .*$",
+            lambda _: f"mailbox_command = {mailbox_command}",
+            self._main_cf,
+            flags=re.MULTILINE,
+        )
+        (self.configuration / "main.cf").write_text(text)
+        # A reload lets local(8) processes end by and by; a restart leaves none behind.
+        self.stop()
+        self.start()
+
+    @property
+    def log(self) -> str:
+        """All of the mail log so far."""
+        maillog = self.top / "maillog"
+        return maillog.read_text(errors="replace") if maillog.exists() else "(no mail log)"
+
+    def lines_about(self, queue_id: str) -> list[str]:
+        """Log lines of one message."""
+        return [line for line in self.log.splitlines() if f" {queue_id}: " in line]
+
+    def wait_until_delivered(self, *queue_ids: str, deadline_s: float = 60) -> None:
+        """Wait until these messages have left the queue; fails at once when one is deferred."""
+
+        def gone() -> bool:
+            log = self.log
+            for queue_id in queue_ids:
+                if f" {queue_id}: removed" not in log:
+                    deferred = re.findall(rf" {queue_id}: .*status=deferred.*", log)
+                    assert not deferred, deferred
+                    return False
+            return True
+
+        wait_for(gone, f"{', '.join(queue_ids)} to leave the queue", deadline_s=deadline_s)
+
+    def wait_until_deferred(self, queue_id: str, *, times: int = 1) -> str:
+        """Wait until a message was deferred for the given time, and return that log line."""
+
+        def seen() -> str | None:
+            lines = [line for line in self.lines_about(queue_id) if "status=" in line]
+            assert not [x for x in lines if "status=bounced" in x or "status=sent" in x], lines
+            return lines[times - 1] if len(lines) >= times else None
+
+        return wait_for(seen, f"{queue_id} to be deferred")
+
+    def in_queue(self) -> list[str]:
+        """Queue ids of all messages in the queue."""
+        return re.findall(r'"queue_id": "(\w+)"', self.run("postqueue", "-j"))
+
+    def flush(self) -> None:
+        """Try everything in the queue again now."""
+        self.run("postqueue", "-f")
+
+
+def make_certificate(path: Path) -> None:
+    """Put a fresh private key and a certificate signed by itself into one file."""
+    key, certificate = path.with_suffix(".key"), path.with_suffix(".crt")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "2", "-subj", "/CN=mail.example.org"]
+    command += ["-addext", "subjectAltName=DNS:mail.example.org,IP:127.0.0.1"]
+    command += ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    path.write_text(key.read_text() + certificate.read_text())
+    path.chmod(0o600)
