@@ -6,7 +6,7 @@ import sys
 
 try:
     prefix = sys.argv[1] + "/"
-    python = "python%d.%d" % sys.version_info[:2]
+    python = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     for place in (
         "lib/" + python + "/site-packages",
         "lib64/" + python + "/site-packages",
@@ -23,7 +23,7 @@ try:
 
     fused(sys.argv[2:])
 except BaseException as error:
-    line = "\0004.3.0 mdeliver: %s: %s\n" % (type(error).__name__, error)
+    line = f"\0004.3.0 mdeliver: {type(error).__name__}: {error}\n"
     posix.write(1, line.encode("utf-8", "backslashreplace"))
 finally:
     posix._exit(75)

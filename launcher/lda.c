@@ -119,11 +119,32 @@ static void add_error(struct line *line, long error)
 
 /* --- what the agent left in the pipe --------------------------------------------------------- */
 
-/* The last bytes of the pipe: a traceback says at its end what happened. */
+/* The report's first bytes; or, where there is none, the last bytes of the noise: a traceback says
+ * at its end what happened. */
 struct output {
+    int reported;
     unsigned long length;
     char bytes[2 * LINE_BYTES];
 };
+
+static void keep_byte(struct output *output, char byte)
+{
+    unsigned long half = sizeof output->bytes / 2, i;
+
+    if (byte == '\0') {
+        output->reported = 1;
+        output->length = 0;
+        return;
+    }
+    if (output->length == sizeof output->bytes) {
+        if (output->reported)
+            return;
+        for (i = 0; i < half; i++)
+            output->bytes[i] = output->bytes[i + half];
+        output->length = half;
+    }
+    output->bytes[output->length++] = byte;
+}
 
 static void read_output(int descriptor, struct output *output)
 {
@@ -131,6 +152,7 @@ static void read_output(int descriptor, struct output *output)
     long got, i;
     int interruptions = 0;
 
+    output->reported = 0;
     output->length = 0;
     for (;;) {
         got = sys_read(descriptor, piece, sizeof piece);
@@ -138,37 +160,21 @@ static void read_output(int descriptor, struct output *output)
             continue;
         if (got <= 0)   /* the end, or EAGAIN: a grandchild still holds the pipe open */
             return;
-        for (i = 0; i < got; i++) {
-            if (output->length == sizeof output->bytes) {
-                unsigned long kept = sizeof output->bytes / 2, k;
-
-                for (k = 0; k < kept; k++)
-                    output->bytes[k] = output->bytes[k + kept];
-                output->length = kept;
-            }
-            output->bytes[output->length++] = piece[i];
-        }
+        for (i = 0; i < got; i++)
+            keep_byte(output, piece[i]);
     }
 }
 
-/* The agent's report: what follows the last NUL, up to its newline. A report that lost its NUL to
- * 2000 bytes of later noise is noise too. */
-static int find_report(const struct output *output, const char **start, unsigned long *length)
+static unsigned long first_line(const struct output *output)
 {
-    unsigned long at = output->length, end;
+    unsigned long end = 0;
 
-    while (at > 0 && output->bytes[at - 1] != '\0')
-        at--;
-    if (at == 0)
-        return 0;
-    for (end = at; end < output->length && output->bytes[end] != '\n'; end++)
-        ;
-    *start = output->bytes + at;
-    *length = end - at;
-    return 1;
+    while (end < output->length && output->bytes[end] != '\n')
+        end++;
+    return end;
 }
 
-/* The last line that is not empty, of output without a report. */
+/* The last line that is not empty, of noise. */
 static void find_noise(const struct output *output, const char **start, unsigned long *length)
 {
     unsigned long at, end = output->length;
@@ -250,8 +256,12 @@ static int conclude(int wait_status, const struct output *output)
     int exited = (wait_status & 0x7f) == 0, exit_status = (wait_status >> 8) & 0xff;
 
     line.length = 0;
-    if (find_report(output, &text, &length) && exited) {
-        char class = status_class(text, length);
+    if (output->reported && exited) {
+        char class;
+
+        text = output->bytes;
+        length = first_line(output);
+        class = status_class(text, length);
 
         if (class == '5' && is_rejection(exit_status)) {
             add_bytes(&line, text, length);
@@ -268,6 +278,8 @@ static int conclude(int wait_status, const struct output *output)
     add(&line, exited ? "with status " : "by signal ");
     add_number(&line, (unsigned long) (exited ? exit_status : wait_status & 0x7f));
     add(&line, "; the message stays in the queue");
+    if (output->reported)   /* killed after it had its line ready, which holds no longer */
+        return say(&line, EX_TEMPFAIL);
     find_noise(output, &text, &length);
     if (length > 0) {
         add(&line, ": ");

@@ -4,7 +4,7 @@
 # First read by the shell, which passes on only what the table says, so that a Python that cannot
 # start does not bounce a letter; then the same file is read by Python. What is lost beside the
 # native fuse: the shell itself can fail to start, and a delivery costs two more processes.
-''':'
+""":'
 own=$(readlink -f "$0") || own=$0
 bin=${own%/*}
 "$bin/python3" -I -S "$own" "$bin" "$@"
@@ -13,7 +13,7 @@ case $? in
     77) exit 77 ;;
 esac
 exit 75
-'''
+"""
 
 import posix
 import signal
@@ -51,16 +51,16 @@ def say(line, status):
 def conclude(wait_status, output):
     """The agent ended otherwise than with AGENT_DONE: what Postfix is told."""
     signalled, status = wait_status & 0x7F, wait_status >> 8 & 0xFF
-    noise, nul, report = output.rpartition(b"\0")
-    if nul and not signalled:
-        line = report.partition(b"\n")[0] or b"mdeliver: no reason given"
+    _, reported, text = output.rpartition(b"\0")
+    if reported and not signalled:
+        line = text.partition(b"\n")[0] or b"mdeliver: no reason given"
         kind = status_class(line)
         if kind == "5" and status in REJECTIONS:
             return say(line, status)
         return say(line if kind == "4" else b"4.3.0 " + line, EX_TEMPFAIL)
     how = b"by signal %d" % signalled if signalled else b"with status %d" % status
     line = b"4.3.0 mdeliver: the delivery agent ended %s; the message stays in the queue" % how
-    last = output.rstrip(b"\n ").rpartition(b"\n")[2]
+    last = b"" if reported else output.rstrip(b"\n ").rpartition(b"\n")[2]
     return say(line + b": " + last if last else line, EX_TEMPFAIL)
 
 
@@ -103,7 +103,7 @@ def fuse():
     output = b""
     try:
         while piece := posix.read(result, 4096):
-            output = (output + piece)[-2 * LINE_BYTES :]
+            output += piece  # the pipe's capacity bounds it
     except BlockingIOError:
         pass  # a grandchild still holds the pipe open
     return conclude(wait_status, output)

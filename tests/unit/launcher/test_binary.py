@@ -1,0 +1,30 @@
+"""The native launcher has nothing that could fail before its first instruction."""
+
+from __future__ import annotations
+
+import platform
+import struct
+from pathlib import Path
+
+import pytest
+
+from tests.launchers import build
+
+PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_TLS = 1, 2, 3, 7
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="libc is used here")
+def test_no_loader_no_relocation_no_thread_storage(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    launcher: Path = build("raw", tmp_path_factory.getbasetemp().parent)
+    image = launcher.read_bytes()
+    assert image[:5] == b"\x7fELF\x02"
+    table, entry_size, entries = (
+        *struct.unpack_from("<Q", image, 32),
+        *struct.unpack_from("<HH", image, 54),
+    )
+    kinds = [struct.unpack_from("<I", image, table + n * entry_size)[0] for n in range(entries)]
+    assert PT_LOAD in kinds
+    assert not {PT_INTERP, PT_DYNAMIC, PT_TLS} & set(kinds)
+    assert len(image) < 16384
