@@ -7,8 +7,8 @@ Guarantee   no control character of a message or a rule reaches the output.
 
 from __future__ import annotations
 
-from mdeliver.language.printer import field_words, value_words
-from mdeliver.outcome import Outcome, deferred, delivered, discarded, one_line, rejected
+from mdeliver.language import printer, syntax
+from mdeliver.outcome import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from mdeliver.language.syntax import Field, Test, Text, Value
     from mdeliver.message import Message
-    from mdeliver.plan import Decision, File, Step, Verdict
+    from mdeliver.outcome import Outcome
+    from mdeliver.plan import Decision, File, Step
 
     Paint = Callable[[str, str], str]
     """Takes a colour's name and words; the words in that colour."""
@@ -34,16 +35,16 @@ SHOWN_TEXTS = 3
 def fits(field: Field | Text, text: str, test: Test, value: Value | None) -> str:
     """Why TEST's comparison held: TEXT of FIELD fits VALUE (None for `exists`)."""
     if value is None:
-        return f"{field_words(field)} is {quoted(text)}"
+        return f"{_field(field)} is {quoted(text)}"
     shown = text if _is_size(field) else quoted(text)
-    return f"{field_words(field)} {shown} {test.operator} {one_line(value_words(value))}"
+    return f"{_field(field)} {shown} {test.operator} {one_line(printer.value(value))}"
 
 
 def fits_not(found: Sequence[tuple[Field | Text, Sequence[str]]], limit: str) -> str:
     """Why nothing fitted: what was FOUND in each field, and the LIMIT that was reached, if any."""
     reasons = []
     for field, texts in found:
-        words = field_words(field)
+        words = _field(field)
         if not texts:
             reasons.append(f"no {words}")
         elif words == "any header":
@@ -53,6 +54,10 @@ def fits_not(found: Sequence[tuple[Field | Text, Sequence[str]]], limit: str) ->
             more = f" and {len(texts) - SHOWN_TEXTS} more" if len(texts) > SHOWN_TEXTS else ""
             reasons.append(f"{words} is {', '.join(shown)}{more}")
     return ", ".join(reasons) + (f" ({limit})" if limit else "")
+
+
+def _field(field: Field | Text) -> str:
+    return printer.text(field) if isinstance(field, syntax.Text) else printer.field(field)
 
 
 def _is_size(field: Field | Text) -> bool:
@@ -68,20 +73,7 @@ def quoted(text: str) -> str:
 # --- the decision ----------------------------------------------------------------------------
 
 
-def outcome_of(verdict: Verdict) -> Outcome:
-    """What the MTA is told if everything in the plan succeeds."""
-    match verdict.fate:
-        case "deliver":
-            return delivered()
-        case "discard":
-            return discarded()
-        case "reject":
-            return rejected(verdict.text, verdict.status)
-        case "defer":
-            return deferred(verdict.text, verdict.status)
-
-
-def as_object(name: str, message: Message, decision: Decision) -> dict[str, Any]:
+def as_object(name: str, message: Message, decision: Decision, outcome: Outcome) -> dict[str, Any]:
     """The object of `mdeliver test --json` for the message called NAME."""
     plan = decision.plan
     return {
@@ -98,7 +90,7 @@ def as_object(name: str, message: Message, decision: Decision) -> dict[str, Any]
             }
             for file in plan.actions
         ],
-        **outcome_object(outcome_of(plan.verdict)),
+        **_outcome_object(outcome),
         "trace": [
             {
                 "rule": step.rule,
@@ -112,18 +104,18 @@ def as_object(name: str, message: Message, decision: Decision) -> dict[str, Any]
     }
 
 
-def undecided_object(name: str, message: Message | None, reason: str) -> dict[str, Any]:
-    """The object where nothing could be decided, because of REASON: a delivery would defer."""
+def undecided_object(name: str, message: Message, outcome: Outcome) -> dict[str, Any]:
+    """The object where the rules could not be asked: a delivery would have OUTCOME."""
     return {
         "message": name,
-        "message_id": message_id(message) if message else None,
+        "message_id": message_id(message),
         "actions": [],
-        **outcome_object(deferred(reason)),
+        **_outcome_object(outcome),
         "trace": [],
     }
 
 
-def outcome_object(outcome: Outcome) -> dict[str, Any]:
+def _outcome_object(outcome: Outcome) -> dict[str, Any]:
     return {
         "outcome": outcome.fate,
         "exit_status": outcome.exit_status,
@@ -136,7 +128,9 @@ def message_id(message: Message) -> str | None:
     return next(iter(message.texts("message-id")), None)
 
 
-def as_lines(name: str, message: Message, decision: Decision, paint: Paint) -> list[str]:
+def as_lines(
+    name: str, message: Message, decision: Decision, outcome: Outcome, paint: Paint
+) -> list[str]:
     """The decision as people read it: rules with their reasons, the plan, the reply."""
     lines = [
         paint("bold", one_line(name)) + f"  {one_line(message_id(message) or 'no Message-ID')}"
@@ -147,14 +141,18 @@ def as_lines(name: str, message: Message, decision: Decision, paint: Paint) -> l
         lines.append("  nothing is filed")
     for file in decision.plan.actions:
         lines.append("  " + _file_line(file, paint))
-    outcome = outcome_of(verdict)
+    lines.append(outcome_line(outcome, verdict.rule, paint))
+    return lines
+
+
+def outcome_line(outcome: Outcome, rule: str | None, paint: Paint) -> str:
+    """What the MTA is told, and the RULE that ended the rules if one did."""
     colour = {"delivered": "green", "discarded": "yellow"}.get(outcome.fate, "red")
-    ended = f"  ({verdict.rule})" if verdict.rule else ""
-    lines.append(
-        f"  {paint(colour, outcome.fate)}{ended}: exit status {outcome.exit_status},"
+    by = f" by {one_line(rule)}" if rule else ""
+    return (
+        f"  {paint(colour, outcome.fate)}{by}: exit status {outcome.exit_status},"
         f" reply {outcome.reply}"
     )
-    return lines
 
 
 def _trace_lines(trace: Sequence[Step], paint: Paint) -> list[str]:

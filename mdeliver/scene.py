@@ -174,7 +174,7 @@ class Scene:
         if self.me:
             return tuple([value_text(value) for value in self.values(self.me)])
         envelope = self.envelope
-        domains = self.site.domains or ((envelope.domain,) if envelope.domain else ())
+        domains = self.site.domains or (envelope.domain or self.site.hostname,)
         found = [f"{envelope.user}@{domain}" for domain in domains]
         local, at, domain = envelope.recipient.rpartition("@")
         if at:

@@ -51,14 +51,16 @@ def _file(
     flags: tuple[str, ...],
     rule: str | None,
 ) -> File:
+    # IMAP's INBOX is one in any case (RFC 3501 5.1); Dovecot's directory for `inbox/x` is .INBOX.x.
+    if steps and steps[0].upper() == "INBOX":
+        steps[0] = "INBOX"
     if any(isinstance(part, Brace) and part.name == "folder" for part in store.path.parts):
         safe = [safe_step(step, dots=True) for step in steps] or ["INBOX"]
         path = root = _path(scene, store.path, "/".join([encode_name(step) for step in safe]))
     else:
         path = root = _path(scene, store.path, "")
         safe = [safe_step(step, dots=False) for step in steps]
-        # IMAP's INBOX, in any case (RFC 3501 5.1), is the Maildir itself.
-        if safe and [step.upper() for step in safe] != ["INBOX"]:
+        if safe and safe != ["INBOX"]:
             if store.kind == "mbox":
                 raise AssertionError("the checker let a folder of an mbox through")
             path = f"{root}/{maildirpp_name(safe)}"
