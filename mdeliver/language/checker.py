@@ -57,9 +57,9 @@ _DISPOSES = frozenset(
         syntax.Defer,
     )
 )
-_VARIABLES = frozenset(("user", "home", "year", "month", "day"))
+VARIABLES = frozenset(("user", "home", "year", "month", "day"))
 _PARTS = ("", " name", " address", " domain", " local part")
-_BRACE_FIELDS = frozenset(
+BRACE_FIELDS = frozenset(
     ["subject", "list-id", "extension", "size"]
     + [field + part for field in ADDRESS_FIELDS for part in _PARTS]
 )
@@ -443,7 +443,7 @@ class _Checker:
                 self.report("E304", f"{name} is not one text", brace.span, hint)
             elif later:
                 self.path_lets.add(name)
-        elif name in _VARIABLES or name in _BRACE_FIELDS or (folder and name == "folder"):
+        elif name in VARIABLES or name in BRACE_FIELDS or (folder and name == "folder"):
             return
         elif name in self._maybe:
             hint = f"the let in line {self._maybe[name]} does not always run"
@@ -451,7 +451,7 @@ class _Checker:
         else:
             from mdeliver.language import hints
 
-            hint = hints.did_you_mean(name, (*_VARIABLES, *_BRACE_FIELDS, *self.state.lets))
+            hint = hints.did_you_mean(name, (*VARIABLES, *BRACE_FIELDS, *self.state.lets))
             if name == "folder":
                 hint = "{folder} stands only in the path of a mailbox"
             self.report("E325", f"{{{name}}} is nothing that is known here", brace.span, hint)

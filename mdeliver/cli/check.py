@@ -1,0 +1,187 @@
+"""`mdeliver check`: every error and warning in rules files, with place, caret and hint.
+
+Without FILE  the files that a delivery to this user would use, as the one program they make.
+With FILEs    each on its own; `-` is standard input.
+Exit status   1 if there is an error, 2 if nothing could be checked as asked, else 0.
+See also      mdeliver-rules(5); language/findings.py has the codes
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import sys
+
+import click
+
+from mdeliver.diagnostic import Diagnostic, render
+from mdeliver.language.compile import Compiled, Source, compile_rules
+from mdeliver.language.findings import CATALOGUE
+from mdeliver.language.lints import lint
+from mdeliver.rulesfile import SITE_RULES, Untrusted, read_rules, reader, rules_paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+STDIN = "-"
+
+
+@click.command(name="check")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per finding.")
+@click.option("--explain", metavar="CODE", help="Say what a code such as E203 means.")
+@click.option("--user", metavar="NAME", help="Check the rules of this user.")
+@click.option("--home", metavar="DIR", help="Home directory in which rules are looked for.")
+def command(
+    files: tuple[str, ...], as_json: bool, explain: str | None, user: str | None, home: str | None
+) -> None:
+    """Show every error and warning in rules files.
+
+    Without FILE, the rules that a delivery to this user would follow are checked: the site's,
+    then the user's. With FILE "-", standard input.
+    """
+    if explain is not None:
+        _explain(explain)
+        return
+    home, uid = _whose(user, home)
+    groups = [[file] for file in files] or [rules_paths(home, None)]
+    if not groups[0]:
+        click.echo("no rules file: mail is delivered by the built-in rules")
+        return
+    findings = [finding for group in groups for finding in check_files(group, home, uid)]
+    if as_json:
+        for finding in findings:
+            click.echo(json.dumps(_as_object(finding), ensure_ascii=False))
+    else:
+        _show(findings, [file for group in groups for file in group])
+    if any(finding.level == "error" for finding in findings):
+        sys.exit(1)
+
+
+def check_files(paths: Sequence[str], home: str, uid: int) -> list[Diagnostic]:
+    """All findings in the rules files PATHS, which make one program."""
+    texts: dict[str, str] = {}
+    read_include = reader(home, uid)
+    sources = []
+    for path in paths:
+        try:
+            text = _read(path, uid)
+        except (OSError, Untrusted) as error:
+            return [_unreadable(path, error)]
+        texts[path] = text
+        sources.append(Source(path, text))
+    compiled = compile_rules(sources, _noting(texts, read_include))
+    if compiled.program is None:
+        return list(compiled.findings)
+    return _warnings(compiled, texts, [path for path in paths if path != SITE_RULES])
+
+
+def _warnings(compiled: Compiled, texts: dict[str, str], complete: list[str]) -> list[Diagnostic]:
+    assert compiled.program is not None
+    return lint(compiled.program, texts, complete)
+
+
+def _read(path: str, uid: int) -> str:
+    if path != STDIN:
+        return read_rules(path, uid)
+    octets = sys.stdin.buffer.read()
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        raise Untrusted("standard input is not UTF-8") from None
+
+
+def _noting(texts: dict[str, str], read_file: Callable[[str], str]) -> Callable[[str], str]:
+    """READ_FILE, with each text kept under the name that findings have for it."""
+
+    def read(path: str) -> str:
+        text = texts[path] = read_file(path)
+        return text
+
+    return read
+
+
+def _unreadable(path: str, error: OSError | Untrusted) -> Diagnostic:
+    from mdeliver.diagnostic import Span
+
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    message = f"cannot read the rules: {reason or error}"
+    return Diagnostic("E317", "error", message, Span(path, 1, 1, 1))
+
+
+def _whose(user: str | None, home: str | None) -> tuple[str, int]:
+    """Home and user id of the one whose rules are checked."""
+    try:
+        entry = pwd.getpwnam(user) if user else pwd.getpwuid(os.getuid())
+    except KeyError:
+        if user:
+            raise click.BadParameter(f"there is no user {user}", param_hint="--user") from None
+        return home or os.environ.get("HOME", "/"), os.getuid()
+    if home is None:
+        home = entry.pw_dir if user else os.environ.get("HOME") or entry.pw_dir
+    return home, entry.pw_uid
+
+
+# --- what is shown ---------------------------------------------------------------------------
+
+
+def _explain(code: str) -> None:
+    entry = CATALOGUE.get(code.upper())
+    if entry is None:
+        raise click.BadParameter(f"there is no finding {code}", param_hint="--explain")
+    title, text = entry
+    click.echo(f"{code.upper()}: {title}\n")
+    click.echo(click.wrap_text(text, width=78))
+
+
+def _as_object(finding: Diagnostic) -> dict[str, object]:
+    place = finding.place
+    return {
+        "code": finding.code,
+        "level": finding.level,
+        "message": finding.message,
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "end_column": place.end_column,
+        "source": finding.source,
+        "hint": finding.hint,
+    }
+
+
+def _show(findings: Sequence[Diagnostic], files: Sequence[str]) -> None:
+    colours = {"error": "red", "warning": "yellow"}
+    for finding in findings:
+        first, *rest = render(finding).split("\n")
+        where, level, message = first.partition(f" {finding.level} ")
+        # click leaves out the colours unless it writes to a terminal.
+        styled = click.style(level, fg=colours[finding.level], bold=True)
+        click.echo(click.style(where, bold=True) + styled + message)
+        for line in rest:
+            marked = line.strip().strip("^") == "" and line.strip() != ""
+            click.echo(click.style(line, fg="green", bold=True) if marked else line)
+    if findings:
+        click.echo(_summary(findings))
+        if any(finding.level == "error" for finding in findings):
+            return
+    troubled = {finding.place.file for finding in findings if finding.level == "error"}
+    for file in files:
+        if file not in troubled:
+            click.echo(f"{file}: no errors")
+
+
+def _summary(findings: Sequence[Diagnostic]) -> str:
+    """Such as "2 errors, 1 warning in 1 file"."""
+    counts = []
+    for level in ("error", "warning"):
+        count = sum(finding.level == level for finding in findings)
+        if count:
+            counts.append(_counted(count, level))
+    files = {finding.place.file for finding in findings}
+    return f"{', '.join(counts)} in {_counted(len(files), 'file')}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
