@@ -26,8 +26,13 @@ if TYPE_CHECKING:
 SHOWN_CHARACTERS = 72
 """A longer text of a message is cut in an explanation."""
 
+COLUMNS = 100
+"""A reason that does not fit beside its rule in so many columns stands below it."""
+
 SHOWN_TEXTS = 3
 """That many texts of one field are shown, the others counted."""
+
+_ADDRESSES = ("from", "to", "cc", "reply-to", "recipients")
 
 # --- reasons ---------------------------------------------------------------------------------
 
@@ -46,7 +51,8 @@ def fits_not(found: Sequence[tuple[Field | Text, Sequence[str]]], limit: str) ->
     for field, texts in found:
         words = _field(field)
         if not texts:
-            reasons.append(f"no {words}")
+            address = getattr(field, "name", "") in _ADDRESSES and not getattr(field, "part", "")
+            reasons.append(f"no address in {words}" if address else f"no {words}")
         elif words == "any header":
             reasons.append(f"none of {len(texts)} headers")
         else:
@@ -164,16 +170,21 @@ def _trace_lines(trace: Sequence[Step], paint: Paint) -> list[str]:
         word = step.result if step.result in colours else "-" if step.result == "skipped" else ""
         marked = paint(colours.get(step.result, "dim"), f"{word:7}")
         source = "  " * step.depth + one_line(step.source)
-        line = f"  {one_line(step.rule):{width}}  {marked} {source:{source_width}}"
-        if step.because:
-            line += "  " + paint("dim", one_line(step.because))
-        lines.append(line.rstrip())
+        line = f"  {one_line(step.rule):{width}}  {marked} {source:{source_width}}".rstrip()
+        because = one_line(step.because)
+        if not because:
+            lines.append(line)
+        elif width + source_width + len(because) + 14 <= COLUMNS and len(source) <= source_width:
+            lines.append(f"{line}{' ' * (source_width - len(source))}  {paint('dim', because)}")
+        else:
+            lines += [line, " " * (width + 14 + 2 * step.depth) + paint("dim", because)]
     return lines
 
 
 def _file_line(file: File, paint: Paint) -> str:
     place = "/".join([word for word in (file.mailbox, file.folder) if word])
-    flags = f" as {', '.join(file.flags)}" if file.flags else ""
+    # A mbox ignores flags; saying them here would promise what nobody will see.
+    flags = f" as {', '.join(file.flags)}" if file.flags and file.store == "maildir" else ""
     by = file.rule or "no rule took it: the inbox"
     return (
         f"file to {paint('bold', one_line(file.path))} ({file.store}"

@@ -81,7 +81,8 @@ def _exists(scene: Scene, test: Test) -> bool:
     if scene.explain:
         from mdeliver.explain import fits_not
 
-        scene.because = fits_not([(f, []) for f in test.fields], scene.message.limit)
+        found = [(f, [t for t, _ in _texts(scene, f)]) for f in test.fields]
+        scene.because = fits_not(found, scene.message.limit)
     return False
 
 

@@ -1,0 +1,91 @@
+"""tests/cases/explain/*.test: rules, an envelope and a message, and what `mdeliver test` says.
+
+A file holds cases; `=== ` opens one with its name, `--- ` its parts:
+
+    === name
+    --- rules
+    --- envelope    NAME = VALUE lines, fields of Envelope
+    --- message     its head; omitted: that of plain.eml
+    --- plan        expected, as JSON objects of `mdeliver test --json`
+    --- explained   expected, as people read it
+
+`pytest tests/cases --update-cases` rewrites the two expected parts.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mdeliver import agent, explain
+from mdeliver.envelope import Envelope
+from mdeliver.evaluate import evaluate
+from mdeliver.language.compile import Source, compile_rules
+from mdeliver.message import Message
+from mdeliver.settings import Site
+
+CASES = Path(__file__).parent / "explain"
+PLAIN = (Path(__file__).parent.parent / "messages" / "plain.eml").read_text()
+SITE = Site((), "mail.example.org", "+")
+ARRIVAL_S = 1_793_620_800.0  # 2026-11-02, at noon where it matters
+KEPT_PARTS = ("rules", "envelope", "message")
+
+
+def read_cases(path: Path) -> list[tuple[str, dict[str, str]]]:
+    """Name and parts of each case in PATH."""
+    cases = []
+    for piece in ("\n" + path.read_text()).split("\n=== ")[1:]:
+        name, *parts = piece.split("\n--- ")
+        named = dict(part.partition("\n")[::2] for part in parts)
+        cases.append((name.strip(), {key: text.rstrip("\n") for key, text in named.items()}))
+    return cases
+
+
+ALL = [(path, name) for path in sorted(CASES.glob("*.test")) for name, _ in read_cases(path)]
+
+
+def run(parts: dict[str, str]) -> tuple[str, str]:
+    """Plan and explanation of one case, as the two expected parts say them."""
+    head = parts.get("message", PLAIN).encode() + b"\n\n"
+    settings = dict(line.split(" = ") for line in parts.get("envelope", "").splitlines())
+    settings = {key: value.strip('"') for key, value in settings.items()}
+    defaults = {
+        "sender": "bob@example.org",
+        "recipient": "ann@example.org",
+        "domain": "example.org",
+    }
+    envelope = Envelope("ann", "/home/ann", 1000, **(defaults | settings))  # type: ignore[arg-type]
+    compiled = compile_rules([Source("rules", parts["rules"] + "\n")], lambda path: "")
+    assert compiled.program is not None, [finding.line for finding in compiled.findings]
+    message = Message(head, 1000)
+    decision = evaluate(compiled.program, message, envelope, SITE, ARRIVAL_S, explain=True)
+    silent = evaluate(
+        compiled.program, Message(head, 1000), envelope, SITE, ARRIVAL_S, explain=False
+    )
+    assert silent.plan == decision.plan, "the delivery must do what the dry run says"
+    outcome = agent.outcome_of(decision.plan)
+    shown = explain.as_object("message", message, decision, outcome)
+    plan = [json.dumps(action, ensure_ascii=False) for action in shown["actions"]]
+    plan.append(shown["outcome"])
+    lines = explain.as_lines("message", message, decision, outcome, lambda _colour, words: words)
+    return "\n".join(plan), "\n".join(lines[1:])
+
+
+@pytest.mark.parametrize(("path", "name"), ALL, ids=[f"{p.stem}: {n}" for p, n in ALL])
+def test_explained(path: Path, name: str, update_cases: bool) -> None:
+    cases = read_cases(path)
+    parts = dict(cases)[name]
+    plan, explained = run(parts)
+    if not update_cases:
+        assert (parts.get("plan"), parts.get("explained")) == (plan, explained)
+        return
+    parts |= {"plan": plan, "explained": explained}
+    path.write_text("\n".join(written(n, parts if n == name else p) for n, p in cases))
+
+
+def written(name: str, parts: dict[str, str]) -> str:
+    """A case as it stands in its file."""
+    order = [part for part in (*KEPT_PARTS, "plan", "explained") if part in parts]
+    return f"=== {name}\n" + "".join(f"--- {part}\n{parts[part]}\n" for part in order)
