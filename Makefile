@@ -6,7 +6,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMPS := $(VENV)/.stamps
@@ -57,12 +57,12 @@ lock: $(STAMPS)/dev ## remake requirements.lock and requirements-dev.lock
 	done
 
 clean: ## remove .venv and everything that was built
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # --- how the environment is made ---------------------------------------------------------------
 
 $(STAMPS)/venv:
-	@./.ci/python-for-all | { read -r python && set -x && "$$python" -m venv $(VENV); }
+	@./.ci/python | { read -r python && set -x && "$$python" -m venv $(VENV); }
 	@mkdir -p $(STAMPS) && touch $@
 
 # With --no-build-isolation the build uses what the lock pinned, down to cmake.

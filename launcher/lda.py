@@ -4,7 +4,7 @@
 # First read by the shell, which passes on only what the table says, so that a Python that cannot
 # start does not bounce a letter; then the same file is read by Python. What is lost beside the
 # native fuse: the shell itself can fail to start, and a delivery costs two more processes.
-""":'
+""":"
 own=$(readlink -f "$0") || own=$0
 bin=${own%/*}
 "$bin/python3" -I -S "$own" "$bin" "$@"

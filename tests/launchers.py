@@ -6,12 +6,14 @@ A fake installation is a prefix with bin/mdeliver-lda, bin/python3 and a package
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Literal
 
+import pytest
 from filelock import FileLock
 
 Kind = Literal["raw", "libc", "script"]
@@ -21,6 +23,12 @@ ROOT = Path(__file__).parent.parent
 
 DONE = 40
 """The status that means "delivered" between agent and launcher."""
+
+
+def session_directory(factory: pytest.TempPathFactory) -> Path:
+    """A directory of this test session alone, shared by all of its processes."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 def cmake() -> str | None:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.faults.strace import points_of, strike, trace
 from tests.installation import lacking
-from tests.launchers import Kind, build
+from tests.launchers import Kind, build, session_directory
 from tests.local8 import Person
 
 pytestmark = pytest.mark.faults
@@ -70,7 +70,7 @@ def test_every_single_fault(
 ) -> None:
     launcher = tmp_path / "bin" / "mdeliver-lda"
     launcher.parent.mkdir()
-    shutil.copy(build(kind, tmp_path_factory.getbasetemp().parent), launcher)
+    shutil.copy(build(kind, session_directory(tmp_path_factory)), launcher)
     shutil.copy(agent, launcher.parent / "python3")
     deed, log = tmp_path / "deed", tmp_path / "log"
     environ = {"DEED": str(deed)} | ({"REJECT": "1"} if rejecting else {})

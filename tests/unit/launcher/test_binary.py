@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launchers import build
+from tests.launchers import build, session_directory
 
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_TLS = 1, 2, 3, 7
 
@@ -17,7 +17,7 @@ PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_TLS = 1, 2, 3, 7
 def test_no_loader_no_relocation_no_thread_storage(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    launcher: Path = build("raw", tmp_path_factory.getbasetemp().parent)
+    launcher: Path = build("raw", session_directory(tmp_path_factory))
     image = launcher.read_bytes()
     assert image[:5] == b"\x7fELF\x02"
     table, entry_size, entries = (
