@@ -70,10 +70,13 @@ def _submitted_here(scene: Scene) -> bool:
     if not received:
         return False
     words = received[0].split(None, 6)
-    expected = ["by", scene.site.hostname.lower(), "(postfix,", "from", "userid"]
-    return [word.lower() for word in words[:5]] == expected and words[5:6] == [
-        f"{scene.envelope.uid})"
-    ]
+    host = scene.site.hostname.lower()
+    by = words[1].lower() if len(words) > 1 else ""
+    # The kernel's name is often the short one, where Postfix's myhostname never is.
+    if by != host and not ("." not in host and by.partition(".")[0] == host):
+        return False
+    written = [word.lower() for word in [*words[:1], *words[2:6]]]
+    return written == ["by", "(postfix,", "from", "userid", f"{scene.envelope.uid})"]
 
 
 def addressed_to_me(scene: Scene) -> bool:

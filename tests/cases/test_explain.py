@@ -56,8 +56,8 @@ def run(parts: dict[str, str]) -> tuple[str, str]:
         "recipient": "ann@example.org",
         "domain": "example.org",
     }
-    envelope = Envelope("ann", "/home/ann", 1000, **(defaults | settings))  # type: ignore[arg-type]
-    compiled = compile_rules([Source("rules", parts["rules"] + "\n")], lambda path: "")
+    envelope = Envelope("ann", "/home/ann", 1000, **(defaults | settings))
+    compiled = compile_rules([Source("rules", parts["rules"] + "\n")], lambda _path: "")
     assert compiled.program is not None, [finding.line for finding in compiled.findings]
     message = Message(head, 1000)
     decision = evaluate(compiled.program, message, envelope, SITE, ARRIVAL_S, explain=True)
