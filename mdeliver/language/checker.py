@@ -136,7 +136,7 @@ class _Checker:
         """Refuse WHAT if it is in the table."""
         if what not in NOT_YET:
             return False
-        self.report("E390", f"not yet: {NOT_YET[what]} comes with a later version", place)
+        self.report("E390", f"not yet: {NOT_YET[what]} (a later version has it)", place)
         return True
 
     # --- statements --------------------------------------------------------------------------

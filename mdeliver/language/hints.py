@@ -7,7 +7,6 @@ See also    findings.py for what each code means
 
 from __future__ import annotations
 
-from mdeliver.language import syntax
 from mdeliver.record import Record
 
 TYPE_CHECKING = False
@@ -182,6 +181,12 @@ def strange(line: str, i: int) -> Meant:
         hint = "replace it with a space"
         return Meant("E101", f"unexpected white space U+{ord(c):04X}", hint, i + 1)
     shown = c if c.isprintable() else f"U+{ord(c):04X}"
+    if c in "~@*$":
+        # The rest of an unquoted path, address or glob is one mistake, not many.
+        end = i
+        while end < len(line) and line[end] not in ' \t":,()':
+            end += 1
+        return Meant("E101", f"unexpected character {c}", _SINGLE[c], end, (), line[i:end])
     hint = _SINGLE.get(c, "quote it if it belongs to a text")
     return Meant("E101", f"unexpected character {shown}", hint, i + 1)
 
@@ -224,11 +229,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
         return _OTHER_WORDS[word]
     if len(word) > 40:
         return ""
-    best, fewest = "", 2 if len(word) < 6 else 3
+    best, fewest = "", 3
     for candidate in known:
         if word.lower() == candidate.lower():
             return candidate
         edits = _distance(word, candidate)
+        if len(word) < 6 and edits == 2 and word[:3] != candidate[:3]:
+            continue
         if edits < fewest and edits < max(len(word), len(candidate)) - 1:
             best, fewest = candidate, edits
     return best
@@ -323,8 +330,8 @@ def operator(token: Token, following: Token) -> str:
 
 def negated(word: str) -> str:
     """A hint for `not OPERATOR`."""
-    plain = {"starts": "start with", "ends": "end with", "matches": "match", "is": "is not"}
-    if word == "is":
+    plain = {"starts": "start with", "ends": "end with", "matches": "match"}
+    if word not in ("contains", "contain", "exists", "exist", "match", *plain):
         return "write is not"
     return f"write does not {plain.get(word, word.rstrip('s'))}"
 
@@ -340,18 +347,18 @@ def value(token: Token) -> str:
     return ""
 
 
-def record_kind(value: object) -> str:
-    """What sort of value a node is, in words."""
-    kinds: tuple[tuple[type, str], ...] = (
-        (syntax.Text, "a text"),
-        (syntax.Regex, "a regex"),
-        (syntax.Number, "a number"),
-        (syntax.Quantity, "a quantity"),
-        (syntax.Clock, "a time of day"),
-        (syntax.Date, "a day"),
-        (syntax.Lines, "the lines of a file"),
-        (syntax.Range, "a range"),
-        (syntax.Name, "a name"),
-        (syntax.Me, "me"),
-    )
-    return next((words for kind, words in kinds if isinstance(value, kind)), "a value")
+def after_test(tokens: list[Token], at: int) -> str:
+    """A hint for the token AT, which stands after a whole test and does not go on with one."""
+    kind, value = tokens[at][:2]
+    before = tokens[at - 1]
+    if kind == "id" and before[0] == "num" and len(value) == 1:
+        return f"write {before[1].digits}{value} without a space"
+    if kind == "id" and value == "to":
+        return "a range stands after is: is 5 to 7"
+    if kind in ("str", "regex"):
+        return "a comma stands between values"
+    if kind == "id" and (value in (*FIELDS, *FACTS) or tokens[at - 2][0] == ","):
+        return "and or or stands between two tests; a comma only between values"
+    if kind == ")":
+        return "no parenthesis is open here"
+    return ""

@@ -167,7 +167,11 @@ class Lexer:
             elif c == '"':
                 i, text = self._text(line, i)
                 append(("str", text, number, text.span.column, i + 1))
-            elif c == "," or c == ":" or (c == "=" and line[i : i + 2] not in ("==", "=>", "=<")):
+            elif (
+                c == ","
+                or c == ":"
+                or (c == "=" and line[i : i + 2] not in ("==", "=>", "=<", "=~"))
+            ):
                 if c == ":":
                     # No test has a colon: whatever parenthesis is open was forgotten.
                     self.depth = 0
@@ -281,7 +285,7 @@ class Lexer:
             else:
                 j, text = self._bare_step(line, start)
             if not text.parts and j == start:
-                hint = "a regex needs a space before its first /" if j >= n else ""
+                hint = "a regex needs a space before its first /" if name == "matches" else ""
                 self.report("E114", "expected a folder's name after /", i, max(j, i + 1), hint)
             steps.append(text)
         self.tokens.append(("path", (name, tuple(steps)), self.number, i + 1, j + 1))

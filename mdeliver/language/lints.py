@@ -213,8 +213,7 @@ class _Linter:
             case syntax.And() | syntax.Or():
                 for operand in expression.operands:
                     self._expression(operand)
-                word = "and" if isinstance(expression, syntax.And) else "or"
-                self._twice(expression.operands, f"test beside {word}", expression.span)
+                self._twice(expression.operands, "test", expression.span)
                 if isinstance(expression, syntax.And):
                     self._contradiction(expression)
             case syntax.Not():

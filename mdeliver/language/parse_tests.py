@@ -134,7 +134,12 @@ class TestParser:
         """Fail with "expected WHAT, found …"."""
         from mdeliver.language import hints
 
-        self.fail(code, hints.expected(what, self.tokens[self.at]), hint)
+        token, before = self.tokens[self.at], self.tokens[self.at - 1]
+        if self.at and before[0] in (",", "=") and before[2] < token[2]:
+            # The line went on for that sign alone: that is where something is missing.
+            place = Span(self.file, before[2], before[3], before[4])
+            self.fail(code, f'expected {what} after "{before[0]}"', hint, place)
+        self.fail(code, hints.expected(what, token), hint)
 
     def deeper(self) -> None:
         """Enter a block, a parenthesis or a `not`; whoever calls leaves it with `depth -= 1`."""
@@ -181,7 +186,7 @@ class TestParser:
             self.advance()
             inner = self.expr()
             if self.kind != ")":
-                if self.kind in (":", "nl", "end"):
+                if self.kind in (":", "nl", "end") or self._begins_line():
                     self.fail("E215", "this parenthesis is never closed", "write )", opened)
                 self._after_test('"and", "or" or ")"')
             self.advance()
@@ -189,14 +194,17 @@ class TestParser:
             return inner
         return self._test()
 
+    def _begins_line(self) -> bool:
+        """Whether a statement, by its looks, begins here: a parenthesis was left open above."""
+        from mdeliver.language import hints
+
+        first = self.tokens[self.at][2] != self.tokens[self.at - 1][2]
+        return first and self.kind == "id" and self.value in hints.STATEMENTS
+
     def _after_test(self, what: str) -> NoReturn:
         from mdeliver.language import hints
 
-        hint = ""
-        if self.kind == "id" and self.value in hints.FIELDS:
-            hint = "and or or stands between two tests; a comma only between values"
-        elif self.kind in ("str", "regex") and self.tokens[self.at - 1][0] in _LITERALS:
-            hint = "a comma stands between values"
+        hint = hints.after_test(self.tokens, self.at)
         self.fail_expected(what, hint=hint)
 
     def _test(self) -> syntax.Expr:
@@ -277,7 +285,7 @@ class TestParser:
         from mdeliver.language import hints
 
         hint = hints.did_you_mean(word, (*hints.FIELDS, *hints.FACTS, "not"))
-        if self.tokens[self.at - 1][0] == "," and not hint:
+        if self.tokens[self.at - 1][0] == "," and (not hint or word in hints.FACTS):
             hint = "a comma stands between fields or values; between tests stands and or or"
         elif word in RESERVED or word in hints.ACTIONS:
             hint = "a test such as from is … stands here"
@@ -295,7 +303,7 @@ class TestParser:
             self.report("E316", "a header's name has no braces")
             name = "X"
         elif not name or not all("!" <= c <= "~" and c != ":" for c in name):
-            hint = f'write "{name.rstrip(": ")}"' if name.rstrip(": ") else ""
+            hint = f'write "{name.rstrip(": ")}"' if name.rstrip(": ").isascii() and name else ""
             self.report("E323", f'"{name}" is no name of a header', hint)
         self.advance()
         return name
@@ -476,7 +484,7 @@ class TestParser:
     def identifier(self, what: str) -> str:
         """ID: a word that may be a keyword elsewhere"""
         if self.kind != "id":
-            self.fail_expected(what)
+            self.fail_expected(what, hint="a name has no quotes" if self.kind == "str" else "")
         word: str = self.value
         self.advance()
         return word

@@ -167,6 +167,8 @@ class Parser(TestParser):
                 hint = "as and its flags stand once, at the end"
             elif token[0] == "path" or token[0] == "str":
                 hint = "a comma stands between several"
+            elif self.tokens[self.at - 2][0] in (",", "="):
+                hint = f"the {self.tokens[self.at - 2][0]} before it made the line go on"
             self.fail("E216", f"unexpected {hints.describe(token)}", hint)
 
     def _equals(self, example: str) -> None:
@@ -222,8 +224,8 @@ class Parser(TestParser):
 
     def _line_span(self, start: int) -> Span:
         """From token START to the end of its line."""
-        _, _, line, column, _ = self.tokens[start]
-        return Span(self.file, line, column, len(self.lines[line - 1]) + 1)
+        _, _, line, column, end = self.tokens[start]
+        return Span(self.file, line, column, max(end, len(self.lines[line - 1]) + 1))
 
     def _block(self, word: str) -> tuple[syntax.Statement, ...]:
         """ ":" block, block = simple NL | NL INDENT stmt {stmt} DEDENT"""
@@ -261,13 +263,9 @@ class Parser(TestParser):
 
         token = self.tokens[self.at]
         ends = self.kind in ("nl", "end") or self.value in (*_ACTIONS, "also", "let")
-        hint = "write : before the block" if ends else ""
-        if self.kind in ("str", "regex"):
-            hint = "a comma stands between values"
-        elif self.kind == "id" and self.value in hints.FIELDS:
-            hint = "and or or stands between two tests"
-        elif self.kind == ")":
-            hint = "no parenthesis is open here"
+        hint = "write : before the block"
+        if not ends:
+            hint = hints.after_test(self.tokens, self.at)
         expected = '":"' if ends else '"and", "or" or ":"'
         self.report("E203", hints.expected(expected, token), hint)
         if not ends:
@@ -339,6 +337,8 @@ class Parser(TestParser):
 
             word = self.value if self.kind == "id" else ""
             hint = hints.did_you_mean(word, hints.ACTIONS) if word else ""
+            if word in ("let", "if"):
+                hint = f"{word} stands without also"
             self.fail_expected("an action after also", hint=hint)
         action = self._action()
         return syntax.Do(also, action, self.span(start))
