@@ -14,37 +14,13 @@ from __future__ import annotations
 
 from mdeliver.diagnostic import Diagnostic, Span
 from mdeliver.language import syntax, values
-from mdeliver.language.parse_tests import ADDRESS_FIELDS, plain_text
-from mdeliver.record import Record
+from mdeliver.language.parse_tests import ADDRESS_FIELDS
+from mdeliver.language.parse_values import plain_text
+from mdeliver.language.scope import MANY, NOT_YET, Known, State, has_folder, merge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-NOT_YET = {
-    "body": "the field body",
-    "attachment": "the field attachment",
-    "date": "the field date",
-    "weekday": "the field weekday",
-    "time": "the field time",
-    "DuplicateWithin": "duplicate within",
-    "Automatic": "automatic",
-    "MailingList": "mailing list",
-    "ProgramSucceeds": "program … succeeds",
-    "Authentication": "spf, dkim, dmarc and arc",
-    "Lines": "lines of",
-    "ForwardTo": "forward to",
-    "PipeTo": "pipe to",
-    "FilterThrough": "filter through",
-    "Run": "run",
-    "Mark": "mark",
-    "SetHeader": "set header",
-    "AddHeader": "add header",
-    "RemoveHeader": "remove header",
-    "ReplyWith": "reply with",
-    "Log": "log",
-}
-"""What the grammar has and this version does not do: field or record name, and its words."""
 
 _DISPOSES = frozenset(
     (
@@ -64,40 +40,6 @@ BRACE_FIELDS = frozenset(
     + [field + part for field in ADDRESS_FIELDS for part in _PARTS]
 )
 _NAME_CODES = frozenset(("E301", "E302", "E303", "E325"))
-_RESULTS = frozenset(
-    ("none", "pass", "fail", "softfail", "neutral", "policy", "temperror", "permerror")
-)
-_MANY = 100_000
-"""Values of one `let`, those of the names in it counted: more is no list but a mistake."""
-
-
-class _Known(Record):
-    """What is certain of a `let`: how many values, of which kinds, with how many captures."""
-
-    count: int
-    kinds: frozenset[str]
-    captures: frozenset[int]
-
-
-class _State:
-    """What is certainly set at one point of the program."""
-
-    __slots__ = ("captures", "ended", "inbox", "lets", "mailboxes")
-
-    def __init__(self) -> None:
-        self.lets: dict[str, _Known] = {}
-        self.mailboxes: dict[str, tuple[syntax.Store, ...]] = {}
-        self.inbox: frozenset[str] = frozenset()
-        """Mailboxes of which the inbox may be a folder."""
-        self.captures = 0
-        self.ended = False
-
-    def copy(self) -> _State:
-        """The same; dictionaries are never changed but replaced, so they can be shared."""
-        made = _State()
-        made.lets, made.mailboxes = self.lets, self.mailboxes
-        made.inbox, made.captures = self.inbox, self.captures
-        return made
 
 
 def check(
@@ -123,7 +65,7 @@ class _Checker:
         self.path_lets: set[str] = set()
         """Lets in the paths of mailboxes, which are filled in at each use."""
         self.findings: list[Diagnostic] = []
-        self.state = _State()
+        self.state = State()
 
     def report(self, code: str, message: str, place: Span, hint: str = "") -> None:
         if (place.file, place.line) in self._bad or (self._broken and code in _NAME_CODES):
@@ -156,16 +98,15 @@ class _Checker:
                 self._inbox(statement)
             elif isinstance(statement, syntax.MeIs):
                 for value in statement.values:
-                    for of in self._kinds(value):
-                        if of not in ("text", "me", "lines"):
-                            self.report("E305", f"me needs addresses, not a {of}", value.span)
+                    for of in set(self._kinds(value)) - {"text", "me", "lines"}:
+                        self.report("E305", f"me needs addresses, not a {of}", value.span)
             elif isinstance(statement, syntax.Include):
                 self.statements(statement.body or ())
 
     def _if(self, statement: syntax.If) -> None:
         before = self.state
         captures = before.captures
-        ends: list[_State] = []
+        ends: list[State] = []
         for branch in statement.branches:
             self.state = before.copy()
             if branch.condition is not None:
@@ -176,7 +117,7 @@ class _Checker:
         self.statements(statement.otherwise or ())
         ends.append(self.state)
         going_on = [end for end in ends if not end.ended]
-        self.state = _merge(going_on or ends)
+        self.state = merge(going_on or ends)
         self.state.captures = captures
         self.state.ended = before.ended or not going_on
 
@@ -228,32 +169,32 @@ class _Checker:
             count += known.count
             kinds |= known.kinds
             captures |= known.captures
-        if count > _MANY:
-            message = f"{statement.name} has more than {_MANY} values"
+        if count > MANY:
+            message = f"{statement.name} has more than {MANY} values"
             self.report("E324", message, statement.span, "names within it count with all theirs")
-            count = _MANY
+            count = MANY
         if statement.name in self.path_lets and (count > 1 or kinds - {"text"}):
             message = f"{statement.name} is part of a mailbox's path and so is one text"
             self.report("E304", message, statement.span, "choose another name")
-        known = _Known(count, frozenset(kinds), frozenset(captures))
+        known = Known(count, frozenset(kinds), frozenset(captures))
         self.state.lets = {**self.state.lets, statement.name: known}
         self._maybe[statement.name] = statement.span.line
 
-    def _known(self, value: syntax.Value) -> _Known:
+    def _known(self, value: syntax.Value) -> Known:
         if isinstance(value, syntax.Name):
             return self._named(value)
         if isinstance(value, syntax.Range):
             kinds = self._kinds(value)
-            return _Known(1, frozenset(kinds), frozenset((0,)))
+            return Known(1, frozenset(kinds), frozenset((0,)))
         kinds = self._kinds(value)
         # A good regex without captures leaves those before it, as 0 says.
         captures = values.captures_of(value, self._report_value)
-        return _Known(1, frozenset(kinds), frozenset((captures,)))
+        return Known(1, frozenset(kinds), frozenset((captures,)))
 
     def _mailbox(self, statement: syntax.Mailbox) -> None:
         name, store = statement.name, statement.store
         self._path(store, later=True)
-        if store.kind == "mbox" and name in self.state.inbox and not _has_folder(store):
+        if store.kind == "mbox" and name in self.state.inbox and not has_folder(store):
             message = f"the inbox is a folder of {name}, and this mbox has none"
             self.report("E312", message, statement.span, "define the inbox anew after it")
         self.state.mailboxes = {**self.state.mailboxes, name: (store,)}
@@ -284,7 +225,7 @@ class _Checker:
             for step in target.steps:
                 self._text(step, later=later)
                 self._step(target, step, stores)
-            if target.steps and any(s.kind == "mbox" and not _has_folder(s) for s in stores):
+            if target.steps and any(s.kind == "mbox" and not has_folder(s) for s in stores):
                 hint = 'an mbox in whose path {folder} stands has folders: mbox "~/Mail/{folder}"'
                 message = f"{target.mailbox} is an mbox and has no folders"
                 self.report("E312", message, target.span, hint)
@@ -297,7 +238,7 @@ class _Checker:
         if "/" in words:
             hint = f'write {target.mailbox}/"a"/"b" for a folder within a folder'
             self.report("E313", "a folder's name has no / in it", step.span, hint)
-        elif "." in words and any(s.kind == "maildir" and not _has_folder(s) for s in stores):
+        elif "." in words and any(s.kind == "maildir" and not has_folder(s) for s in stores):
             hint = "write / between a folder and the folder within it"
             message = f"a folder of {target.mailbox} has no . in its name (it is a Maildir++)"
             self.report("E313", message, step.span, hint)
@@ -305,8 +246,6 @@ class _Checker:
     def _path(self, store: syntax.Store, later: bool) -> None:
         if not store.path.parts:
             self.report("E313", f"this {store.kind} has no path", store.path.span)
-        if any(isinstance(part, str) and "\0" in part for part in store.path.parts):
-            self.report("E313", "a path has no NUL in it", store.path.span)
         self._text(store.path, folder=True, later=later)
 
     def _unknown_mailbox(self, target: syntax.FolderTarget) -> None:
@@ -348,16 +287,8 @@ class _Checker:
             return before
         self.not_yet(kind.__name__, expression.span)
         if isinstance(expression, syntax.Authentication):
-            self._results(expression)
+            values.check_results(expression, self._report_value)
         return before
-
-    def _results(self, fact: syntax.Authentication) -> None:
-        from mdeliver.language import hints
-
-        for result in fact.results:
-            if result not in _RESULTS:
-                hint = hints.did_you_mean(result, _RESULTS)
-                self.report("E326", f"{result} is no result of {fact.method}", fact.span, hint)
 
     def _test(self, test: syntax.Test) -> int:
         before = self.state.captures
@@ -410,7 +341,7 @@ class _Checker:
                 self.report("E316", "a file of lines is named without braces", value.path.span)
         return (values.kind_of(value),)
 
-    def _named(self, name: syntax.Name) -> _Known:
+    def _named(self, name: syntax.Name) -> Known:
         known = self.state.lets.get(name.name)
         if known is not None:
             return known
@@ -424,7 +355,7 @@ class _Checker:
             hint = hints.did_you_mean(name.name, self.state.lets)
             hint = hint or f'write "{name.name}" if it is a text'
             self.report("E301", f"nothing above is called {name.name}", name.span, hint)
-        return _Known(1, frozenset(), frozenset((99,)))
+        return Known(1, frozenset(), frozenset((99,)))
 
     def _text(self, text: syntax.Text, *, folder: bool = False, later: bool = False) -> None:
         """Check the braces of TEXT. `folder`: {folder} has a meaning; `later`: filled in later."""
@@ -466,36 +397,3 @@ class _Checker:
             if captures > 0:
                 hint = f"{captures} here at most; on some way perhaps fewer than you wrote"
             self.report("E303", f"some way to this line leaves {{{name}}} unset", brace.span, hint)
-
-
-def _has_folder(store: syntax.Store) -> bool:
-    return any(
-        isinstance(part, syntax.Brace) and part.name == "folder" for part in store.path.parts
-    )
-
-
-def _merge(states: list[_State]) -> _State:
-    """What is certain wherever several ways meet."""
-    first = states[0]
-    for state in states[1:]:
-        if state.lets is not first.lets:
-            first.lets = {
-                name: _either(known, state.lets[name])
-                for name, known in first.lets.items()
-                if name in state.lets
-            }
-        if state.mailboxes is not first.mailboxes:
-            first.mailboxes = {
-                name: tuple(dict.fromkeys(stores + state.mailboxes[name]))
-                for name, stores in first.mailboxes.items()
-                if name in state.mailboxes
-            }
-        first.inbox |= state.inbox
-    return first
-
-
-def _either(one: _Known, other: _Known) -> _Known:
-    if one is other:
-        return one
-    count = max(one.count, other.count) if one.count == other.count else _MANY
-    return _Known(count, one.kinds | other.kinds, one.captures | other.captures)

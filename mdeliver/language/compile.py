@@ -16,7 +16,7 @@ from mdeliver import limits
 from mdeliver.diagnostic import Diagnostic
 from mdeliver.language import prelude
 from mdeliver.language.checker import check
-from mdeliver.language.parse_tests import plain_text
+from mdeliver.language.parse_values import plain_text
 from mdeliver.language.parser import parse
 from mdeliver.language.syntax import If, Include, Program
 from mdeliver.record import Record

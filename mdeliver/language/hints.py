@@ -16,72 +16,22 @@ if TYPE_CHECKING:
     from mdeliver.language.lexer import Token
 
 RESERVED = (
-    "and",
-    "or",
-    "not",
-    "if",
-    "elif",
-    "else",
-    "is",
-    "to",
-    "as",
-    "exactly",
-    "lines",
-    "inbox",
-    "maildir",
-    "mbox",
-    "me",
-)
-ACTIONS = [
-    "file",
-    "keep",
-    "forward",
-    "pipe",
-    "discard",
-    "reject",
-    "defer",
-    "mark",
-    "set",
-    "add",
-    "remove",
-    "filter",
-    "run",
-    "reply",
-    "log",
-]
+    "and", "or", "not", "if", "elif", "else", "is", "to", "as", "exactly", "lines", "inbox",
+    "maildir", "mbox", "me",
+)  # fmt: skip
+ACTIONS = (
+    "file", "keep", "forward", "pipe", "discard", "reject", "defer", "mark", "set", "add",
+    "remove", "filter", "run", "reply", "log",
+)  # fmt: skip
 STATEMENTS = (*ACTIONS, "also", "let", "if", "mailbox", "inbox", "me", "include")
-FIELDS = [
-    "subject",
-    "from",
-    "to",
-    "cc",
-    "reply-to",
-    "list-id",
-    "sender",
-    "recipient",
-    "recipients",
-    "extension",
-    "header",
-    "any",
-    "body",
-    "attachment",
-    "size",
-    "date",
-    "weekday",
-    "time",
-]
-FACTS = [
-    "sent",
-    "addressed",
-    "duplicate",
-    "automatic",
-    "mailing",
-    "program",
-    "spf",
-    "dkim",
-    "dmarc",
+FIELDS = (
+    "subject", "from", "to", "cc", "reply-to", "list-id", "sender", "recipient", "recipients",
+    "extension", "header", "any", "body", "attachment", "size", "date", "weekday", "time",
+)  # fmt: skip
+FACTS = (
+    "sent", "addressed", "duplicate", "automatic", "mailing", "program", "spf", "dkim", "dmarc",
     "arc",
-]
+)  # fmt: skip
 OPERATORS = ("is", "contains", "starts", "ends", "matches", "exists", "does")
 FLAGS = ("seen", "flagged", "answered", "draft")
 

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from mdeliver import limits
 from mdeliver.diagnostic import Diagnostic, Span
-from mdeliver.language.syntax import Brace, Clock, Date, Number, Quantity, Regex, Text
+from mdeliver.language.syntax import Brace, Number, Quantity, Regex, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from mdeliver.language.syntax import Clock, Date
 
     Token = tuple[str, Any, int, int, int]
 
@@ -42,17 +44,9 @@ class Lexer:
     """The tokens of one rules text, and what was wrong with it."""
 
     __slots__ = (
-        "bad_lines",
-        "depth",
-        "file",
-        "findings",
-        "indents",
-        "line",
-        "lines",
-        "number",
-        "tokens",
-        "white",
-    )
+        "bad_lines", "depth", "file", "findings", "indents", "line", "lines", "number",
+        "tokens", "white",
+    )  # fmt: skip
 
     def __init__(self, text: str, file: str) -> None:
         self.file = file
@@ -359,10 +353,11 @@ class Lexer:
         written = line[i:end]
         span = Span(self.file, self.number, i + 1, end + 1)
         value: Clock | Date | Quantity | Number | None
-        if clock:
-            kind, value = "clock", _clock(written, span)
-        elif day:
-            kind, value = "date", _date(written, span)
+        if clock or day:
+            from mdeliver.language import values
+
+            kind = "clock" if clock else "date"
+            value = values.clock(written, span) if clock else values.date(written, span)
         elif end > j:
             unit = line[j:end]
             kind, value = "quant", Quantity(line[i:j], unit, span) if unit in UNITS else None
@@ -398,28 +393,3 @@ def _digits_end(line: str, i: int) -> int:
 
 def _is_brace_word(word: str) -> bool:
     return all(c in _WORD or (c > "\x7f" and c.isalnum()) for c in word)
-
-
-def _clock(written: str, span: Span) -> Clock | None:
-    hour, _, minute = written.partition(":")
-    if not (1 <= len(hour) <= 2 and len(minute) == 2 and _all_digits(hour + minute)):
-        return None
-    if int(hour) > 23 or int(minute) > 59:
-        return None
-    return Clock(int(hour), int(minute), span)
-
-
-def _date(written: str, span: Span) -> Date | None:
-    parts = written.split("-")
-    if [len(part) for part in parts] != [4, 2, 2] or not all(map(_all_digits, parts)):
-        return None
-    year, month, day = (int(part) for part in parts)
-    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    days = (31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-    if year < 1 or not 1 <= month <= 12 or not 1 <= day <= days[month - 1]:
-        return None
-    return Date(year, month, day, span)
-
-
-def _all_digits(written: str) -> bool:
-    return all(c in _DIGITS for c in written)

@@ -11,7 +11,8 @@ from __future__ import annotations
 from mdeliver.diagnostic import Diagnostic, Span
 from mdeliver.language import syntax
 from mdeliver.language.checker import BRACE_FIELDS, VARIABLES
-from mdeliver.language.parse_tests import ADDRESS_FIELDS, plain_text
+from mdeliver.language.parse_tests import ADDRESS_FIELDS
+from mdeliver.language.parse_values import plain_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,44 +1,20 @@
-"""Parse conditions: fields, operators, values, facts, and what binds them.
+"""Parse conditions: fields, operators, facts, and what binds them.
 
-Grammar     expr, conj, neg, test, fields, field, op, values, value, one, fact of mdeliver-rules(5)
-Recovers    at the line's end: `fail` notes a finding and unwinds to whoever can go on, always
-            within the parser. A line in which the lexer found something gets no second finding.
+Grammar     expr, conj, neg, test, fields, field, op, fact of mdeliver-rules(5)
 Limits      NESTING_DEPTH of parentheses, `not` and blocks together, so that neither this
             recursion nor any later one over the tree can exhaust the stack.
+See also    parse_values.py (tokens, values and recovery), parser.py (statements)
 """
 
 from __future__ import annotations
 
-from mdeliver import limits
-from mdeliver.diagnostic import Diagnostic, Span
 from mdeliver.language import syntax
-from mdeliver.language.lexer import Lexer
+from mdeliver.language.parse_values import LITERALS, RESERVED, ValueParser, plain_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from mdeliver.language.lexer import Token
-
-RESERVED = frozenset(
-    [
-        "and",
-        "or",
-        "not",
-        "if",
-        "elif",
-        "else",
-        "is",
-        "to",
-        "as",
-        "exactly",
-        "lines",
-        "inbox",
-        "maildir",
-        "mbox",
-        "me",
-    ]
-)
 ADDRESS_FIELDS = frozenset(["from", "to", "cc", "reply-to", "sender", "recipient", "recipients"])
 _PLAIN_FIELDS = frozenset(
     ["subject", "list-id", "extension", "body", "size", "date", "weekday", "time"]
@@ -50,103 +26,13 @@ _NEGATED_OPERATORS = {
     "start": "starts with",
     "end": "ends with",
 }
-_LITERALS = frozenset(("str", "regex", "num", "quant", "clock", "date"))
 METHODS = frozenset(("spf", "dkim", "dmarc", "arc"))
 
 
-class Stop(Exception):
-    """Unwinds to the statement or condition that recovers. Never leaves the parser."""
+class TestParser(ValueParser):
+    """Conditions. Statements are in parser.py."""
 
-
-class TestParser:
-    """The tokens, where we are in them, and conditions. Statements are in parser.py."""
-
-    __slots__ = ("at", "bad_lines", "depth", "file", "findings", "kind", "lines", "tokens", "value")
-
-    def __init__(self, text: str, file: str, depth: int = 0) -> None:
-        lexed = Lexer(text, file)
-        self.file = file
-        self.lines = lexed.lines
-        self.tokens = lexed.tokens
-        self.findings = lexed.findings
-        self.bad_lines = lexed.bad_lines
-        self.depth = depth
-        self.at = 0
-        self.kind: str = self.tokens[0][0]
-        self.value: Any = self.tokens[0][1]
-
-    # --- the present token -------------------------------------------------------------------
-
-    def advance(self) -> None:
-        """Go on to the next token; the last one, `end`, stays."""
-        if self.kind != "end":
-            self.at += 1
-            token = self.tokens[self.at]
-            self.kind = token[0]
-            self.value = token[1]
-
-    def following(self, steps: int = 1) -> Token:
-        """The token STEPS after the present one."""
-        return self.tokens[min(self.at + steps, len(self.tokens) - 1)]
-
-    def accept(self, word: str) -> bool:
-        """Step over WORD if it stands here."""
-        if self.kind == "id" and self.value == word:
-            self.advance()
-            return True
-        return False
-
-    def expect(self, *words: str) -> None:
-        """Step over WORDS, or fail at the first that does not stand here."""
-        for word in words:
-            if not (self.kind == "id" and self.value == word):
-                self.fail_expected(f'"{word}"')
-            self.advance()
-
-    def span(self, start: int) -> Span:
-        """From token START to the last one that was stepped over, on START's line."""
-        _, _, line, column, end = self.tokens[start]
-        last = self.tokens[self.at - 1] if self.at > start else self.tokens[start]
-        if last[2] != line:
-            return Span(self.file, line, column, len(self.lines[line - 1]) + 1)
-        return Span(self.file, line, column, max(last[4], end))
-
-    def here(self) -> Span:
-        """The place of the present token."""
-        _, _, line, column, end = self.tokens[self.at]
-        return Span(self.file, line, column, end)
-
-    # --- findings ----------------------------------------------------------------------------
-
-    def report(self, code: str, message: str, hint: str = "", place: Span | None = None) -> None:
-        """Note an error, here unless PLACE says where, and go on."""
-        place = place or self.here()
-        if place.line not in self.bad_lines and len(self.findings) < limits.FINDINGS:
-            source = self.lines[place.line - 1]
-            self.findings.append(Diagnostic(code, "error", message, place, source, hint))
-
-    def fail(self, code: str, message: str, hint: str = "", place: Span | None = None) -> NoReturn:
-        """Note an error and unwind to whoever recovers."""
-        self.report(code, message, hint, place)
-        raise Stop
-
-    def fail_expected(self, what: str, code: str = "E202", hint: str = "") -> NoReturn:
-        """Fail with "expected WHAT, found …"."""
-        from mdeliver.language import hints
-
-        token, before = self.tokens[self.at], self.tokens[self.at - 1]
-        if self.at and before[0] in (",", "=") and before[2] < token[2]:
-            # The line went on for that sign alone: that is where something is missing.
-            place = Span(self.file, before[2], before[3], before[4])
-            self.fail(code, f'expected {what} after "{before[0]}"', hint, place)
-        self.fail(code, hints.expected(what, token), hint)
-
-    def deeper(self) -> None:
-        """Enter a block, a parenthesis or a `not`; whoever calls leaves it with `depth -= 1`."""
-        if self.depth >= limits.NESTING_DEPTH:
-            message = f"more than {limits.NESTING_DEPTH} levels of blocks, parentheses and not"
-            self.fail("E217", message, "split the rule, or give its parts names of their own")
-        self.depth += 1
+    __slots__ = ()
 
     # --- expr --------------------------------------------------------------------------------
 
@@ -341,7 +227,7 @@ class TestParser:
         else:
             self._no_operator()
         if operator == "exists":
-            if self.kind in _LITERALS:
+            if self.kind in LITERALS:
                 hint = "write contains or is before a value"
                 self.fail("E306", "exists takes no value", hint)
             return syntax.Test(fields, operator, negated, False, (), self.span(start))
@@ -375,62 +261,6 @@ class TestParser:
             self.fail("E212", message, hints.negated(word))
         hint = hints.operator(token, following)
         self.fail_expected("is, contains, matches or another operator", "E210", hint)
-
-    def values(self) -> tuple[syntax.Value, ...]:
-        """values = value {"," value}"""
-        values = [self._value()]
-        while self.kind == ",":
-            self.advance()
-            values.append(self._value())
-        return tuple(values)
-
-    def _value(self) -> syntax.Value:
-        """value = one ["to" one]"""
-        start = self.at
-        low = self.one()
-        if not self.accept("to"):
-            return low
-        return syntax.Range(low, self.one(), self.span(start))
-
-    def one(self) -> syntax.One:
-        """one = STR|REGEX|name|NUM|QUANT|CLOCK|DATE | "lines" "of" STR | "me" """
-        kind, value = self.kind, self.value
-        if kind in _LITERALS:
-            self.advance()
-            return value  # type: ignore[no-any-return]
-        if kind == "id":
-            start = self.at
-            if value == "me":
-                self.advance()
-                return syntax.Me(self.span(start))
-            if value == "lines":
-                self.advance()
-                self.expect("of")
-                return syntax.Lines(self.text("a file's name"), self.span(start))
-            if value not in RESERVED:
-                self.advance()
-                return syntax.Name(value, self.span(start))
-        from mdeliver.language import hints
-
-        return self.fail_expected("a value", "E213", hints.value(self.tokens[self.at]))
-
-    def text(self, what: str) -> syntax.Text:
-        """A quoted text, WHAT it is for."""
-        if self.kind != "str":
-            self.fail_expected(f"{what} in quotes", "E220")
-        text: syntax.Text = self.value
-        self.advance()
-        return text
-
-    def texts(self, what: str) -> tuple[syntax.Text, ...]:
-        """STR {STR}"""
-        texts = [self.text(what)]
-        while self.kind == "str":
-            texts.append(self.value)
-            self.advance()
-        if self.kind == ",":
-            self.fail("E216", "a program's arguments have no comma between them", "use spaces")
-        return tuple(texts)
 
     # --- facts -------------------------------------------------------------------------------
 
@@ -472,26 +302,3 @@ class TestParser:
                 results.append(self.identifier("a result such as fail"))
             return syntax.Authentication(word, tuple(results), self.span(start))
         return None
-
-    def quantity(self, what: str) -> syntax.Quantity:
-        """QUANT"""
-        if self.kind != "quant":
-            self.fail_expected(what, hint="a number with a unit, such as 7d or 20M")
-        value: syntax.Quantity = self.value
-        self.advance()
-        return value
-
-    def identifier(self, what: str) -> str:
-        """ID: a word that may be a keyword elsewhere"""
-        if self.kind != "id":
-            self.fail_expected(what, hint="a name has no quotes" if self.kind == "str" else "")
-        word: str = self.value
-        self.advance()
-        return word
-
-
-def plain_text(text: syntax.Text) -> str | None:
-    """The text if it has no braces."""
-    if any(isinstance(part, syntax.Brace) for part in text.parts):
-        return None
-    return "".join(part for part in text.parts if isinstance(part, str))

@@ -12,33 +12,18 @@ from __future__ import annotations
 
 from mdeliver.diagnostic import Diagnostic, Span
 from mdeliver.language import syntax
-from mdeliver.language.parse_tests import RESERVED, Stop, TestParser
+from mdeliver.language.parse_tests import TestParser
+from mdeliver.language.parse_values import Stop
 from mdeliver.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-_FLAGS = ("seen", "flagged", "answered", "draft")
-_ACTIONS = frozenset(
-    [
-        "file",
-        "keep",
-        "forward",
-        "pipe",
-        "discard",
-        "reject",
-        "defer",
-        "mark",
-        "set",
-        "add",
-        "remove",
-        "filter",
-        "run",
-        "reply",
-        "log",
-    ]
-)
+_ACTIONS = frozenset((
+    "file", "keep", "forward", "pipe", "discard", "reject", "defer", "mark", "set", "add",
+    "remove", "filter", "run", "reply", "log",
+))  # fmt: skip
 _FINAL = frozenset(("discard", "reject", "defer"))
 
 
@@ -128,11 +113,11 @@ class Parser(TestParser):
             statement = self._mailbox()
         elif word == "inbox":
             self.advance()
-            self._equals("inbox = imap, pop3")
-            statement = syntax.Inbox(self._targets(), self.span(start))
+            self.equals("inbox = imap, pop3")
+            statement = syntax.Inbox(self.targets(), self.span(start))
         elif word == "me":
             self.advance()
-            self._equals('me = "ann@example.org"')
+            self.equals('me = "ann@example.org"')
             statement = syntax.MeIs(self.values(), self.span(start))
         elif word == "include":
             self.advance()
@@ -170,13 +155,6 @@ class Parser(TestParser):
             elif self.tokens[self.at - 2][0] in (",", "="):
                 hint = f"the {self.tokens[self.at - 2][0]} before it made the line go on"
             self.fail("E216", f"unexpected {hints.describe(token)}", hint)
-
-    def _equals(self, example: str) -> None:
-        if self.kind != "=":
-            from mdeliver.language import hints
-
-            self.fail("E221", hints.expected('"="', self.tokens[self.at]), f"write {example}")
-        self.advance()
 
     # --- if ----------------------------------------------------------------------------------
 
@@ -325,8 +303,8 @@ class Parser(TestParser):
         """simple = "let" name "=" values | ["also"] action"""
         start = self.at
         if self.accept("let"):
-            name = self._name("a name")
-            self._equals(f'let {name} = "…"')
+            name = self.name("a name")
+            self.equals(f'let {name} = "…"')
             return syntax.Let(name, self.values(), self.span(start))
         also = self.accept("also")
         if also and self.kind == "id" and self.value in _FINAL:
@@ -347,19 +325,13 @@ class Parser(TestParser):
         """ "mailbox" name "=" place"""
         start = self.at
         self.advance()
-        name = self._name("a mailbox's name")
-        self._equals(f'mailbox {name} = maildir "~/Maildir"')
-        place = self._place()
+        name = self.name("a mailbox's name")
+        self.equals(f'mailbox {name} = maildir "~/Maildir"')
+        place = self.place()
         if place is None:
             hint = 'write maildir "~/Maildir" or mbox "~/mbox"'
             self.fail_expected("maildir or mbox", hint=hint)
         return syntax.Mailbox(name, place, self.span(start))
-
-    def _name(self, what: str) -> str:
-        if self.kind == "id" and self.value in RESERVED:
-            message = f"{self.value} has a meaning of its own and cannot be a name"
-            self.fail("E214", message, "choose another name")
-        return self.identifier(what)
 
     # --- actions -----------------------------------------------------------------------------
 
@@ -368,10 +340,10 @@ class Parser(TestParser):
         self.advance()
         if word == "file":
             self._file_to()
-            targets = self._targets()
-            return syntax.FileTo(targets, self._as_flags(), self.span(start))
+            targets = self.targets()
+            return syntax.FileTo(targets, self.as_flags(), self.span(start))
         if word == "keep":
-            return syntax.Keep(self._as_flags(), self.span(start))
+            return syntax.Keep(self.as_flags(), self.span(start))
         if word == "forward":
             self.expect("to")
             return syntax.ForwardTo(self.values(), self.span(start))
@@ -390,7 +362,7 @@ class Parser(TestParser):
         """The actions that change a message or tell others of it."""
         if word == "mark":
             self.accept("as")
-            return syntax.Mark(self._flags(), self.span(start))
+            return syntax.Mark(self.flags(), self.span(start))
         if word == "filter":
             self.expect("through")
             return syntax.FilterThrough(self.texts("a program's name"), self.span(start))
@@ -424,66 +396,3 @@ class Parser(TestParser):
             self.advance()
             return
         self.fail_expected('"to"', hint="write file to imap/Folder")
-
-    def _as_flags(self) -> tuple[syntax.Flag, ...]:
-        """["as" flags]"""
-        return self._flags() if self.accept("as") else ()
-
-    def _flags(self) -> tuple[syntax.Flag, ...]:
-        """flags = ID {"," ID}"""
-        flags: list[Any] = []
-        while True:
-            place, word = self.here(), self.identifier("a flag such as seen")
-            if word not in _FLAGS:
-                from mdeliver.language import hints
-
-                hint = hints.did_you_mean(word, _FLAGS) or f"flags are {', '.join(_FLAGS)}"
-                self.report("E307", f"{word} is no flag", hint, place)
-            elif word in flags:
-                self.report("E308", f"{word} stands here twice", "once is enough", place)
-            else:
-                flags.append(word)
-            if self.kind != ",":
-                return tuple(flags)
-            self.advance()
-
-    def _targets(self) -> tuple[syntax.Target, ...]:
-        """targets = target {"," target}"""
-        targets = [self._target()]
-        while self.kind == ",":
-            self.advance()
-            targets.append(self._target())
-        return tuple(targets)
-
-    def _target(self) -> syntax.Target:
-        """target = name | PATH | "inbox" | place"""
-        start, kind, value = self.at, self.kind, self.value
-        if kind == "path":
-            name, steps = value
-            if name in RESERVED:
-                hint = "name one mailbox, such as imap/Folder"
-                self.fail("E219", f"{name} has no folders", hint)
-            self.advance()
-            return syntax.FolderTarget(name, steps, self.span(start))
-        place = self._place()
-        if place is not None:
-            return place
-        if kind == "id" and value == "inbox":
-            self.advance()
-            return syntax.InboxTarget(self.span(start))
-        if kind == "id" and value not in RESERVED:
-            self.advance()
-            return syntax.FolderTarget(value, (), self.span(start))
-        hint = "write a mailbox's name and perhaps a folder: imap/Sent"
-        if kind == "str":
-            hint = 'write maildir or mbox before a path; a folder is imap/"Big and odd"'
-        return self.fail_expected("a mailbox or folder", "E219", hint)
-
-    def _place(self) -> syntax.Store | None:
-        """place = ("maildir" | "mbox") STR; None where none begins here"""
-        start, word = self.at, self.value
-        if not (self.kind == "id" and (word == "maildir" or word == "mbox")):
-            return None
-        self.advance()
-        path = self.text(f"the path of the {word}")
-        return syntax.Store("maildir" if word == "maildir" else "mbox", path, self.span(start))

@@ -112,7 +112,7 @@ class Field(Record):
 
     name   "subject", "from", "header", "any header", "attachment", "size", ... as in the grammar
     part   "address", "name", "domain", "local part" or "type" where one is written, else ""
-    header the header's name where `name` is "header" (one Field each for `header "A", "B"`), else ""
+    header the header's name where `name` is "header", else ""; `header "A", "B"` is two Fields
     """
 
     name: str

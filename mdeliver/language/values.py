@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mdeliver.diagnostic import Span
-    from mdeliver.language.syntax import Name, Value
+    from mdeliver.language.syntax import Authentication, Name, Value
 
     Report = Callable[[str, str, Span, str], None]
 
@@ -34,6 +34,10 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 SIZE_UNITS = "KMG"
 TIME_UNITS = "smhdw"
 COMPARISONS = frozenset((">", "<", ">=", "<="))
+
+_RESULTS = frozenset(
+    ("none", "pass", "fail", "softfail", "neutral", "policy", "temperror", "permerror")
+)
 
 _KINDS: dict[type, str] = {
     Text: "text",
@@ -169,6 +173,16 @@ def check_weekday(value: Value, report: Report) -> None:
             report("E320", f"{word} is no day of the week", name.span, hint)
 
 
+def check_results(fact: Authentication, report: Report) -> None:
+    """The results that a check of the sender can have (RFC 8601)."""
+    for result in fact.results:
+        if result not in _RESULTS:
+            from mdeliver.language import hints
+
+            hint = hints.did_you_mean(result, _RESULTS)
+            report("E326", f"{result} is no result of {fact.method}", fact.span, hint)
+
+
 def captures_of(value: Value, report: Report) -> int:
     """How many captures VALUE of a `matches` has; a regex is tried, and reported if it is bad."""
     if isinstance(value, Regex):
@@ -210,3 +224,28 @@ def named(value: Value) -> Name | None:
 
     ends = (value.low, value.high) if isinstance(value, Range) else (value,)
     return next((end for end in ends if isinstance(end, Name)), None)
+
+
+def clock(written: str, span: Span) -> Clock | None:
+    hour, _, minute = written.partition(":")
+    if not (1 <= len(hour) <= 2 and len(minute) == 2 and _all_digits(hour + minute)):
+        return None
+    if int(hour) > 23 or int(minute) > 59:
+        return None
+    return Clock(int(hour), int(minute), span)
+
+
+def date(written: str, span: Span) -> Date | None:
+    parts = written.split("-")
+    if [len(part) for part in parts] != [4, 2, 2] or not all(map(_all_digits, parts)):
+        return None
+    year, month, day = (int(part) for part in parts)
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    days = (31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+    if year < 1 or not 1 <= month <= 12 or not 1 <= day <= days[month - 1]:
+        return None
+    return Date(year, month, day, span)
+
+
+def _all_digits(written: str) -> bool:
+    return all(c in "0123456789" for c in written)
