@@ -28,7 +28,7 @@ def test_a_maildirpp_folder_is_one_entry_of_its_root(steps: list[str]) -> None:
     assert not set(name) & set("/\0\n")
     assert name.isascii()
     assert len(name) <= NAME_BYTES
-    assert normpath(f"/root/{name}") == f"/root/{name}"
+    assert normpath(f"/etc/{name}") == f"/etc/{name}"
 
 
 @given(st.lists(NASTY, min_size=1, max_size=6))

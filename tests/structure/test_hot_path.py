@@ -1,0 +1,82 @@
+"""What one delivery imports: a process per message pays for every module, every time.
+
+A real delivery is made by the launcher's own command line, in a process that says what it has
+imported by its end. Bare `python3 -I -S -c pass` has the first word: what it brings is free.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from mdeliver.__main__ import AGENT_DONE
+from tests.structure.source import NAMES, ROOT
+
+# C modules that are built in or nearly free, and what `os` brings; 0.1 ms or less each.
+CHEAP = frozenset(
+    """__future__ _blake2 _bisect _collections_abc _signal _socket _stat _struct binascii errno
+    fcntl genericpath grp itertools math os os.path posix posixpath pwd select stat sys time
+    unicodedata""".split()
+)
+
+# What no plain delivery may import, of our own: it explains, prints or complains.
+NOT_OURS = (
+    "mdeliver.cli",
+    "mdeliver.explain",
+    "mdeliver.language.printer",
+    "mdeliver.language.lints",
+    "mdeliver.language.findings",
+)
+
+RULES = """\
+mailbox imap = maildir "~/Maildir"
+mailbox pop3 = mbox "~/mbox"
+inbox = imap, pop3
+if subject contains "no such word" or from domain is "example.com":
+    file to imap/Other
+if list-id matches "(*).lists.example.org":
+    file to imap/Lists/{1}
+"""
+
+MESSAGE = (
+    b"From a@example.org  Mon Nov 23 10:00:00 2026\nFrom: a@example.org\nSubject: hi\n\nhello\n"
+)
+
+# bootstrap.py's last words are posix._exit; here they first say what is there.
+REPORTING = """\
+import posix, sys
+leave = posix._exit
+def report(status):
+    posix.write(2, " ".join(sys.modules).encode())
+    leave(status)
+posix._exit = report
+"""
+
+
+def _imported(code: str, arguments: list[str], home: Path) -> set[str]:
+    done = subprocess.run(
+        [Path(sys.executable).resolve(), "-I", "-S", "-c", code, *arguments],
+        input=MESSAGE,
+        capture_output=True,
+        timeout=30,
+        check=False,
+        env={"HOME": str(home), "USER": home.owner(), "SENDER": "a@example.org"},
+    )
+    assert done.returncode == AGENT_DONE, done
+    return set(done.stderr.decode().split())
+
+
+def test_a_delivery_imports_only_what_it_needs(tmp_path: Path) -> None:
+    rules = tmp_path / ".config" / "mdeliver" / "rules"
+    rules.parent.mkdir(parents=True)
+    rules.write_text(RULES)
+    rules.chmod(0o600)
+    start = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    agent = start + "from mdeliver.__main__ import fused\nfused(sys.argv[1:])\n"
+    imported = _imported(REPORTING + agent, ["deliver"], tmp_path)
+    assert (tmp_path / "mbox").exists()  # it was a real delivery
+    bare = _imported(REPORTING + f"posix._exit({AGENT_DONE})", [], tmp_path)
+    foreign = imported - bare - NAMES - CHEAP
+    assert sorted(foreign) == []
+    assert sorted(name for name in imported if name.startswith(NOT_OURS)) == []

@@ -1,0 +1,120 @@
+"""Imports go downwards only. The table below is the documentation of how the package is built.
+
+A module may import what stands above it in the table: on a floor above (that is: printed earlier)
+or earlier on its own floor. For types alone it may also look sideways, on its own floor. A new
+module gets its line here, with its floor, or this test fails.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.structure.source import MODULES, NAMES, Module, imports
+
+# From the ground up. Each floor sees those before it, and nothing of those behind it.
+FLOORS: tuple[tuple[str, str], ...] = (
+    (
+        "words: values, limits, no input and no output",
+        "mdeliver record limits outcome envelope diagnostic",
+    ),
+    (
+        "mail as bytes, and the only ways to files",
+        "headertext addresses message durable locks dotlock letter settings rulesfile",
+    ),
+    (
+        "the language: text to Program, pure",
+        """language language.syntax language.hints language.values language.lexer
+        language.parse_values language.parse_tests language.parser language.printer
+        language.prelude language.scope language.checker language.compile language.findings language.lints""",
+    ),
+    (
+        "meaning: Program and message to Plan, pure",
+        """plan glob folders scene explain conditions conditions.texts conditions.facts
+        actions actions.places evaluate""",
+    ),
+    (
+        "effects: Plan to mailboxes, as one transaction",
+        """deliver deliver.mboxrd deliver.mboxfind deliver.journal deliver.quota
+        deliver.subscriptions deliver.maildir deliver.mbox deliver.transaction""",
+    ),
+    ("one message for one user, from edge to outcome", "intake agent"),
+    ("the command line", "cli cli.check cli.demo cli.test"),
+    ("the edge of the process", "__main__"),
+)
+
+# Neighbours that must not know each other: the left never imports the right.
+STRANGERS = (
+    ("mdeliver.language", "mdeliver.deliver"),  # they meet only through plan
+    ("mdeliver.language", "mdeliver.durable"),
+    ("mdeliver.deliver", "mdeliver.language"),
+    ("mdeliver.deliver", "mdeliver.evaluate"),
+    ("mdeliver.deliver", "mdeliver.message"),  # deliverers copy bytes, they do not read headers
+    ("mdeliver.conditions", "mdeliver.actions"),
+    ("mdeliver.actions", "mdeliver.conditions"),
+)
+
+# Third-party packages and who may import them; everywhere else they would cost every delivery.
+THIRD_PARTY = {
+    "click": ("mdeliver.cli",),
+    "filelock": ("mdeliver.cli", "mdeliver.sent"),  # our own state; never a mailbox
+    "mailparser": ("mdeliver.cli", "mdeliver.explain"),  # never between a message and delivery
+    "xdg": ("mdeliver.cli", "mdeliver.rulesfile", "mdeliver.settings"),
+    "re2": ("mdeliver.language", "mdeliver.conditions"),
+}
+
+
+def _named(short: str) -> str:
+    return short if short == "mdeliver" else f"mdeliver.{short}"
+
+
+ORDER = [_named(short) for _, names in FLOORS for short in names.split()]
+FLOOR = {_named(short): n for n, (_, names) in enumerate(FLOORS) for short in names.split()}
+
+
+def _within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def test_every_module_has_its_floor() -> None:
+    assert sorted(NAMES - set(ORDER)) == []
+
+
+def test_the_table_names_no_module_twice() -> None:
+    assert len(ORDER) == len(set(ORDER))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_imports_go_downwards(module: Module) -> None:
+    wrong = []
+    for target, line, for_types in imports(module.tree):
+        if target not in NAMES or module.name not in FLOOR or target not in FLOOR:
+            continue
+        sideways = for_types and FLOOR[target] == FLOOR[module.name]
+        if ORDER.index(target) >= ORDER.index(module.name) and not sideways:
+            wrong.append(f"{module.path}:{line}: {target} stands above {module.name}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_strangers_stay_strangers(module: Module) -> None:
+    wrong = [
+        f"{module.path}:{found.line}: {module.name} must not know {found.target}"
+        for found in imports(module.tree)
+        for left, right in STRANGERS
+        if _within(module.name, left) and _within(found.target, right)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_third_party_packages_only_where_they_belong(module: Module) -> None:
+    import sys
+
+    wrong = []
+    for found in imports(module.tree):
+        top = found.target.partition(".")[0]
+        if top == "mdeliver" or top in sys.stdlib_module_names:
+            continue
+        if not any(_within(module.name, place) for place in THIRD_PARTY.get(top, ())):
+            wrong.append(f"{module.path}:{found.line}: {top} does not belong in {module.name}")
+    assert not wrong, "\n".join(wrong)
