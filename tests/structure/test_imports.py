@@ -25,7 +25,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "the language: text to Program, pure",
         """language language.syntax language.hints language.values language.lexer
         language.parse_values language.parse_tests language.parser language.printer
-        language.prelude language.scope language.checker language.compile language.findings language.lints""",
+        language.prelude language.scope language.checker language.compile
+        language.findings language.lints""",
     ),
     (
         "meaning: Program and message to Plan, pure",
