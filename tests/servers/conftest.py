@@ -87,7 +87,8 @@ def dovecot(box: Box) -> Dovecot:
 
 @pytest.fixture
 def ann(box: Box) -> Person:
-    """A user with an empty home and an empty mbox."""
+    """A user with an empty home and an empty mbox; nothing is in the queue."""
+    box.postfix.forget_queue()
     return _fresh(box.people[0])
 
 

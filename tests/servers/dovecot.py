@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.local8 import Answer, Person, identity
+from tests.local8 import Answer, Person
 from tests.servers.people import PASSWORD
 from tests.servers.ports import answers, free_ports
 from tests.waiting import wait_for
@@ -67,7 +67,14 @@ service auth {{
 protocol pop3 {{
   mail_location = mbox:~/.pop3:INBOX=/var/mail/%u
 }}
+service stats {{
+  unix_listener stats-writer {{
+    mode = 0666
+  }}
+}}
+# dovecot-lda becomes the user, who cannot write our log.
 protocol lda {{
+  log_path = /dev/stderr
   mail_location = mbox:~/.pop3:INBOX=/var/mail/%u
   postmaster_address = postmaster@example.org
 }}
@@ -122,13 +129,19 @@ class Dovecot:
     def deliver_to_mbox(self, person: Person, message: bytes) -> Answer:
         """Let dovecot-lda append MESSAGE to the person's mbox, with Dovecot's locks."""
         done = subprocess.run(
-            ["/usr/lib/dovecot/dovecot-lda", "-c", str(self.configuration), "-e"],
+            [
+                "/usr/lib/dovecot/dovecot-lda",
+                "-c",
+                str(self.configuration),
+                "-e",
+                "-d",
+                person.name,
+            ],
             input=message,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={"HOME": str(person.home), "USER": person.name, "PATH": "/usr/bin:/bin"},
+            env={"PATH": "/usr/bin:/bin"},
             timeout=60,
             check=False,
-            **identity(person),
         )
         return Answer(done.returncode, done.stdout)

@@ -51,3 +51,14 @@ def remove_person(person: Person) -> None:
     (SPOOL / person.name).unlink(missing_ok=True)
     (SPOOL / f"{person.name}.lock").unlink(missing_ok=True)
     shutil.rmtree(person.home, ignore_errors=True)
+
+
+def write_rules(person: Person, text: str) -> Path:
+    """Make TEXT the person's rules, and return the path."""
+    path = person.home / ".config" / "mdeliver" / "rules"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    for made in (path, path.parent, path.parent.parent):
+        os.chown(made, person.uid, person.gid)
+    path.chmod(0o600)
+    return path

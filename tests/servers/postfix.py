@@ -31,7 +31,7 @@ maillog_file_prefixes = {top}
 mail_owner = postfix
 setgid_group = postdrop
 meta_directory = /etc/postfix
-myhostname = mail.example.org
+myhostname = {hostname}
 mydomain = example.org
 myorigin = $mydomain
 mydestination = $mydomain, $myhostname, localhost
@@ -112,7 +112,14 @@ class Postfix:
         (top / "data").mkdir()
         shutil.chown(top / "data", "postfix")
         bcc = ", ".join(f"{{{p.name}@example.org = {p.name}@example.org}}" for p in people)
-        self._main_cf = MAIN_CF.format(top=top, bcc=bcc, mailbox_command=mailbox_command)
+        # Debian's way: the machine's own name, which mdeliver looks for in Received lines.
+        name = os.uname().nodename
+        self._main_cf = MAIN_CF.format(
+            top=top,
+            hostname=name if "." in name else f"{name}.example.org",
+            bcc=bcc,
+            mailbox_command=mailbox_command,
+        )
         (self.configuration / "main.cf").write_text(self._main_cf)
         (self.configuration / "master.cf").write_text(
             MASTER_CF.format(outside=self.outside, submission=self.submission)
@@ -194,6 +201,10 @@ class Postfix:
 
         wait_for(gone, f"{', '.join(queue_ids)} to leave the queue", deadline_s=deadline_s)
 
+    def wait_until_removed(self, queue_id: str) -> None:
+        """Wait until a message that was deferred before, or is bounced, has left the queue."""
+        wait_for(lambda: f" {queue_id}: removed" in self.log, f"{queue_id} to leave the queue")
+
     def wait_until_deferred(self, queue_id: str, *, times: int = 1) -> str:
         """Wait until a message was deferred for the given time, and return that log line."""
 
@@ -207,6 +218,14 @@ class Postfix:
     def in_queue(self) -> list[str]:
         """Queue ids of all messages in the queue."""
         return re.findall(r'"queue_id": "(\w+)"', self.run("postqueue", "-j"))
+
+    def forget_queue(self) -> None:
+        """Delete whatever an earlier test that failed has left in the queue."""
+        wait_for(
+            lambda: '"queue_name": "active"' not in self.run("postqueue", "-j"),
+            "deliveries of an earlier test to end",
+        )
+        self.run("postsuper", "-d", "ALL")
 
     def flush(self) -> None:
         """Try everything in the queue again now."""
