@@ -22,7 +22,7 @@ SPAN = Span("generated", 1, 1, 2)
 
 # --- trees -----------------------------------------------------------------------------------
 
-words = st.from_regex(r"[a-zäö][a-z0-9_-]{0,6}", fullmatch=True)
+words = st.tuples(st.sampled_from("abijknrtxzäÖ"), st.text("abfino09_-é", max_size=4)).map("".join)
 names = words.filter(lambda word: word not in RESERVED)
 brace_names = (
     st.lists(words, min_size=1, max_size=2)
@@ -84,7 +84,7 @@ ones = st.one_of(
 )
 values = st.one_of(ones, spanned(syntax.Range, ones, ones))
 ADDRESSES = ["from", "to", "cc", "reply-to", "sender", "recipient", "recipients"]
-headers = st.from_regex(r"[!-9;-~]{1,8}", fullmatch=True)
+headers = st.text([chr(c) for c in range(33, 127) if chr(c) != ":"], min_size=1, max_size=8)
 fields = st.one_of(
     st.builds(
         syntax.Field,
@@ -196,7 +196,7 @@ programs = st.lists(statements, max_size=5).map(tuple)
 
 
 @given(programs)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_is_printed_is_parsed_back(program: tuple[Any, ...]) -> None:
     printed = print_rules(program)
     parsed = parse(printed, "printed")
