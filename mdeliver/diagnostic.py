@@ -29,10 +29,20 @@ class Span(Record):
     column: int
     end_column: int
 
+    def __init__(self, file: str, line: int, column: int, end_column: int) -> None:
+        # Every second record of a tree is a place: this is worth its own way (setters below).
+        _set_file(self, file)
+        _set_line(self, line)
+        _set_column(self, column)
+        _set_end_column(self, end_column)
+
     @property
     def where(self) -> str:
         """FILE:LINE, as plans, traces and logs name a rule."""
         return f"{self.file}:{self.line}"
+
+
+_set_file, _set_line, _set_column, _set_end_column = Span._setters
 
 
 class Diagnostic(Record):
