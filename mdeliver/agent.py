@@ -29,7 +29,7 @@ from mdeliver.outcome import (
     discarded,
     rejected,
 )
-from mdeliver.rulesfile import read_rules, rules_paths
+from mdeliver.rulesfile import read_rules, reader, rules_paths
 from mdeliver.settings import Site, load_site
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ def load_rules(home: str, uid: int, override: str | None) -> Compiled:
     Raises OSError where a file that is there cannot be read or must not be trusted.
     """
     sources = [Source(path, read_rules(path, uid)) for path in rules_paths(home, override)]
-    return compile_rules(sources, lambda path: read_rules(path, uid))
+    return compile_rules(sources, reader(home, uid))
 
 
 def decide(
@@ -83,9 +83,7 @@ def rules_error(compiled: Compiled) -> Outcome:
     return deferred(errors[0].line + more, "4.3.5")
 
 
-def carry_out(
-    plan: Plan, letter: Letter, envelope: Envelope, site: Site, state: str
-) -> Outcome:
+def carry_out(plan: Plan, letter: Letter, envelope: Envelope, site: Site, state: str) -> Outcome:
     """Do what PLAN says; raises OSError or Deferral where nothing, or not all, could be done."""
     done = "nothing to deliver"
     if plan.verdict.fate != "defer" and plan.actions:
@@ -125,7 +123,7 @@ def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:
     if program is None:
         if site.on_rules_error == "defer":
             return rules_error(compiled)
-        program = compile_rules([], lambda path: read_rules(path, envelope.uid)).program
+        program = compile_rules([], reader(envelope.home, envelope.uid)).program
         assert program is not None
     state = state_directory(envelope, environ)
     durable.make_directory(state)

@@ -29,12 +29,20 @@ class Dotlock:
         self._fd = fd
 
     def release(self) -> None:
-        """Remove the lock file, unless somebody put theirs in its place."""
+        """Remove the lock file, unless somebody put theirs in its place.
+
+        A second try is worth it: what stays behind holds up others until we come again.
+        """
         try:
-            if durable.same_file(self._fd, self._path):
-                durable.remove(self._path)
+            self._remove()
+        except OSError:
+            self._remove()
         finally:
-            os.close(self._fd)
+            durable.close_read(self._fd)
+
+    def _remove(self) -> None:
+        if durable.same_file(self._fd, self._path):
+            durable.remove(self._path)
 
 
 def try_dotlock(mailbox: str, hostname: str) -> Dotlock | None:
@@ -43,7 +51,7 @@ def try_dotlock(mailbox: str, hostname: str) -> Dotlock | None:
     directory, name = os.path.split(path)
     directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if os.path.lexists(path) and not _remove_if_stale(path):
+        if os.path.lexists(path) and not remove_if_stale(path):
             return None
         content = f"{os.getpid():0{_PID_DIGITS}d}:{hostname}".encode()
         fd = _held_file(directory, content)
@@ -59,7 +67,7 @@ def try_dotlock(mailbox: str, hostname: str) -> Dotlock | None:
             return _without_tmpfile(path, content)
         return Dotlock(path, fd)
     finally:
-        os.close(directory_fd)
+        durable.close_read(directory_fd)
 
 
 def _held_file(directory: str, content: bytes) -> int:
@@ -100,7 +108,7 @@ def _without_tmpfile(path: str, content: bytes) -> Dotlock | None:
     return None
 
 
-def _remove_if_stale(path: str) -> bool:
+def remove_if_stale(path: str) -> bool:
     """Remove the lock file if its maker was one of us and is dead; returns whether the way is free.
 
     The flock is kept until the name is gone: two who find the same stale file take turns, and the
@@ -124,4 +132,4 @@ def _remove_if_stale(path: str) -> bool:
             durable.remove(path)
         return True
     finally:
-        os.close(fd)
+        durable.close_read(fd)

@@ -144,7 +144,15 @@ def read_file(path: str, limit: int) -> bytes:
     try:
         return read_at(fd, limit, 0)
     finally:
+        close_read(fd)
+
+
+def close_read(fd: int) -> None:
+    """Close a descriptor through which nothing was written: its close can tell us nothing."""
+    try:
         os.close(fd)
+    except OSError:
+        pass
 
 
 def truncate(fd: int, size: int) -> None:
@@ -168,7 +176,7 @@ def sync_directory(path: str) -> None:
     try:
         os.fsync(fd)
     finally:
-        os.close(fd)
+        close_read(fd)
 
 
 def create(path: str, mode: int = 0o600) -> int:

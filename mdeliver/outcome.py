@@ -54,7 +54,7 @@ class Outcome(Record):
 
 
 def one_line(text: str) -> str:
-    """TEXT with control characters made visible: nobody's input may add a line to a reply or log."""
+    """TEXT with control characters made visible: no input may add a line to a reply or log."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -123,9 +123,7 @@ def deferred_by(error: BaseException) -> Outcome:
 
         name = errorcode.get(error.errno, "")
         where = f"{error.filename}: " if isinstance(error.filename, str) else ""
-        status = (
-            "4.2.2" if name in _MAILBOX_FULL else "4.3.1" if name in _SYSTEM_FULL else "4.3.0"
-        )
+        status = "4.2.2" if name in _MAILBOX_FULL else "4.3.1" if name in _SYSTEM_FULL else "4.3.0"
         return deferred(f"{where}{error.strerror}", status)
     if isinstance(error, MemoryError):
         return deferred("out of memory", "4.3.1")

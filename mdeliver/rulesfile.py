@@ -3,7 +3,7 @@
 Trusts      a regular file that root or the user owns and that neither group nor others can
             write. Links are followed, since people keep their dotfiles in a repository; what is
             looked at is the file that was opened, so nothing can change in between.
-Fails with  Untrusted (a ValueError) or OSError, each with one line that says what is wrong, where
+Fails with  Untrusted (a Deferral) or OSError, each with one line that says what is wrong, where
             and how to mend it.
 See also    language/compile.py, which asks for includes
 """
@@ -15,6 +15,7 @@ import os
 import stat
 
 from mdeliver import limits
+from mdeliver.outcome import Deferral
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 SITE_RULES = "/etc/mdeliver/rules"
 
 
-class Untrusted(ValueError):
+class Untrusted(Deferral):
     """A rules file that must not be followed; the text is one line for the administrator."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, "4.3.5")
 
 
 def rules_paths(home: str, override: str | None) -> list[str]:

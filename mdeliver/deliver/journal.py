@@ -195,7 +195,9 @@ def _word(octets: bytes) -> bytes:
         return b"%"
     if not any(c <= 0x20 or c == 0x25 or c == 0x7F for c in octets):
         return octets
-    return b"".join(b"%%%02x" % c if c <= 0x20 or c in (0x25, 0x7F) else bytes((c,)) for c in octets)
+    return b"".join(
+        b"%%%02x" % c if c <= 0x20 or c in (0x25, 0x7F) else bytes((c,)) for c in octets
+    )
 
 
 def _unword(word: bytes) -> bytes:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _FLAG_LETTERS = (("draft", "D"), ("flagged", "F"), ("answered", "R"), ("seen", "S"))
 """Flags and their letters in the order of the letters, as the rules of Maildir want them."""
 
-_PARTS = ("tmp", "new", "cur")
+_PARTS = ("cur", "new", "tmp")
+"""In the order of making: a delivery begins in tmp, so where tmp is, all the rest is too."""
 
 
 class MaildirCopy:
@@ -101,7 +102,12 @@ class MaildirCopy:
 
     def commit(self) -> None:
         """Let it be seen."""
-        durable.rename(self._temporary, self._final)
+        try:
+            durable.rename(self._temporary, self._final)
+        except FileNotFoundError:
+            # Somebody else's Maildir, half made or half removed.
+            make_maildir(self.file)
+            durable.rename(self._temporary, self._final)
         self._written = False
 
     def sync(self) -> None:
@@ -131,24 +137,27 @@ class MaildirCopy:
 def make_maildir(file: File) -> None:
     """Make the Maildir of FILE, and what a Maildir++ folder needs besides."""
     if file.path != file.root:
-        _make_directories(file.root)
-    made = _make_directories(file.path)
-    if made and file.path != file.root and os.path.dirname(file.path) == file.root:
-        # Maildir++: an empty file `maildirfolder` tells that this is a folder, not an inbox.
-        try:
-            os.close(durable.create(os.path.join(file.path, "maildirfolder")))
-        except FileExistsError:
-            pass
-        from mdeliver.deliver.subscriptions import subscribe
-
-        subscribe(file.root, os.path.basename(file.path)[1:])
+        _make_parts(file.root)
+        durable.make_directory(file.path)
+        if os.path.dirname(file.path) == file.root:
+            _make_maildirfolder(file)
+    _make_parts(file.path)
 
 
-def _make_directories(path: str) -> bool:
-    made = not os.path.isdir(path)
-    for name in _PARTS:
-        durable.make_directory(os.path.join(path, name))
-    return made
+def _make_maildirfolder(file: File) -> None:
+    """Maildir++: an empty file `maildirfolder` tells that this is a folder, not an inbox."""
+    from mdeliver.deliver.subscriptions import subscribe
+
+    try:
+        os.close(durable.create(os.path.join(file.path, "maildirfolder")))
+    except FileExistsError:
+        pass
+    subscribe(file.root, os.path.basename(file.path)[1:])
+
+
+def _make_parts(path: str) -> None:
+    for part in _PARTS:
+        durable.make_directory(os.path.join(path, part))
 
 
 def _unique_name(key: bytes, hostname: str, size: int) -> str:

@@ -81,10 +81,12 @@ class MboxCopy:
             self._length = sum(len(piece) for piece in self._pieces())
 
     def _pieces(self) -> Iterator[bytes]:
-        if self._mending:
-            yield self._mending
-        yield self._from_line
-        yield from mboxrd.framed_text(self._letter.chunks())
+        """The entry in pieces; the From_ line goes out with the first, so that it is never alone
+        at the end of the file when somebody else appends after a kill."""
+        start = self._mending + self._from_line
+        for piece in mboxrd.framed_text(self._letter.chunks()):
+            yield start + piece
+            start = b""
 
     def _look(self, size: int) -> bool:
         """Whether the earlier attempt's copy is there; a torn one is cut off."""

@@ -3,8 +3,9 @@
 Dovecot keeps `subscriptions` in the Maildir's root: one folder a line, in modified UTF-7; since
 2.3 behind a first line "V\\t2" and an empty one, the steps of a name parted by tabs.
 
-Guarantee   a line is added at most once; the file is replaced in one step, under the lock file
-            that Dovecot uses too (`subscriptions.lock`).
+Guarantee   a line is added at most once, by one short append. No lock is taken: should Dovecot
+            rewrite the file in this very moment, the worst is a folder that a client must
+            subscribe by hand, while a lock of ours could hold up every client.
 Fails with  nothing: an unsubscribed folder is no reason to keep a message waiting.
 See also    Dovecot, lib-storage/list/subscription-file.c
 """
@@ -22,40 +23,26 @@ _VERSION_2 = b"V\t2\n\n"
 
 def subscribe(root: str, folder: str) -> None:
     """Add FOLDER, a Maildir++ name without its leading dot, to the subscriptions in ROOT."""
-    path = os.path.join(root, "subscriptions")
     try:
-        text = durable.read_file(path, _FILE_OCTETS)
-        line = _line(folder, text)
-        if line in text.splitlines(keepends=True) or len(text) >= _FILE_OCTETS:
-            return
-        _replace(path, text, line)
+        fd = durable.open_own_file(os.path.join(root, "subscriptions"), create=True)
     except (OSError, Deferral):
         return
-
-
-def _line(folder: str, text: bytes) -> bytes:
-    name = os.fsencode(folder)
-    if text.startswith(_VERSION_2):
-        name = name.replace(b".", b"\t")
-    return name + b"\n"
-
-
-def _replace(path: str, text: bytes, line: bytes) -> None:
-    """Dovecot makes the new file under the name of the lock: the one is the other."""
-    lock = path + ".lock"
-    fd = durable.create(lock)
     try:
-        durable.write_all(fd, (text or _VERSION_2) + _line_for(text, line))
-        durable.sync(fd)
-        durable.rename(lock, path)
-    except BaseException:
-        durable.remove(lock)
-        raise
+        _append(fd, os.fsencode(folder))
+    except OSError:
+        pass
     finally:
-        os.close(fd)
+        durable.close_read(fd)
 
 
-def _line_for(text: bytes, line: bytes) -> bytes:
-    if text:
-        return line if text.endswith(b"\n") else b"\n" + line
-    return line.replace(b".", b"\t")
+def _append(fd: int, folder: bytes) -> None:
+    text = durable.read_at(fd, _FILE_OCTETS, 0)
+    start = b""
+    if not text:
+        start = _VERSION_2
+    elif not text.endswith(b"\n"):
+        start = b"\n"
+    if start == _VERSION_2 or text.startswith(_VERSION_2):
+        folder = folder.replace(b".", b"\t")
+    if folder + b"\n" not in text.splitlines(keepends=True) and len(text) < _FILE_OCTETS:
+        durable.write_all(fd, start + folder + b"\n")

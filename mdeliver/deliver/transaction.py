@@ -16,8 +16,8 @@ What can be on disk, and what a retry of the same message makes of it:
     4, 5        .            some copies; mbox maybe torn    completes what is missing, by the plan
                                                              and the From_ line of the first attempt
     6           D            all copies                      says success, delivers nothing
-    later       F            all copies                      likewise, if the MTA brings it later; the
-                                                             same From_ line again is a new message
+    later       F            all copies                      likewise, if the MTA brings it later;
+                                                             the same From_ line: a new message
 An error in 2 to 5 takes everything back in reverse and leaves R, which counts as no line. Before
 a copy is taken back its letter becomes u, so that no letter ever claims more than there is; a copy
 that a client has already moved stays, the line stays open, and the retry completes the others.
@@ -32,6 +32,7 @@ from mdeliver.deliver.journal import Journal, Recorded, message_key
 from mdeliver.deliver.maildir import MaildirCopy
 from mdeliver.deliver.mbox import MboxCopy
 from mdeliver.deliver.mboxrd import make_from_line, tidy_from_line
+from mdeliver.dotlock import remove_if_stale
 from mdeliver.plan import File
 
 TYPE_CHECKING = False
@@ -79,6 +80,7 @@ def deliver_files(
         if earlier is not None and earlier.state in ("D", "F"):
             if earlier.state == "D" or earlier.from_came != letter.from_line:
                 journal.resume(earlier)
+                _clear_locks(earlier)
                 journal.state(b"F")
                 return "delivered by an earlier attempt"
             earlier = None
@@ -105,11 +107,25 @@ def deliver_files(
         journal.close()
 
 
+def _clear_locks(earlier: Recorded) -> None:
+    """Remove the lock files that an attempt left which was killed after it was done."""
+    for words in earlier.places:
+        if words[0] == "mbox":
+            remove_if_stale(words[1] + ".lock")
+
+
 def _file_of(words: tuple[str, ...]) -> File:
     """The place that WORDS of the journal name."""
     store, path, root, flags = words[:4]
-    assert store == "maildir" or store == "mbox"
-    return File(store, path, root, None, None, tuple(flags.split(",")) if flags else (), None)
+    return File(
+        "mbox" if store == "mbox" else "maildir",
+        path,
+        root,
+        None,
+        None,
+        tuple(flags.split(",")) if flags else (),
+        None,
+    )
 
 
 def _run(

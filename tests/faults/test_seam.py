@@ -1,0 +1,130 @@
+"""Every system call of a delivery fails once, and kills once: nothing is lost, doubled or torn."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.seam import DONE, FROM_FIRST, FROM_RETRY, KINDS, Box, Fault, Kind
+
+pytestmark = pytest.mark.faults
+
+SMALL = (
+    b"Subject: small\nFrom: a@example.net\n\nFrom the start\n>From quoted\nno newline at the end"
+)
+SPOOLED = b"Subject: large\n\n" + b"".join(b"line %d\nFrom %d\n" % (n, n) for n in range(40))
+OTHER = b"Subject: other\n\nanother message\n"
+
+
+def nothing(box: Box) -> None:
+    pass
+
+
+def foreign_delivery(box: Box) -> None:
+    """procmail or Dovecot appends, as the format wants it: after an empty line."""
+    with box.mbox.open("ab") as file:
+        if file.tell() and not box.mbox.read_bytes().endswith(b"\n\n"):
+            file.write(b"\n\n")
+        file.write(b"From x@example.net Tue Nov 14 22:15:00 2023\nSubject: foreign\n\nhello\n\n")
+
+
+def other_delivery(box: Box) -> None:
+    status, _ = box.deliver(FROM_RETRY, message=OTHER)
+    assert status == DONE
+
+
+def pop3_session(box: Box) -> None:
+    """A POP3 server rewrites the file: earlier mail goes, its own header lines come."""
+    if not box.mbox.exists():
+        return
+    text = box.mbox.read_bytes().removeprefix(EARLIER)
+    box.mbox.write_bytes(text.replace(b"\nSubject:", b"\nX-UID: 7\nStatus: RO\nSubject:"))
+
+
+def imap_client(box: Box) -> None:
+    """A client reads and moves what is new in the inbox."""
+    for path in list((box.maildir / "new").glob("*")):
+        cur = box.maildir / ".Moved" / "cur"
+        cur.mkdir(parents=True, exist_ok=True)
+        os.rename(path, cur / f"{path.name}:2,FS")
+
+
+EARLIER = b"From z@example.net Tue Nov 14 22:00:00 2023\nSubject: earlier\n\nearlier\n\n"
+
+SHORT_KINDS: tuple[Kind, ...] = ("kill after", "EIO")
+
+MEANWHILE: tuple[Callable[[Box], None], ...] = (
+    nothing, foreign_delivery, other_delivery, pop3_session, imap_client,
+)  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A place in memory, where syncs cost nothing: what they are worth is not tested here."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory) as place:
+        yield Path(place)
+
+
+def calls_of(home: Path, message: bytes, *, spooled: bool) -> list[str]:
+    """The system calls of a delivery without a fault."""
+    box = _box(home / "count", message, spooled=spooled)
+    status, calls = box.deliver(FROM_FIRST)
+    assert status == DONE
+    assert box.faults_found() == []
+    box.remove()
+    return calls
+
+
+def _box(home: Path, message: bytes, *, spooled: bool) -> Box:
+    box = Box(home, message, spooled=spooled)
+    box.mbox.write_bytes(EARLIER)
+    return box
+
+
+@pytest.mark.parametrize("between", MEANWHILE)
+@pytest.mark.parametrize("spooled", [False, True], ids=["small", "spooled"])
+@pytest.mark.parametrize("boot", ["", "another boot"], ids=["same boot", "reboot"])
+def test_one_fault_at_every_call(
+    home: Path, between: Callable[[Box], None], spooled: bool, boot: str
+) -> None:
+    message = SPOOLED if spooled else SMALL
+    wrong = []
+    calls = calls_of(home, message, spooled=spooled)
+    for number, name in enumerate(calls):
+        for kind in KINDS if between is nothing and not boot else SHORT_KINDS:
+            box = _box(home / "trial", message, spooled=spooled)
+            first, _ = box.deliver(FROM_FIRST, Fault(number, kind))
+            between(box)
+            retried, _ = box.deliver(FROM_RETRY, boot=boot) if first != DONE else (DONE, [])
+            found = box.faults_found(moved=box.maildir / ".Moved")
+            if retried != DONE or found:
+                wrong.append(f"{kind} at call {number} ({name}): {retried} {found}")
+            box.remove()
+    assert wrong == []
+
+
+def test_a_fault_in_the_retry_too(home: Path) -> None:
+    """Two faults in a row, the second in the attempt that mends the first."""
+    wrong = []
+    calls = calls_of(home, SMALL, spooled=False)
+    for number in range(0, len(calls), 2):
+        for second in range(number % 3, len(calls) + 10, 7):
+            for kind in SHORT_KINDS:
+                box = _box(home / "trial", SMALL, spooled=False)
+                states = [
+                    box.deliver(FROM_FIRST, Fault(number, "kill after"))[0],
+                    box.deliver(FROM_RETRY, Fault(second, kind))[0],
+                    box.deliver(FROM_RETRY.replace(b"22:33", b"22:53"))[0],
+                ]
+                if states[-1] != DONE or box.faults_found():
+                    wrong.append(f"{number}, {kind} at {second}: {states} {box.faults_found()}")
+                box.remove()
+    assert wrong == []
