@@ -19,17 +19,23 @@ _SERVERS_LINES = re.compile(
     rb"^(Status|X-Status|X-UID|X-IMAP|X-IMAPbase|X-Keywords|Content-Length): .*\n", re.MULTILINE
 )
 
+# Dovecot keeps its state in a message of its own when the mbox has no other.
+_SERVERS_MESSAGE = re.compile(rb"^Subject: DON'T DELETE THIS MESSAGE", re.MULTILINE)
+
 
 def without_servers_lines(message: bytes) -> bytes:
     """MESSAGE without what a POP3 server writes into its head."""
     head, empty_line, body = message.partition(b"\n\n")
+    if not empty_line:
+        return message
     return _SERVERS_LINES.sub(b"", head + b"\n")[:-1] + empty_line + body
 
 
 def in_mbox(path: Path, quoting: str) -> list[bytes]:
     """The messages of an mbox; raises Torn."""
     content = path.read_bytes() if path.exists() else b""
-    return [without_servers_lines(stored.message) for stored in read_mbox(content, quoting=quoting)]
+    messages = [without_servers_lines(s.message) for s in read_mbox(content, quoting=quoting)]
+    return [message for message in messages if not _SERVERS_MESSAGE.search(message)]
 
 
 def in_maildir(maildir: Path) -> list[bytes]:
@@ -63,12 +69,18 @@ def faults_in(place: str, found: Callable[[], list[bytes]], expected: list[bytes
     return wrong
 
 
+_NOT_OURS = re.compile(r"Maildir/(\.[^/]+/)?(new|cur)/[^/]+|\.pop3/.*")
+
+
 def files_of(home: Path) -> set[str]:
-    """Names of all files below HOME with digits made alike; messages in their places left out."""
+    """Names of all files below HOME with digits made alike.
+
+    Left out are messages in their places and what a POP3 server keeps for itself.
+    """
     names = set()
     for path in home.rglob("*"):
         name = str(path.relative_to(home))
-        if path.is_file() and not re.fullmatch(r"Maildir/(\.[^/]+/)?(new|cur)/[^/]+", name):
+        if path.is_file() and not _NOT_OURS.fullmatch(name):
             names.add(re.sub(r"[0-9a-f]*\d[0-9a-f]*", "N", name))
     return names
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -27,7 +28,7 @@ from typing import NamedTuple
 
 from tests.faults import account, between
 from tests.faults.agents import AGENTS
-from tests.faults.strace import Point, points_of, strike, trace
+from tests.faults.strace import Point, point_after, points_of, strike, trace
 from tests.installation import open_directory, recipient
 from tests.local8 import Answer, as_handed_over, environment, from_line, hand_over
 
@@ -86,9 +87,11 @@ class Bench:
         )
         assert answer.verdict == "sent", answer
         self.clean_files = account.files_of(clean)
-        wrong = self._account(clean, [*self.prior, self.message])
+        wrong = self._account(clean, between.Happened())
         assert not wrong, wrong
-        self.points = points_of(log.read_text(errors="replace"))
+        text = log.read_text(errors="replace")
+        self.points = points_of(text)
+        self.after_append = point_after(text, '"From sender@')
 
     def _message(self, name: str, size: int) -> bytes:
         line = f"{name} line that is as long as lines in letters mostly are, or so.\n"
@@ -101,24 +104,37 @@ class Bench:
         subprocess.run(["/bin/cp", "-a", str(self.top / "template"), str(home)], check=True)
         return home
 
-    def _account(self, home: Path, expected: list[bytes]) -> list[str]:
-        quoting = self.agent.quoting
+    def _account(self, home: Path, happened: between.Happened) -> list[str]:
+        expected = [*self.prior, self.message, *happened.arrived]
+
+        def in_mbox() -> list[bytes]:
+            stored = account.in_mbox(home / "mbox", self.agent.quoting)
+            return [*stored, *happened.from_mbox]
+
+        def in_maildir() -> list[bytes]:
+            return [*account.in_maildir(home / "Maildir"), *happened.from_maildir]
+
         return [
-            *account.faults_in("mbox", lambda: account.in_mbox(home / "mbox", quoting), expected),
-            *account.faults_in("maildir", lambda: account.in_maildir(home / "Maildir"), expected),
+            *account.faults_in("mbox", in_mbox, expected),
+            *account.faults_in("maildir", in_maildir, expected),
             *account.litter_in(home, self.clean_files),
         ]
 
-    def suffer(self, point: Point, event: str = "nothing") -> Result:
-        """The story of one fault; EVENT is what happens between it and the retry."""
+    def suffer(self, point: Point, event: str = "nothing", torn_at: int = 0) -> Result:
+        """The story of one fault.
+
+        event    what happens between it and the retry
+        torn_at  if not 0, the fault also leaves only so many bytes of what was appended to the
+                 mbox, as a kill in the midst of a large write does
+        """
         home = self._copy_of_template()
         try:
-            return self._story(point, event, home)
+            return self._story(point, event, torn_at, home)
         finally:
             # Only files are deleted in between: creating where much was deleted is slow on ext4.
             shutil.rmtree(home, ignore_errors=True)
 
-    def _story(self, point: Point, event: str, home: Path) -> Result:
+    def _story(self, point: Point, event: str, torn_at: int, home: Path) -> Result:
         person = self.person._replace(home=home)
         command, environ = self.agent.prepare(person), environment(person)
         log = self.traces / home.name
@@ -132,10 +148,16 @@ class Bench:
         first = f"{struck.answer.verdict} {struck.answer.status} {struck.answer.output[:200]!r}"
         if struck.fired != 1:
             return Result(str(point), struck.fired, struck.where, first, [])
-        expected = [*self.prior, self.message]
+        if torn_at:
+            before = (self.top / "template" / "mbox").stat().st_size
+            os.truncate(home / "mbox", before + torn_at)
+        happened = between.Happened()
         answer: Answer | None = struck.answer
         if struck.answer.verdict == "deferred":
-            expected += between.EVENTS[event](self.agent, person)
+            try:
+                happened = between.EVENTS[event](self.agent, person)
+            except (AssertionError, OSError, subprocess.TimeoutExpired) as error:
+                return Result(str(point), 1, struck.where, first, [f"stuck: {event}: {error}"])
             answer = self._retry(command, environ, home)
         if answer is None:
             wrong = ["stuck: the retry is never taken"]
@@ -143,9 +165,9 @@ class Bench:
             wrong = [f"stuck: the retry says {answer.status} {answer.output[:200]!r}"]
         elif answer.verdict == "bounced":
             wrong = [f"bounced: {answer.status} {answer.output[:200]!r}"]
-            wrong += [w for w in self._account(home, expected) if w.startswith("torn")]
+            wrong += [w for w in self._account(home, happened) if w.startswith("torn")]
         else:
-            wrong = self._account(home, expected)
+            wrong = self._account(home, happened)
         return Result(str(point), 1, struck.where, first, wrong)
 
     def _retry(self, command: list[str], environ: dict[str, str], home: Path) -> Answer | None:

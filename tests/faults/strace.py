@@ -168,6 +168,23 @@ def points_of(trace_text: str) -> list[Point]:
     ]
 
 
+def point_after(trace_text: str, argument: str) -> Point | None:
+    """The kill at the call that follows the write of ARGUMENT, in the same process."""
+    counts: dict[str, Counter[str]] = {}
+    written = ""
+    for line in trace_text.splitlines():
+        found = _CALL.match(line)
+        if found is None:
+            continue
+        pid, call = found.groups()
+        counts.setdefault(pid, Counter())[call] += 1
+        if pid == written:
+            return Point(call, counts[pid][call], KILL)
+        if call in ("write", "writev", "pwrite64") and argument in line:
+            written = pid
+    return None
+
+
 def faults_for(call: str) -> tuple[str, ...]:
     """What may happen to a call of this name."""
     return (KILL,) if call in _NO_ERRORS else (*_ERRORS.get(call, _OTHER), KILL)
