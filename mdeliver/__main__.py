@@ -48,8 +48,9 @@ def _deliver(arguments: list[str]) -> tuple[int, bytes]:
         for descriptor in (0, 1, 2):
             _check_open(descriptor)
         from mdeliver.agent import deliver
+        from mdeliver.system import environment
 
-        outcome = deliver(arguments, _environment())
+        outcome = deliver(arguments, environment())
         status = outcome.exit_status
         return status, outcome.line.encode("utf-8", "backslashreplace") + b"\n" if status else b""
     except BaseException as error:
@@ -68,12 +69,6 @@ def _check_open(descriptor: int) -> None:
         if descriptor == 0:
             raise OSError("standard input is closed") from None
         posix.open("/dev/null", posix.O_RDWR)
-
-
-def _environment() -> dict[str, str]:
-    import os
-
-    return dict(os.environ)
 
 
 def _leave(status: int, line: bytes) -> NoReturn:

@@ -11,10 +11,9 @@ Fails with  nothing: every exception becomes a deferral, and only a rule can rej
 
 from __future__ import annotations
 
-import os
 import time
 
-from mdeliver import durable, limits
+from mdeliver import durable, limits, system
 from mdeliver.evaluate import evaluate
 from mdeliver.intake import Options, become_owner, make_envelope, parse_options, state_directory
 from mdeliver.language.compile import Compiled, Source, compile_rules
@@ -114,7 +113,7 @@ def deliver(arguments: Sequence[str], environ: Mapping[str, str]) -> Outcome:
 
 
 def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:
-    os.umask(0o077)
+    system.umask(0o077)
     envelope = make_envelope(options, environ)
     become_owner(envelope)
     site = load_site()

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import os
 
-from mdeliver import durable
+from mdeliver import durable, system
 
 _PID_DIGITS = 10
 
@@ -48,20 +47,20 @@ class Dotlock:
 def try_dotlock(mailbox: str, hostname: str) -> Dotlock | None:
     """Make `MAILBOX.lock`; None where somebody holds it."""
     path = mailbox + ".lock"
-    directory, name = os.path.split(path)
-    directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    directory, _, name = path.rpartition("/")
+    directory_fd = system.open(directory, system.O_RDONLY | system.O_DIRECTORY | system.O_CLOEXEC)
     try:
-        if os.path.lexists(path) and not remove_if_stale(path):
+        if system.exists(path) and not remove_if_stale(path):
             return None
-        content = f"{os.getpid():0{_PID_DIGITS}d}:{hostname}".encode()
+        content = f"{system.getpid():0{_PID_DIGITS}d}:{hostname}".encode()
         fd = _held_file(directory, content)
         try:
             durable.link_open_file(fd, directory_fd, name)
         except FileExistsError:
-            os.close(fd)
+            system.close(fd)
             return None
         except OSError as error:
-            os.close(fd)
+            system.close(fd)
             if error.errno not in (errno.ENOENT, errno.EXDEV, errno.EOPNOTSUPP):
                 raise
             return _without_tmpfile(path, content)
@@ -77,7 +76,7 @@ def _held_file(directory: str, content: bytes) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         durable.write_all(fd, content)
     except BaseException:
-        os.close(fd)
+        system.close(fd)
         raise
     return fd
 
@@ -87,7 +86,7 @@ def _without_tmpfile(path: str, content: bytes) -> Dotlock | None:
 
     NFS may lose the answer of a link that was done, so the link count is what is believed.
     """
-    temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}"
+    temporary = f"{path}.{system.getpid()}.{system.urandom(4).hex()}"
     fd = durable.create(temporary)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -96,15 +95,15 @@ def _without_tmpfile(path: str, content: bytes) -> Dotlock | None:
             durable.link(temporary, path)
             made = True
         except OSError:
-            made = os.fstat(fd).st_nlink == 2
+            made = system.fstat(fd).st_nlink == 2
         durable.remove(temporary)
     except BaseException:
         durable.remove(temporary)
-        os.close(fd)
+        system.close(fd)
         raise
     if made:
         return Dotlock(path, fd)
-    os.close(fd)
+    system.close(fd)
     return None
 
 
@@ -115,7 +114,9 @@ def remove_if_stale(path: str) -> bool:
     second sees that the name no longer belongs to it.
     """
     try:
-        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = system.open(
+            path, system.O_RDWR | system.O_NOFOLLOW | system.O_CLOEXEC | system.O_NONBLOCK
+        )
     except FileNotFoundError:
         return True
     except OSError:

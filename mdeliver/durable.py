@@ -11,16 +11,15 @@ See also    open(2), fsync(2); "Files are hard" applies: a rename lasts once the
 from __future__ import annotations
 
 import errno
-import os
-import stat
 
+from mdeliver import system
 from mdeliver.outcome import Deferral
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_GUARDED = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_GUARDED = system.O_NOFOLLOW | system.O_CLOEXEC | system.O_NONBLOCK | system.O_NOCTTY
 _TMPFILE_UNSUPPORTED = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 
 
@@ -30,60 +29,65 @@ def open_own_file(path: str, *, create: bool, mode: int = 0o600) -> int:
     Returns a descriptor in append mode. Raises FileNotFoundError where it is missing and CREATE is
     false, Deferral where it is not a plain file of ours, OSError otherwise.
     """
-    flags = os.O_RDWR | os.O_APPEND | _GUARDED
+    flags = system.O_RDWR | system.O_APPEND | _GUARDED
     try:
-        fd = os.open(path, flags)
+        fd = system.open(path, flags)
     except FileNotFoundError:
         if not create:
             raise
         # O_EXCL: of two deliveries that both found it missing, the second opens the first's.
         try:
-            fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
-            sync_directory(os.path.dirname(path))
+            fd = system.open(path, flags | system.O_CREAT | system.O_EXCL, mode)
+            sync_directory(system.dirname(path))
         except FileExistsError:
-            fd = os.open(path, flags)
+            fd = system.open(path, flags)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise Deferral(f"{path} is not a regular file; mdeliver does not write to it") from None
         raise
     try:
-        _refuse_foreign(path, os.fstat(fd))
+        _refuse_foreign(path, system.fstat(fd))
     except BaseException:
-        os.close(fd)
+        system.close(fd)
         raise
     return fd
 
 
-def _refuse_foreign(path: str, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
+def open_guarded(path: str) -> int:
+    """Open PATH for reading and writing, whatever it is; never a link's target, never waiting."""
+    return system.open(path, system.O_RDWR | _GUARDED)
+
+
+def _refuse_foreign(path: str, found: system.stat_result) -> None:
+    if not system.is_regular(found):
         raise Deferral(f"{path} is not a regular file; mdeliver does not write to it")
     if found.st_nlink != 1:
         raise Deferral(f"{path} has {found.st_nlink} hard links; mdeliver does not write to it")
-    if found.st_uid != os.geteuid():
+    if found.st_uid != system.geteuid():
         raise Deferral(
-            f"{path} belongs to uid {found.st_uid}, but the delivery runs as uid {os.geteuid()}"
+            f"{path} belongs to uid {found.st_uid}, but the delivery runs as uid {system.geteuid()}"
         )
 
 
 def same_file(fd: int, path: str) -> bool:
     """Whether PATH (links not followed) is still the file that FD has open."""
     try:
-        there = os.stat(path, follow_symlinks=False)
+        there = system.lstat(path)
     except FileNotFoundError:
         return False
-    return os.path.samestat(os.fstat(fd), there)
+    return system.same(system.fstat(fd), there)
 
 
 def size_of(fd: int) -> int:
     """Octets in the open file."""
-    return os.fstat(fd).st_size
+    return system.fstat(fd).st_size
 
 
 def write_all(fd: int, octets: bytes) -> None:
     """Write all of OCTETS, however many calls that takes."""
-    written = os.write(fd, octets)
+    written = system.write(fd, octets)
     while written < len(octets):
-        written += os.write(fd, memoryview(octets)[written:])
+        written += system.write(fd, memoryview(octets)[written:])
 
 
 def write_chunks(fd: int, chunks: Iterable[bytes]) -> None:
@@ -94,13 +98,13 @@ def write_chunks(fd: int, chunks: Iterable[bytes]) -> None:
 
 def overwrite(fd: int, octets: bytes, offset: int) -> None:
     """Write OCTETS over what stands at OFFSET; FD must not be in append mode (pwrite(2), BUGS)."""
-    if os.pwrite(fd, octets, offset) != len(octets):
+    if system.pwrite(fd, octets, offset) != len(octets):
         raise OSError(errno.EIO, "short write")
 
 
 def appended_at(fd: int) -> int:
     """Offset after the last write to FD, which is where an append ended."""
-    return os.lseek(fd, 0, os.SEEK_CUR)
+    return system.lseek(fd, 0, system.SEEK_CUR)
 
 
 def stop_appending(fd: int) -> None:
@@ -108,14 +112,14 @@ def stop_appending(fd: int) -> None:
     import fcntl
 
     flags = fcntl.fcntl(fd, fcntl.F_GETFL)
-    fcntl.fcntl(fd, fcntl.F_SETFL, flags & ~os.O_APPEND)
+    fcntl.fcntl(fd, fcntl.F_SETFL, flags & ~system.O_APPEND)
 
 
 def read_at(fd: int, count: int, offset: int) -> bytes:
     """COUNT octets from OFFSET, fewer only at the end of the file."""
     pieces: list[bytes] = []
     while count > 0:
-        piece = os.pread(fd, count, offset)
+        piece = system.pread(fd, count, offset)
         if not piece:
             break
         pieces.append(piece)
@@ -128,7 +132,7 @@ def read_chunks(fd: int, count: int, size: int) -> Iterator[bytes]:
     """The first COUNT octets of FD in pieces of SIZE; raises OSError if the file is shorter."""
     offset = 0
     while offset < count:
-        piece = os.pread(fd, min(size, count - offset), offset)
+        piece = system.pread(fd, min(size, count - offset), offset)
         if not piece:
             raise OSError(errno.EIO, "file ended early")
         yield piece
@@ -138,7 +142,7 @@ def read_chunks(fd: int, count: int, size: int) -> Iterator[bytes]:
 def read_file(path: str, limit: int) -> bytes:
     """What PATH holds, at most LIMIT octets; b"" if it does not exist."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = system.open(path, system.O_RDONLY | system.O_CLOEXEC)
     except FileNotFoundError:
         return b""
     try:
@@ -150,38 +154,38 @@ def read_file(path: str, limit: int) -> bytes:
 def close_read(fd: int) -> None:
     """Close a descriptor through which nothing was written: its close can tell us nothing."""
     try:
-        os.close(fd)
+        system.close(fd)
     except OSError:
         pass
 
 
 def truncate(fd: int, size: int) -> None:
     """Cut the file back to SIZE octets."""
-    os.ftruncate(fd, size)
+    system.ftruncate(fd, size)
 
 
 def sync(fd: int) -> None:
     """Return once the file's content and size are on disk."""
-    os.fsync(fd)
+    system.fsync(fd)
 
 
 def sync_content(fd: int) -> None:
     """Return once the content, and the size if it grew, are on disk (fdatasync)."""
-    os.fdatasync(fd)
+    system.fdatasync(fd)
 
 
 def sync_directory(path: str) -> None:
     """Return once the names made, changed and removed in directory PATH are on disk."""
-    fd = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = system.open(path or ".", system.O_RDONLY | system.O_DIRECTORY | system.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        system.fsync(fd)
     finally:
         close_read(fd)
 
 
 def create(path: str, mode: int = 0o600) -> int:
     """Make PATH, which must not exist, and open it for reading and writing."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _GUARDED, mode)
+    return system.open(path, system.O_RDWR | system.O_CREAT | system.O_EXCL | _GUARDED, mode)
 
 
 def create_nameless(directory: str) -> int:
@@ -190,30 +194,30 @@ def create_nameless(directory: str) -> int:
     Where the file system has no O_TMPFILE (NFS), a named file is made and its name removed.
     """
     try:
-        return os.open(directory, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+        return system.open(directory, system.O_RDWR | system.O_TMPFILE | system.O_CLOEXEC, 0o600)
     except OSError as error:
-        if error.errno not in _TMPFILE_UNSUPPORTED or not os.path.isdir(directory):
+        if error.errno not in _TMPFILE_UNSUPPORTED or not system.is_directory(directory):
             raise
-    path = os.path.join(directory, f".spool.{os.getpid()}.{os.urandom(6).hex()}")
+    path = system.join(directory, f".spool.{system.getpid()}.{system.urandom(6).hex()}")
     fd = create(path)
-    os.unlink(path)
+    system.unlink(path)
     return fd
 
 
 def rename(old: str, new: str) -> None:
     """Give OLD the name NEW, in one step."""
-    os.rename(old, new)
+    system.rename(old, new)
 
 
 def link(old: str, new: str) -> None:
     """Give the file OLD a second name NEW, which must not exist."""
-    os.link(old, new, follow_symlinks=False)
+    system.link(old, new, follow_symlinks=False)
 
 
 def remove(path: str) -> bool:
     """Remove the name PATH; returns whether it was there."""
     try:
-        os.unlink(path)
+        system.unlink(path)
     except FileNotFoundError:
         return False
     return True
@@ -222,34 +226,34 @@ def remove(path: str) -> bool:
 def make_directory(path: str, mode: int = 0o700) -> None:
     """Make PATH and its missing parents; each is durable once this returns."""
     try:
-        os.mkdir(path, mode)
+        system.mkdir(path, mode)
     except FileExistsError:
-        if not os.path.isdir(path):
+        if not system.is_directory(path):
             raise
         return
     except FileNotFoundError:
-        parent = os.path.dirname(path)
+        parent = system.dirname(path)
         if parent == path:
             raise
         make_directory(parent, mode)
         make_directory(path, mode)
         return
-    sync_directory(os.path.dirname(path))
+    sync_directory(system.dirname(path))
 
 
 def link_open_file(fd: int, directory_fd: int, name: str) -> None:
     """Give the nameless file FD the name NAME in the open directory (open(2) on O_TMPFILE)."""
-    os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=directory_fd, follow_symlinks=True)
+    system.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=directory_fd, follow_symlinks=True)
 
 
 def exists(path: str) -> bool:
     """Whether there is a file, or a link to anything, at PATH."""
-    return os.path.lexists(path)
+    return system.exists(path)
 
 
 def names_in(directory: str) -> list[str]:
     """The names in DIRECTORY; [] if there is no such directory."""
     try:
-        return os.listdir(directory)
+        return system.listdir(directory)
     except (FileNotFoundError, NotADirectoryError):
         return []

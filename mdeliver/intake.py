@@ -10,8 +10,7 @@ See also    local(8), EXTERNAL COMMAND DELIVERY; mdeliver(1)
 
 from __future__ import annotations
 
-import os
-
+from mdeliver import system
 from mdeliver.envelope import Envelope
 from mdeliver.outcome import Deferral
 from mdeliver.record import Record
@@ -69,10 +68,10 @@ def make_envelope(options: Options, environ: Mapping[str, str]) -> Envelope:
     """The envelope of this delivery. Raises Deferral where user or home cannot be known."""
     user = options.user or environ.get("USER") or environ.get("LOGNAME") or _own_name()
     home = options.home or environ.get("HOME") or _home_of(user)
-    if not os.path.isabs(home):
+    if not home.startswith("/"):
         raise Deferral(f"home directory {home!r} of user {user} is not an absolute path")
     try:
-        uid = os.stat(home).st_uid if os.geteuid() == 0 else os.geteuid()
+        uid = system.stat(home).st_uid if system.geteuid() == 0 else system.geteuid()
     except FileNotFoundError:
         raise Deferral(f"home directory {home} of user {user} does not exist") from None
     recipient = options.recipient if options.recipient is not None else environ.get("RECIPIENT", "")
@@ -100,10 +99,10 @@ def _own_name() -> str:
     import pwd
 
     try:
-        return pwd.getpwuid(os.geteuid()).pw_name
+        return pwd.getpwuid(system.geteuid()).pw_name
     except KeyError:
         raise Deferral(
-            f"no user given: USER is not set and uid {os.geteuid()} has no passwd entry"
+            f"no user given: USER is not set and uid {system.geteuid()} has no passwd entry"
         ) from None
 
 
@@ -118,25 +117,25 @@ def _home_of(user: str) -> str:
 
 def become_owner(envelope: Envelope) -> None:
     """As root, become the user ENVELOPE is for, with the groups of that user; else do nothing."""
-    if os.geteuid() != 0 or envelope.uid == 0:
+    if system.geteuid() != 0 or envelope.uid == 0:
         return
     import pwd
 
     try:
         entry = pwd.getpwuid(envelope.uid)
     except KeyError:
-        gid = os.stat(envelope.home).st_gid
-        os.setgroups([])
+        gid = system.stat(envelope.home).st_gid
+        system.setgroups([])
     else:
         gid = entry.pw_gid
-        os.initgroups(entry.pw_name, gid)
-    os.setgid(gid)
-    os.setuid(envelope.uid)
+        system.initgroups(entry.pw_name, gid)
+    system.setgid(gid)
+    system.setuid(envelope.uid)
 
 
 def state_directory(envelope: Envelope, environ: Mapping[str, str]) -> str:
     """Where this user's state is kept (XDG Base Directory Specification)."""
     base = environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(base):
-        base = os.path.join(envelope.home, ".local", "state")
-    return os.path.join(base, "mdeliver")
+    if not base.startswith("/"):
+        base = system.join(envelope.home, ".local", "state")
+    return system.join(base, "mdeliver")

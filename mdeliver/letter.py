@@ -9,10 +9,9 @@ See also    message.py, which reads the head's meaning
 
 from __future__ import annotations
 
-import os
 from _blake2 import blake2b
 
-from mdeliver import durable, limits
+from mdeliver import durable, limits, system
 from mdeliver.record import Record
 
 TYPE_CHECKING = False
@@ -53,7 +52,7 @@ class Letter(Record):
     def close(self) -> None:
         """Let go of the spool."""
         if self.spool != _NO_SPOOL:
-            os.close(self.spool)
+            system.close(self.spool)
 
 
 def read_letter(fd: int, spool_directory: str) -> Letter:
@@ -68,7 +67,7 @@ def read_letter(fd: int, spool_directory: str) -> Letter:
     digest = blake2b(start, digest_size=16)
     at_end = not start and not from_line
     while not at_end and size <= limits.MEMORY_BYTES:
-        piece = os.read(fd, limits.COPY_BYTES)
+        piece = system.read(fd, limits.COPY_BYTES)
         at_end = not piece
         digest.update(piece)
         pieces.append(piece)
@@ -82,24 +81,24 @@ def read_letter(fd: int, spool_directory: str) -> Letter:
     try:
         durable.write_all(spool, memory)
         del memory
-        while piece := os.read(fd, limits.COPY_BYTES):
+        while piece := system.read(fd, limits.COPY_BYTES):
             digest.update(piece)
             durable.write_all(spool, piece)
             size += len(piece)
         head, cut = _head_of(durable.read_at(spool, limits.HEAD_BYTES + 1, 0))
     except BaseException:
-        os.close(spool)
+        system.close(spool)
         raise
     return Letter(from_line, head, cut, size, digest.digest(), None, spool)
 
 
 def _read_up_to(fd: int, count: int) -> bytes:
     """At least one read, and more until COUNT octets or the end: a pipe gives small pieces."""
-    piece = os.read(fd, count)
+    piece = system.read(fd, count)
     pieces = [piece]
     size = len(piece)
     while piece and size < count:
-        piece = os.read(fd, count - size)
+        piece = system.read(fd, count - size)
         pieces.append(piece)
         size += len(piece)
     return b"".join(pieces)

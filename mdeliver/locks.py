@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import os
 import time
 from _struct import pack
 
+from mdeliver import system
 from mdeliver.outcome import Deferral
 
 _FLOCK = "hhqqi4x"
@@ -29,7 +29,7 @@ def try_lock(fd: int, start: int, length: int, *, exclusive: bool) -> bool:
     """Lock LENGTH bytes from START unless somebody else holds them; returns whether it was done."""
     kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
     try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, pack(_FLOCK, kind, os.SEEK_SET, start, length, 0))
+        _set_lock(fd, kind, start, length)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
@@ -37,9 +37,9 @@ def try_lock(fd: int, start: int, length: int, *, exclusive: bool) -> bool:
     return True
 
 
-def unlock(fd: int, start: int, length: int) -> None:
-    """Give back LENGTH bytes from START."""
-    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, pack(_FLOCK, fcntl.F_UNLCK, os.SEEK_SET, start, length, 0))
+def _set_lock(fd: int, kind: int, start: int, length: int) -> None:
+    lock = pack(_FLOCK, kind, system.SEEK_SET, start, length, 0)
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, lock)
 
 
 class Patience:
@@ -50,7 +50,7 @@ class Patience:
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
-        self._step = 0.001 + (os.getpid() % 17) * 0.0001
+        self._step = 0.001 + (system.getpid() % 17) * 0.0001
 
     def wait(self, what: str) -> None:
         """Sleep a little; raises Deferral naming WHAT was waited for once time is over."""

@@ -11,10 +11,8 @@ See also    language/compile.py, which asks for includes
 from __future__ import annotations
 
 import errno
-import os
-import stat
 
-from mdeliver import limits
+from mdeliver import limits, system
 from mdeliver.outcome import Deferral
 
 TYPE_CHECKING = False
@@ -38,7 +36,7 @@ def rules_paths(home: str, override: str | None) -> list[str]:
     """
     if override is not None:
         return [override]
-    config = os.environ.get("XDG_CONFIG_HOME", "")
+    config = system.environment().get("XDG_CONFIG_HOME", "")
     if not config.startswith("/"):
         # The XDG base directory specification: relative paths are invalid and ignored.
         config = f"{home}/.config"
@@ -48,31 +46,33 @@ def rules_paths(home: str, override: str | None) -> list[str]:
 def _exists(path: str) -> bool:
     """Whether there is a file; one that cannot be looked at counts, so that it is reported."""
     try:
-        os.stat(path)
+        system.stat(path)
     except OSError as error:
         if error.errno == errno.ENOTDIR:
             return False
         # A link that leads nowhere is a mistake to report, not a file that is not there.
-        return error.errno != errno.ENOENT or os.path.islink(path)
+        return error.errno != errno.ENOENT or system.exists(path)
     return True
 
 
 def read_rules(path: str, uid: int) -> str:
     """The text of the rules file PATH for the user UID. Raises Untrusted or OSError."""
     # O_NONBLOCK: a FIFO in its place must not make us wait for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    descriptor = system.open(
+        path, system.O_RDONLY | system.O_CLOEXEC | system.O_NONBLOCK | system.O_NOCTTY
+    )
     try:
-        status = os.fstat(descriptor)
+        status = system.fstat(descriptor)
         _refuse_untrusted(path, status, uid)
         chunks = []
         size = 0
-        while chunk := os.read(descriptor, limits.RULES_BYTES + 1 - size):
+        while chunk := system.read(descriptor, limits.RULES_BYTES + 1 - size):
             chunks.append(chunk)
             size += len(chunk)
             if size > limits.RULES_BYTES:
                 raise Untrusted(f"{path} is larger than {limits.RULES_BYTES >> 20} MB")
     finally:
-        os.close(descriptor)
+        system.close(descriptor)
     octets = b"".join(chunks)
     try:
         return octets.decode()
@@ -82,13 +82,13 @@ def read_rules(path: str, uid: int) -> str:
         raise Untrusted(message) from None
 
 
-def _refuse_untrusted(path: str, status: os.stat_result, uid: int) -> None:
-    if not stat.S_ISREG(status.st_mode):
+def _refuse_untrusted(path: str, status: system.stat_result, uid: int) -> None:
+    if not system.is_regular(status):
         raise Untrusted(f"{path} is not a regular file")
     if status.st_uid not in (0, uid):
         owner = f"user id {status.st_uid}, not by root or user id {uid}"
         raise Untrusted(f"{path} is owned by {owner}: chown it")
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if status.st_mode & 0o022:
         raise Untrusted(f"{path} can be written by others: chmod go-w it")
 
 

@@ -8,9 +8,7 @@ See also     mdeliver(1), FILES
 
 from __future__ import annotations
 
-import os
-
-from mdeliver import durable, limits
+from mdeliver import durable, limits, system
 from mdeliver.outcome import Deferral
 from mdeliver.record import Record
 
@@ -42,7 +40,7 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
 
     Raises Deferral where the file is no TOML, or has a key or a value that does not exist.
     """
-    hostname = os.uname().nodename or "localhost"
+    hostname = system.uname().nodename or "localhost"
     text = durable.read_file(path, limits.RULES_BYTES)
     if not text:
         return Site(hostname=hostname)
@@ -55,7 +53,9 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
     site = _table(path, tables, "site")
     rules = _table(path, tables, "rules")
     for table in tables:
-        raise Deferral(f"{path}: there is no table [{table}]; there are [site] and [rules]", "4.3.5")
+        raise Deferral(
+            f"{path}: there is no table [{table}]; there are [site] and [rules]", "4.3.5"
+        )
     on_error = _take(path, rules, "rules", "on_error", "defer")
     if on_error not in ("defer", "inbox"):
         raise Deferral(f'{path}: rules.on_error is "defer" or "inbox", not "{on_error}"', "4.3.5")
@@ -68,8 +68,8 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
         _take(path, site, "site", "recipient_delimiter", "+"),
         on_error,
     )
-    for name, table in (("site", site), ("rules", rules)):
-        for key in table:
+    for name, left in (("site", site), ("rules", rules)):
+        for key in left:
             raise Deferral(f"{path}: there is no key {name}.{key}; see mdeliver(1)", "4.3.5")
     return found
 

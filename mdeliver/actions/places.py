@@ -7,8 +7,7 @@ it a maildir has Maildir++ folders and an mbox none.
 
 from __future__ import annotations
 
-from os.path import normpath
-
+from mdeliver import system
 from mdeliver.folders import encode_name, maildirpp_name, safe_step
 from mdeliver.language.syntax import Brace, FolderTarget, InboxTarget
 from mdeliver.plan import File
@@ -87,7 +86,7 @@ def _path(scene: Scene, text: Text, folder: str) -> str:
     elif not path.startswith("/"):
         path = f"{home}/{path}"
     # POSIX gives a path of exactly two slashes a meaning of its own; here it has none.
-    return normpath("/" + path.lstrip("/"))
+    return system.normal("/" + path.lstrip("/"))
 
 
 def _harmless(scene: Scene, brace: Brace) -> str:

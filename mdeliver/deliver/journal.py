@@ -24,11 +24,10 @@ See also    transaction.py
 
 from __future__ import annotations
 
-import os
 import time
 from _blake2 import blake2b
 
-from mdeliver import durable, limits, locks
+from mdeliver import durable, limits, locks, system
 from mdeliver.record import Record
 
 _ROTATION_BYTE = 0
@@ -83,7 +82,7 @@ class Journal:
         """Open the journal in DIRECTORY for an attempt at the message KEY."""
         self.key = key
         self.boot = boot_id()
-        self._path = os.path.join(directory, "journal")
+        self._path = system.join(directory, "journal")
         self._line_at = -1
         self._fd = self._open()
         try:
@@ -93,7 +92,7 @@ class Journal:
                 patience.wait("another delivery of this same message")
             self._lines = durable.read_at(self._fd, durable.size_of(self._fd), 0)
         except BaseException:
-            os.close(self._fd)
+            system.close(self._fd)
             raise
 
     def _open(self) -> int:
@@ -112,13 +111,13 @@ class Journal:
                 else:
                     patience.wait(f"{self._path} to be rewritten")
             except BaseException:
-                os.close(fd)
+                system.close(fd)
                 raise
-            os.close(fd)
+            system.close(fd)
 
     def close(self) -> None:
         """Give the locks back."""
-        os.close(self._fd)
+        system.close(self._fd)
 
     def earlier(self) -> Recorded | None:
         """The last line about this message."""
@@ -161,7 +160,7 @@ class Journal:
             self.boot.encode(),
             str(int(time.time())).encode(),
             _word(from_came) + b" " + _word(from_line),
-            *(b" ".join(_word(os.fsencode(w)) for w in place) for place in places),
+            *(b" ".join(_word(system.to_octets(w)) for w in place) for place in places),
         ]
         payload = b"\t".join(fields)
         # The leading newline ends whatever a killed writer left of its own line.
@@ -230,7 +229,7 @@ def _read_line(lines: bytes, start: int) -> Recorded | None:
         boot.decode("latin-1"),
         _unword(came),
         _unword(line),
-        tuple(tuple(os.fsdecode(_unword(w)) for w in place.split(b" ")) for place in places),
+        tuple(tuple(system.from_octets(_unword(w)) for w in place.split(b" ")) for place in places),
     )
 
 
@@ -255,6 +254,6 @@ def _rewrite(fd: int, path: str) -> None:
         durable.write_all(new_fd, text)
         durable.sync(new_fd)
     finally:
-        os.close(new_fd)
+        system.close(new_fd)
     durable.rename(new, path)
-    durable.sync_directory(os.path.dirname(path))
+    durable.sync_directory(system.dirname(path))

@@ -10,10 +10,9 @@ See also    https://cr.yp.to/proto/maildir.html, Maildir++ (folders, maildirsize
 
 from __future__ import annotations
 
-import os
 import time
 
-from mdeliver import durable
+from mdeliver import durable, system
 from mdeliver.deliver import quota
 
 TYPE_CHECKING = False
@@ -35,7 +34,7 @@ class MaildirCopy:
         self.file = file
         self.done = False
         self._letter = letter
-        self._temporary = os.path.join(file.path, "tmp", f"mdeliver.{key.decode()}")
+        self._temporary = system.join(file.path, "tmp", f"mdeliver.{key.decode()}")
         self._name = _unique_name(key, hostname, letter.size)
         self._final = self._path_of(self._name)
         self._written = False
@@ -43,8 +42,8 @@ class MaildirCopy:
     def _path_of(self, name: str) -> str:
         letters = "".join(letter for flag, letter in _FLAG_LETTERS if flag in self.file.flags)
         if letters:
-            return os.path.join(self.file.path, "cur", f"{name}:2,{letters}")
-        return os.path.join(self.file.path, "new", name)
+            return system.join(self.file.path, "cur", f"{name}:2,{letters}")
+        return system.join(self.file.path, "new", name)
 
     def words(self) -> tuple[str, ...]:
         """This place for the journal; `words[-1]` is the unique name."""
@@ -73,7 +72,7 @@ class MaildirCopy:
             durable.write_chunks(fd, self._letter.chunks())
             durable.sync(fd)
         finally:
-            os.close(fd)
+            system.close(fd)
 
     def _create_temporary(self) -> int:
         while True:
@@ -88,16 +87,16 @@ class MaildirCopy:
     def _find(self, name: str) -> str | None:
         """Where the copy NAME is now: an IMAP client may have moved or flagged it meanwhile."""
         folders = [self.file.path, self.file.root] + [
-            os.path.join(self.file.root, entry)
+            system.join(self.file.root, entry)
             for entry in durable.names_in(self.file.root)
             if entry.startswith(".") and entry not in (".", "..")
         ]
         for folder in dict.fromkeys(folders):
             for part in ("new", "cur"):
-                directory = os.path.join(folder, part)
+                directory = system.join(folder, part)
                 for entry in durable.names_in(directory):
                     if entry.partition(":")[0] == name:
-                        return os.path.join(directory, entry)
+                        return system.join(directory, entry)
         return None
 
     def commit(self) -> None:
@@ -113,7 +112,7 @@ class MaildirCopy:
     def sync(self) -> None:
         """Return once its name is on disk."""
         try:
-            durable.sync_directory(os.path.dirname(self._final))
+            durable.sync_directory(system.dirname(self._final))
         except FileNotFoundError:
             # Committed by an earlier attempt, and the folder has gone since: the user's deed.
             if not self.done:
@@ -139,7 +138,7 @@ def make_maildir(file: File) -> None:
     if file.path != file.root:
         _make_parts(file.root)
         durable.make_directory(file.path)
-        if os.path.dirname(file.path) == file.root:
+        if system.dirname(file.path) == file.root:
             _make_maildirfolder(file)
     _make_parts(file.path)
 
@@ -149,20 +148,20 @@ def _make_maildirfolder(file: File) -> None:
     from mdeliver.deliver.subscriptions import subscribe
 
     try:
-        os.close(durable.create(os.path.join(file.path, "maildirfolder")))
+        system.close(durable.create(system.join(file.path, "maildirfolder")))
     except FileExistsError:
         pass
-    subscribe(file.root, os.path.basename(file.path)[1:])
+    subscribe(file.root, file.path.rpartition("/.")[2])
 
 
 def _make_parts(path: str) -> None:
     for part in _PARTS:
-        durable.make_directory(os.path.join(path, part))
+        durable.make_directory(system.join(path, part))
 
 
 def _unique_name(key: bytes, hostname: str, size: int) -> str:
     now_ns = time.time_ns()
     host = hostname.replace("/", "\\057").replace(":", "\\072").replace(",", "\\054")
     seconds, rest_ns = divmod(now_ns, 1_000_000_000)
-    pid = os.getpid()
+    pid = system.getpid()
     return f"{seconds}.M{rest_ns // 1000}P{pid}K{key[:12].decode()}.{host},S={size}"

@@ -13,9 +13,8 @@ See also    mbox(5), dotlock.py, mboxrd.py, RFC 4155
 from __future__ import annotations
 
 import errno
-import os
 
-from mdeliver import durable, limits, locks
+from mdeliver import durable, limits, locks, system
 from mdeliver.deliver import mboxrd
 from mdeliver.dotlock import Dotlock, try_dotlock
 from mdeliver.outcome import Deferral
@@ -138,7 +137,7 @@ class MboxCopy:
             if self._dotlock is None:
                 return False
         except FileNotFoundError:
-            durable.make_directory(os.path.dirname(path))
+            durable.make_directory(system.dirname(path))
             return False
         except OSError as error:
             if error.errno not in _NO_DOTLOCK:
@@ -160,11 +159,11 @@ class MboxCopy:
         try:
             return durable.open_own_file(path, create=True)
         except PermissionError:
-            if os.path.lexists(path):
+            if system.exists(path):
                 raise
             raise Deferral(
-                f"{path} does not exist and uid {os.geteuid()} may not make it; "
-                f"as root: install -m 660 -o {os.geteuid()} -g mail /dev/null {path}"
+                f"{path} does not exist and uid {system.geteuid()} may not make it; "
+                f"as root: install -m 660 -o {system.geteuid()} -g mail /dev/null {path}"
             ) from None
 
     def commit(self) -> None:
@@ -192,6 +191,6 @@ class MboxCopy:
         fd, dotlock = self._fd, self._dotlock
         self._fd, self._dotlock = _NOT_OPEN, None
         if fd != _NOT_OPEN:
-            os.close(fd)
+            system.close(fd)
         if dotlock is not None:
             dotlock.release()

@@ -9,9 +9,7 @@ See also     Maildir++ by S. Varshavchik, "Maildirquota"
 
 from __future__ import annotations
 
-import os
-
-from mdeliver import durable
+from mdeliver import durable, system
 from mdeliver.outcome import Deferral
 
 _FILE_OCTETS = 64 << 10
@@ -20,7 +18,7 @@ _FILE_OCTETS = 64 << 10
 
 def refuse_if_full(root: str, octets: int) -> None:
     """Raise Deferral if a message of OCTETS does not fit into the Maildir at ROOT."""
-    text = durable.read_file(os.path.join(root, "maildirsize"), _FILE_OCTETS)
+    text = durable.read_file(system.join(root, "maildirsize"), _FILE_OCTETS)
     limits, _, sums = text.partition(b"\n")
     octets_limit, messages_limit = _limits(limits)
     if not octets_limit and not messages_limit:
@@ -35,7 +33,7 @@ def refuse_if_full(root: str, octets: int) -> None:
 
 def count(root: str, octets: int) -> None:
     """Note that one message of OCTETS came, if there is a quota; a failure is not the message's."""
-    path = os.path.join(root, "maildirsize")
+    path = system.join(root, "maildirsize")
     try:
         fd = durable.open_own_file(path, create=False)
     except (OSError, Deferral):
@@ -45,7 +43,7 @@ def count(root: str, octets: int) -> None:
     except OSError:
         pass
     finally:
-        os.close(fd)
+        system.close(fd)
 
 
 def _fits(held: tuple[int, int], octets: int, octets_limit: int, messages_limit: int) -> bool:
@@ -82,13 +80,13 @@ def _counted(root: str) -> tuple[int, int]:
     """Octets and messages in all folders, the Trash not counted, as Maildir++ wants it."""
     octets = messages = 0
     folders = [root] + [
-        os.path.join(root, entry)
+        system.join(root, entry)
         for entry in durable.names_in(root)
         if entry.startswith(".") and entry != ".Trash" and not entry.startswith(".Trash.")
     ]
     for folder in folders:
         for part in ("new", "cur"):
-            directory = os.path.join(folder, part)
+            directory = system.join(folder, part)
             for name in durable.names_in(directory):
                 octets += _octets(directory, name)
                 messages += 1
@@ -101,6 +99,6 @@ def _octets(directory: str, name: str) -> int:
     if has_size and digits.isdigit():
         return int(digits)
     try:
-        return os.stat(os.path.join(directory, name)).st_size
+        return system.stat(system.join(directory, name)).st_size
     except FileNotFoundError:
         return 0

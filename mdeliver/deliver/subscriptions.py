@@ -12,9 +12,7 @@ See also    Dovecot, lib-storage/list/subscription-file.c
 
 from __future__ import annotations
 
-import os
-
-from mdeliver import durable
+from mdeliver import durable, system
 from mdeliver.outcome import Deferral
 
 _FILE_OCTETS = 1 << 20
@@ -24,11 +22,11 @@ _VERSION_2 = b"V\t2\n\n"
 def subscribe(root: str, folder: str) -> None:
     """Add FOLDER, a Maildir++ name without its leading dot, to the subscriptions in ROOT."""
     try:
-        fd = durable.open_own_file(os.path.join(root, "subscriptions"), create=True)
+        fd = durable.open_own_file(system.join(root, "subscriptions"), create=True)
     except (OSError, Deferral):
         return
     try:
-        _append(fd, os.fsencode(folder))
+        _append(fd, system.to_octets(folder))
     except OSError:
         pass
     finally:

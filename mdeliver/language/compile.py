@@ -10,9 +10,7 @@ Fails with  findings E317-E319 for includes; everything else as parser.py and ch
 
 from __future__ import annotations
 
-from os.path import dirname, join, normpath
-
-from mdeliver import limits
+from mdeliver import limits, system
 from mdeliver.diagnostic import Diagnostic
 from mdeliver.language import prelude
 from mdeliver.language.checker import check
@@ -96,7 +94,7 @@ class _Loader:
         self.findings += parsed.findings
         if not parsed.has_includes:
             return parsed.statements
-        self.reading.append(normpath(source.path))
+        self.reading.append(system.normal(source.path))
         statements = self._resolve(parsed.statements, depth)
         self.reading.pop()
         return statements
@@ -125,9 +123,9 @@ class _Loader:
             return ()
         path = written
         if not written.startswith(("/", "~/")):
-            path = join(dirname(include.span.file), written)
+            path = system.join(system.dirname(include.span.file), written)
         self.included += 1
-        if normpath(path) in self.reading:
+        if system.normal(path) in self.reading:
             hint = "included already: " + " includes ".join(self.reading)
             self._report("E318", f"{written} includes itself", include, hint)
         elif len(self.reading) > limits.INCLUDE_DEPTH:

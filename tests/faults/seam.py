@@ -1,8 +1,8 @@
 """Fault injection in process: fail, or die at, the n-th system call of a delivery.
 
-Every module of mdeliver reaches the kernel through the names `os` and `fcntl`; in a forked child
-these are replaced by stand-ins that count the calls. A trial is one delivery with one fault, what
-happens to the mailboxes in between (`Meanwhile`), and the clean retry that Postfix would make.
+Every module of mdeliver reaches the kernel through the names `system` and `fcntl`; in a forked
+child these are replaced by stand-ins that count the calls. A trial is one delivery with one fault,
+what happens to the mailboxes in between, and the clean retry that Postfix would make.
 
 See also    inject.py, which does the same from outside with strace, interpreter and fuse included
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
-from mdeliver import limits
+from mdeliver import limits, system
 from mdeliver.deliver import journal
 from mdeliver.deliver.transaction import deliver_files
 from mdeliver.envelope import Envelope
@@ -145,11 +145,11 @@ class Box:
         os.write(incoming, from_line + message)
         os.lseek(incoming, 0, os.SEEK_SET)
         calls: list[str] = []
-        for name, module in list(sys.modules.items()):
-            if name.startswith("mdeliver"):
-                for wanted in (os, fcntl):
-                    if getattr(module, wanted.__name__, None) is wanted:
-                        setattr(module, wanted.__name__, _Counted(wanted, calls, fault))
+        for of, module in list(sys.modules.items()):
+            if of.startswith("mdeliver."):
+                for name, wanted in (("system", system), ("fcntl", fcntl)):
+                    if getattr(module, name, None) is wanted:
+                        setattr(module, name, _Counted(wanted, calls, fault))
         try:
             letter = read_letter(incoming, str(self.state))
             deliver_files(

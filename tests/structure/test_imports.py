@@ -15,7 +15,7 @@ from tests.structure.source import MODULES, NAMES, Module, imports
 FLOORS: tuple[tuple[str, str], ...] = (
     (
         "words: values, limits, no input and no output",
-        "mdeliver record limits outcome envelope diagnostic",
+        "mdeliver system record limits outcome envelope diagnostic",
     ),
     (
         "mail as bytes, and the only ways to files",

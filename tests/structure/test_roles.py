@@ -11,7 +11,7 @@ from tests.structure.source import MODULES, Module, calls
 # Calls that change or open what is on disk, under any of the names that the package writes.
 _FILE_CALLS = frozenset(
     f"{module}.{call}"
-    for module in ("os", "posix")
+    for module in ("os", "posix", "system")
     for call in (
         *("open", "rename", "renames", "replace", "unlink", "remove", "link", "symlink", "mkfifo"),
         *("truncate", "ftruncate", "mkdir", "makedirs", "rmdir", "removedirs", "posix_fallocate"),
@@ -23,18 +23,23 @@ _FILE_CALLS = frozenset(
 # Who else may call which of them, and why.
 ALLOWED = {
     ("mdeliver.durable", "*"): "the one place that touches mail files",
-    ("mdeliver.rulesfile", "os.open"): "reads rules, which are the administrator's and no mail",
-    (
-        "mdeliver.dotlock",
-        "os.open",
-    ): "the directory that holds the lock, and others' locks, to read",
+    ("mdeliver.rulesfile", "system.open"): "reads rules, which are the administrator's and no mail",
+    ("mdeliver.dotlock", "system.open"): "the directory that the lock file goes into",
     ("mdeliver.__main__", "posix.open"): "/dev/null in the place of a closed descriptor",
     ("mdeliver.__main__", "posix.write"): "the one line that Postfix reads",
     ("mdeliver.cli.test", "open"): "reads the messages that it is asked about",
 }
 
 _EXITS = frozenset({"sys.exit", "os._exit", "posix._exit", "os.abort", "exit", "quit"})
-_PROCESSES = ("os.fork", "os.system", "os.popen", "os.exec", "os.spawn", "os.posix_spawn")
+_PROCESSES = (
+    "os.fork",
+    "system.fork",
+    "os.system",
+    "os.popen",
+    "os.exec",
+    "os.spawn",
+    "os.posix_spawn",
+)
 
 
 def _within(name: str, package: str) -> bool:
