@@ -70,10 +70,9 @@ def make_envelope(options: Options, environ: Mapping[str, str]) -> Envelope:
     home = options.home or environ.get("HOME") or _home_of(user)
     if not home.startswith("/"):
         raise Deferral(f"home directory {home!r} of user {user} is not an absolute path")
-    try:
-        uid = system.stat(home).st_uid if system.geteuid() == 0 else system.geteuid()
-    except FileNotFoundError:
-        raise Deferral(f"home directory {home} of user {user} does not exist") from None
+    if not system.is_directory(home):
+        raise Deferral(f"home directory {home} of user {user} does not exist")
+    uid = system.geteuid() or system.stat(home).st_uid
     recipient = options.recipient if options.recipient is not None else environ.get("RECIPIENT", "")
     domain = environ.get("DOMAIN") or recipient.rpartition("@")[2] if "@" in recipient else ""
     extension = options.extension

@@ -16,8 +16,7 @@ What can be on disk, and what a retry of the same message makes of it:
     4, 5        .            some copies; mbox maybe torn    completes what is missing, by the plan
                                                              and the From_ line of the first attempt
     6           D            all copies                      says success, delivers nothing
-    later       F            all copies                      likewise, if the MTA brings it later;
-                                                             the same From_ line: a new message
+    later       F            all copies                      likewise, if an MTA brings it again
 An error in 2 to 5 takes everything back in reverse and leaves R, which counts as no line. Before
 a copy is taken back its letter becomes u, so that no letter ever claims more than there is; a copy
 that a client has already moved stays, the line stays open, and the retry completes the others.
@@ -77,14 +76,12 @@ def deliver_files(
     journal = Journal(state_directory, key)
     try:
         earlier = journal.earlier()
-        if earlier is not None and earlier.state in ("D", "F"):
-            if earlier.state == "D" or earlier.from_came != letter.from_line:
-                journal.resume(earlier)
-                _clear_locks(earlier)
-                journal.state(b"F")
-                return "delivered by an earlier attempt"
-            earlier = None
-        elif earlier is not None and earlier.state != ".":
+        if earlier is not None and earlier.state in ("D", "F") and _is_second(earlier, letter):
+            journal.resume(earlier)
+            _clear_locks(earlier)
+            journal.state(b"F")
+            return "delivered by an earlier attempt"
+        if earlier is not None and earlier.state != ".":
             earlier = None
         if earlier is not None:
             files = tuple(_file_of(words) for words in earlier.places)
@@ -105,6 +102,19 @@ def deliver_files(
         return f"delivered to {len(copies)} places" + (f", {done} of them before" if done else "")
     finally:
         journal.close()
+
+
+def _is_second(earlier: Recorded, letter: Letter) -> bool:
+    """Whether this is the finished message EARLIER brought again, not a new one with its words.
+
+    D without F is an attempt that was cut short: the MTA cannot have heard of its success. After
+    F, an MTA brings the same octets again later (its From_ line is the time of the attempt), or at
+    once, if two recipients of one message come to the same mailbox; then its Received line, with
+    queue id and time, makes the octets unique. Anybody else may feed us one file twice.
+    """
+    if earlier.state == "D" or earlier.from_came != letter.from_line:
+        return True
+    return letter.from_line != b"" and b"\nreceived:" in b"\n" + letter.head.lower()
 
 
 def _clear_locks(earlier: Recorded) -> None:
