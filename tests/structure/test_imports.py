@@ -39,7 +39,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         deliver.subscriptions deliver.maildir deliver.mbox deliver.transaction""",
     ),
     ("one message for one user, from edge to outcome", "intake agent"),
-    ("the command line", "cli cli.check cli.demo cli.test"),
+    ("the command line", "cli cli.check cli.deliver cli.demo.stage cli.demo cli.test"),
     ("the edge of the process", "__main__"),
 )
 
