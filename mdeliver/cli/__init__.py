@@ -13,15 +13,15 @@ import click
 from mdeliver import __version__
 
 COMMANDS = (
-    ("check", "mdeliver.cli.check"),
-    ("deliver", "mdeliver.cli.deliver"),
     ("demo", "mdeliver.cli.demo"),
+    ("check", "mdeliver.cli.check"),
     ("test", "mdeliver.cli.test"),
+    ("deliver", "mdeliver.cli.deliver"),
 )
-"""Name of each command and the module that has it as `command`."""
+"""Name of each command and the module that has it as `command`, in the order of a first day."""
 
 
-class _Lazy(click.Group):
+class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for name, _module in COMMANDS]
 
@@ -33,8 +33,24 @@ class _Lazy(click.Group):
                 return command
         return None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        names = self.list_commands(ctx)
+        if args[0] in names or args[0].startswith("-"):
+            return super().resolve_command(ctx, args)
+        from difflib import get_close_matches
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="mdeliver")
+        close = get_close_matches(args[0], names, 1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}."
+        raise click.UsageError(f"there is no command {args[0]}; {hint}", ctx)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="The manual is mdeliver(1); the rules are in mdeliver-rules(5).",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s", prog_name="mdeliver")
 def main() -> None:
-    """Local mail delivery agent: a message in, two places out, and the reason why."""
+    """Local mail delivery agent for Postfix: a message in, two places out, and the reason why."""
