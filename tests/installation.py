@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -51,6 +52,25 @@ def open_directory(prefix: str) -> Path:
     made = Path(tempfile.mkdtemp(prefix=f"mdeliver-{prefix}-", dir="/tmp"))
     made.chmod(0o755)
     return made
+
+
+def copy_installation(to: Path, *, bundle: bool = False) -> Path:
+    """Copy what mailbox_command needs, and no tools, below TO, to be broken there.
+
+    bundle  with the one file that all modules come out of; else they are imported one by one
+    Returns the copy's package directory; its launcher is at bin/ beside lib/.
+    """
+    prefix = LDA.parent.parent
+    (package,) = prefix.glob("lib/python*/site-packages/mdeliver")
+    copy = to / package.relative_to(prefix)
+    left_out = ["__pycache__", *([] if bundle else ["bundle.*"])]
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns(*left_out))
+    (to / "bin").mkdir()
+    for name in (LDA.name, "python3"):
+        shutil.copy(prefix / "bin" / name, to / "bin" / name, follow_symlinks=False)
+    if (prefix / "pyvenv.cfg").exists():
+        shutil.copy(prefix / "pyvenv.cfg", to / "pyvenv.cfg")
+    return copy
 
 
 def unreachable(path: Path, person: Person) -> str:
