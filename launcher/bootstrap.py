@@ -19,6 +19,23 @@ try:
             continue
         sys.path.insert(0, prefix + place)
         break
+    # All modules come out of one file (bundle.py). Where it is missing, broken or another Python's,
+    # they are imported one by one as usual: that takes longer, and is all the difference.
+    try:
+        import gc
+        import marshal
+        from _frozen_importlib_external import MAGIC_NUMBER
+
+        gc.disable()  # a process of milliseconds has no garbage worth looking for
+        bundle = f"{sys.path[0]}/mdeliver/bundle.{sys.implementation.cache_tag}"
+        descriptor = posix.open(bundle, posix.O_RDONLY | posix.O_CLOEXEC)
+        octets = posix.read(descriptor, posix.fstat(descriptor).st_size)
+        posix.close(descriptor)
+        if octets.startswith(MAGIC_NUMBER):
+            finder, modules = marshal.loads(memoryview(octets)[len(MAGIC_NUMBER) :])
+            exec(finder, {"modules": modules})
+    except Exception:
+        pass
     from mdeliver.__main__ import fused
 
     fused(sys.argv[2:])
