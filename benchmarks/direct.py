@@ -78,8 +78,11 @@ class Cost(NamedTuple):
     wall_s: float
 
 
-def message(size: int) -> bytes:
-    """A message of SIZE bytes as local(8) hands it over."""
+def message(size: int, number: int = 1) -> bytes:
+    """A message of SIZE bytes as local(8) hands it over; NUMBER tells it from others.
+
+    What came before is not delivered again.
+    """
     head = (
         b"From sender@example.net  Mon Nov 23 10:00:00 2026\n"
         b"Return-Path: <sender@example.net>\nX-Original-To: ann@example.org\n"
@@ -88,7 +91,8 @@ def message(size: int) -> bytes:
         b"\tby mx.example.org (Postfix) with ESMTPS id 4XyZ\n"
         b"\tfor <ann@example.org>; Mon, 23 Nov 2026 10:00:00 +0000 (UTC)\n"
         b"From: Bob <sender@example.net>\nTo: ann@example.org\nSubject: Re: the report\n"
-        b"Date: Mon, 23 Nov 2026 10:00:00 +0000\nMessage-ID: <1@example.net>\n\n"
+        b"Date: Mon, 23 Nov 2026 10:00:00 +0000\nMessage-ID: <%d@example.net>\n\n"
+        % number
     )
     line = b"All work and no play makes a dull letter, said the postman to the dog.\n"
     return (head + line * (size // len(line) + 1))[: size - 1] + b"\n"
@@ -271,7 +275,6 @@ def run(command: Command, letter: Path) -> Cost:
 def measure(case: Case, agents: Iterable[str], rounds: int, top: Path) -> dict[str, Cost]:
     """Median costs of every agent for CASE; the bare interpreter is one of them."""
     letter = top / "letter"
-    letter.write_bytes(message(case.size))
     bare = Command([str(BIN / "python3"), "-I", "-S", "-c", "pass"], {}, lambda: total)
     commands = {BARE: bare}
     for name in agents:
@@ -281,7 +284,8 @@ def measure(case: Case, agents: Iterable[str], rounds: int, top: Path) -> dict[s
     counted = min(rounds, case.rounds)
     total = counted + 2
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
-    for _ in range(total):
+    for number in range(total):
+        letter.write_bytes(message(case.size, number))
         for name, command in commands.items():
             costs[name].append(run(command, letter))
     for name, command in commands.items():

@@ -42,8 +42,8 @@ def main() -> None:
         command = direct(top / "home", given.rules)
         bare = own_times([str(BIN / "python3"), "-I", "-S", "-c", "pass"], {}, b"")
         times: dict[str, list[int]] = defaultdict(list)
-        for _ in range(given.rounds):
-            run = own_times(command.arguments, command.environment, message(4096))
+        for number in range(given.rounds):
+            run = own_times(command.arguments, command.environment, message(4096, number))
             for name in run.keys() - bare.keys():
                 times[name].append(run[name])
     finally:
