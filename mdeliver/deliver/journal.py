@@ -239,14 +239,12 @@ def _rewrite(fd: int, path: str) -> None:
     Called with byte 0 locked alone: no attempt is under way, so nobody holds offsets into it.
     """
     lines = durable.read_at(fd, durable.size_of(fd), 0)
-    kept: list[bytes] = []
-    half = len(lines) // 2
-    position = 0
-    for line in lines.split(b"\n"):
-        if line and (position >= half or line.startswith(b".")):
-            kept.append(b"\n" + line + b"\n")
-        position += len(line) + 1
-    text = b"".join(kept)[-limits.JOURNAL_BYTES // 2 :]
+    half = lines.find(b"\n", len(lines) // 2)
+    still_open = b"".join(
+        b"\n" + line + b"\n" for line in lines[:half].split(b"\n") if line.startswith(b".")
+    )
+    # A line that these cuts tear counts as none; there are bounds even to what was never finished.
+    text = still_open[-limits.JOURNAL_BYTES // 4 :] + lines[half:][-limits.JOURNAL_BYTES // 2 :]
     new = path + ".new"
     durable.remove(new)
     new_fd = durable.create(new)
