@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMPS := $(VENV)/.stamps
 
 # What the installed package is made of. A new, changed or vanished file remakes the installation.
-SOURCES := $(shell find mdeliver launcher -name '*.py' -o -path 'launcher/*' -type f) \
+SOURCES := $(shell find mdeliver launcher man -type f ! -name "*.pyc") \
 	CMakeLists.txt pyproject.toml LICENSE
 
 # Tests in parallel; TESTS narrows them: make unit TESTS=tests/unit/language
