@@ -1,0 +1,57 @@
+"""The site's settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mdeliver.outcome import Deferral
+from mdeliver.settings import Site, load_site
+
+
+def load(tmp_path: Path, text: str) -> Site:
+    path = tmp_path / "mdeliver.toml"
+    path.write_text(text)
+    return load_site(str(path))
+
+
+def test_without_a_file_there_are_defaults(tmp_path: Path) -> None:
+    site = load_site(str(tmp_path / "mdeliver.toml"))
+    assert site == Site(hostname=os.uname().nodename)
+    assert (site.domains, site.recipient_delimiter, site.on_rules_error) == ((), "+", "defer")
+
+
+def test_every_key_is_read(tmp_path: Path) -> None:
+    text = """
+        [site]
+        domains = ["Example.org", "example.net"]
+        hostname = "mail.example.org"
+        recipient_delimiter = "-"
+        [rules]
+        on_error = "inbox"
+    """
+    site = load(tmp_path, text)
+    assert site.domains == ("example.org", "example.net")
+    assert (site.hostname, site.recipient_delimiter) == ("mail.example.org", "-")
+    assert site.on_rules_error == "inbox"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[site\n", "line 1"),
+        ("[sites]\n", r"there is no table \[sites\]"),
+        ("site = 1\n", "site is a table"),
+        ("[site]\ndomain = []\n", "there is no key site.domain"),
+        ("[site]\ndomains = 'example.org'\n", "site.domains is a list of texts"),
+        ("[site]\nhostname = 1\n", "site.hostname is a text"),
+        ("[rules]\non_error = 'bounce'\n", 'rules.on_error is "defer" or "inbox"'),
+    ],
+)
+def test_what_cannot_be_meant_defers(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(Deferral, match=said) as refused:
+        load(tmp_path, text)
+    assert refused.value.status == "4.3.5"
+    assert str(tmp_path / "mdeliver.toml") in refused.value.text
