@@ -54,11 +54,21 @@ def load_rules(home: str, uid: int, override: str | None) -> Compiled:
 
 
 def decide(
-    program: Program, letter: Letter, envelope: Envelope, site: Site, *, explain: bool
+    program: Program,
+    letter: Letter,
+    envelope: Envelope,
+    site: Site,
+    *,
+    explain: bool,
+    now_s: float | None = None,
 ) -> Decision:
-    """What the rules make of a message; nothing is done."""
+    """What the rules make of a message; nothing is done.
+
+    now_s  its arrival, seconds since 1970; None for now
+    """
     message = Message(letter.head, letter.size, cut=letter.head_cut)
-    return evaluate(program, message, envelope, site, time.time(), explain=explain)
+    arrived_s = time.time() if now_s is None else now_s
+    return evaluate(program, message, envelope, site, arrived_s, explain=explain)
 
 
 def outcome_of(plan: Plan, done: str = "delivered") -> Outcome:

@@ -92,6 +92,14 @@ def read_letter(fd: int, spool_directory: str) -> Letter:
     return Letter(from_line, head, cut, size, digest.digest(), None, spool)
 
 
+def letter_of(octets: bytes) -> Letter:
+    """OCTETS, which may begin with a From_ line, as a letter: a message out of a mailbox."""
+    from_line, memory = _split_from_line(octets)
+    head, cut = _head_of(memory)
+    digest = blake2b(memory, digest_size=16).digest()
+    return Letter(from_line, head, cut, len(memory), digest, memory, _NO_SPOOL)
+
+
 def _read_up_to(fd: int, count: int) -> bytes:
     """At least one read, and more until COUNT octets or the end: a pipe gives small pieces."""
     piece = system.read(fd, count)
