@@ -18,6 +18,7 @@ from mdeliver.conditions.texts import compare
 from mdeliver.language.syntax import (
     AddressedToMe,
     And,
+    Automatic,
     Defer,
     Discard,
     Do,
@@ -29,6 +30,7 @@ from mdeliver.language.syntax import (
     Keep,
     Let,
     Mailbox,
+    MailingList,
     MeIs,
     Not,
     Or,
@@ -275,6 +277,18 @@ def _none(scene: Scene, expression: Not) -> bool | None:
     return None if held is None else not held
 
 
+def _automatic(scene: Scene, _fact: Automatic) -> bool:
+    from mdeliver.conditions.automatic import automatic
+
+    return automatic(scene)
+
+
+def _mailing_list(scene: Scene, _fact: MailingList) -> bool:
+    from mdeliver.conditions.automatic import mailing_list
+
+    return mailing_list(scene)
+
+
 _KINDS: dict[type, Callable[[Scene, Any], bool | None]] = {
     And: _all,
     Or: _any,
@@ -282,5 +296,7 @@ _KINDS: dict[type, Callable[[Scene, Any], bool | None]] = {
     Test: compare,
     SentByMe: lambda scene, _fact: sent_by_me(scene),
     AddressedToMe: lambda scene, _fact: addressed_to_me(scene),
+    Automatic: _automatic,
+    MailingList: _mailing_list,
 }
 """Every kind of condition and what decides it."""

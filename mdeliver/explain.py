@@ -41,7 +41,7 @@ def fits(field: Field | Text, text: str, test: Test, value: Value | None) -> str
     """Why TEST's comparison held: TEXT of FIELD fits VALUE (None for `exists`)."""
     if value is None:
         return f"{_field(field)} is {quoted(text)}"
-    shown = text if _is_size(field) else quoted(text)
+    shown = text if _is_plain(field) else quoted(text)
     return f"{_field(field)} {shown} {test.operator} {one_line(printer.value(value))}"
 
 
@@ -56,7 +56,7 @@ def fits_not(found: Sequence[tuple[Field | Text, Sequence[str]]], limit: str) ->
         elif words == "any header":
             reasons.append(f"none of {len(texts)} headers")
         else:
-            shown = [t if _is_size(field) else quoted(t) for t in texts[:SHOWN_TEXTS]]
+            shown = [t if _is_plain(field) else quoted(t) for t in texts[:SHOWN_TEXTS]]
             more = f" and {len(texts) - SHOWN_TEXTS} more" if len(texts) > SHOWN_TEXTS else ""
             reasons.append(f"{words} is {', '.join(shown)}{more}")
     return ", ".join(reasons) + (f" ({limit})" if limit else "")
@@ -66,8 +66,9 @@ def _field(field: Field | Text) -> str:
     return printer.text(field) if isinstance(field, syntax.Text) else printer.field(field)
 
 
-def _is_size(field: Field | Text) -> bool:
-    return getattr(field, "name", "") == "size"
+def _is_plain(field: Field | Text) -> bool:
+    """Whether the field's text is written without quotes, as its values are."""
+    return getattr(field, "name", "") in ("size", "date", "weekday", "time")
 
 
 def quoted(text: str) -> str:

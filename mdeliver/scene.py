@@ -99,6 +99,10 @@ class Scene:
                 return [t for text in message.texts(name) for t in _list_id(text)]
             case "size":
                 return (str(message.size),)
+            case "date" | "weekday" | "time":
+                from mdeliver.conditions.moments import moment_text
+
+                return (moment_text(name, self.now_s),)
             case "any header":
                 return message.whole_fields()
             case _:

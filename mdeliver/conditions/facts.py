@@ -97,11 +97,11 @@ def addressed_to_me(scene: Scene) -> bool:
                 return True
     if scene.explain:
         me = ", ".join(f'"{address}"' for address in scene.my_addresses())
-        scene.because = f"none of {me or 'my addresses'} is in To or Cc" + _limit(scene)
+        scene.because = f"none of {me or 'my addresses'} is in To or Cc" + limit_words(scene)
     return False
 
 
-def _limit(scene: Scene) -> str:
+def limit_words(scene: Scene) -> str:
     return f" ({scene.message.limit})" if scene.message.limit else ""
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     """Takes a text as it is and folded; the value that it fits, else None."""
 
 _ENVELOPE = ("sender", "recipient", "extension")
+_MOMENTS = ("date", "weekday", "time")
 
 _DIGITS = 400
 """Longest number that is read; a float is infinite long before."""
@@ -41,6 +42,11 @@ def compare(scene: Scene, test: Test) -> bool:
     """Whether TEST holds; captures and, where it explains, the reason go to SCENE."""
     if test.operator == "exists":
         return _exists(scene, test) is not test.negated
+    first = test.fields[0]
+    if isinstance(first, Field) and first.name in _MOMENTS:
+        from mdeliver.conditions.moments import compare_moment
+
+        return compare_moment(scene, test)
     finder = _finder(scene, test)
     for field in test.fields:
         for text, folded in _texts(scene, field):

@@ -36,7 +36,7 @@ _DISPOSES = frozenset(
 VARIABLES = frozenset(("user", "home", "year", "month", "day"))
 _PARTS = ("", " name", " address", " domain", " local part")
 BRACE_FIELDS = frozenset(
-    ["subject", "list-id", "extension", "size"]
+    ["subject", "list-id", "extension", "size", "date", "weekday", "time"]
     + [field + part for field in ADDRESS_FIELDS for part in _PARTS]
 )
 _NAME_CODES = frozenset(("E301", "E302", "E303", "E325"))

@@ -13,12 +13,7 @@ from mdeliver.record import Record
 NOT_YET = {
     "body": "the field body",
     "attachment": "the field attachment",
-    "date": "the field date",
-    "weekday": "the field weekday",
-    "time": "the field time",
     "DuplicateWithin": "duplicate within",
-    "Automatic": "automatic",
-    "MailingList": "mailing list",
     "ProgramSucceeds": "program … succeeds",
     "Authentication": "spf, dkim, dmarc and arc",
     "Lines": "lines of",

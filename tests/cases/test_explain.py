@@ -15,6 +15,8 @@ A file holds cases; `=== ` opens one with its name, `--- ` its parts:
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,7 @@ from mdeliver.settings import Site
 CASES = Path(__file__).parent / "explain"
 PLAIN = (Path(__file__).parent.parent / "messages" / "plain.eml").read_text()
 SITE = Site((), "mail.example.org", "+")
-ARRIVAL_S = 1_793_620_800.0  # 2026-11-02, at noon where it matters
+ARRIVAL_S = 1_793_620_800.0  # 2026-11-02, a Monday, 12:00
 KEPT_PARTS = ("rules", "envelope", "message")
 
 
@@ -44,6 +46,16 @@ def read_cases(path: Path) -> list[tuple[str, dict[str, str]]]:
 
 
 ALL = [(path, name) for path in sorted(CASES.glob("*.test")) for name, _ in read_cases(path)]
+
+
+@pytest.fixture(autouse=True)
+def _local_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Dates and times of the cases are those of Greenwich, wherever the tests run."""
+    monkeypatch.setenv("TZ", "UTC0")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 def run(parts: dict[str, str]) -> tuple[str, str]:

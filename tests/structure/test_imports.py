@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "mail as bytes, and the only ways to files",
-        "headertext addresses message durable locks dotlock letter settings rulesfile",
+        "headertext addresses structured message durable locks dotlock letter settings rulesfile",
     ),
     (
         "the language: text to Program, pure",
@@ -30,7 +30,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "meaning: Program and message to Plan, pure",
-        """plan glob folders scene explain conditions conditions.texts conditions.facts
+        """plan glob folders explain conditions conditions.moments scene conditions.texts
+        conditions.facts conditions.automatic
         actions actions.places evaluate""",
     ),
     (
@@ -38,7 +39,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """deliver deliver.mboxrd deliver.mboxfind deliver.journal deliver.quota
         deliver.subscriptions deliver.maildir deliver.mbox deliver.transaction""",
     ),
-    ("one message for one user, from edge to outcome", "intake agent"),
+    ("one message for one user, from edge to outcome", "intake rulescache agent"),
     ("the command line", "cli cli.check cli.deliver cli.demo.stage cli.demo cli.test"),
     ("the edge of the process", "__main__"),
 )
