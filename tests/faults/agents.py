@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.installation import LDA
-from tests.local8 import Person
+from tests.local8 import Person, from_line
 
 RULES = """\
 mailbox imap = maildir "~/Maildir"
@@ -25,12 +25,18 @@ if subject contains "never":
 class Agent(NamedTuple):
     """A delivery agent.
 
-    prepare  makes its configuration below a home, and returns the mailbox_command
-    quoting  how it quotes `From ` lines in the mbox, for the reader
+    prepare          makes its configuration below a home, and returns the mailbox_command
+    quoting          how it quotes `From ` lines in the mbox, for the reader
+    wants_from_line  whether it is given the From_ line; maildrop would take it for a header
     """
 
     prepare: Callable[[Person], list[str]]
     quoting: str
+    wants_from_line: bool = True
+
+    def handed(self, message: bytes, at: float) -> bytes:
+        """MESSAGE as it is given to the agent at that time, in seconds since 1970."""
+        return from_line(at=at) + message if self.wants_from_line else message
 
 
 def _mdeliver(person: Person) -> list[str]:
@@ -55,7 +61,7 @@ def _maildrop(person: Person) -> list[str]:
 AGENTS = {
     "mdeliver-lda": Agent(_mdeliver, "mboxrd"),
     "procmail": Agent(_procmail, "as is"),
-    "maildrop": Agent(_maildrop, "as is"),
+    "maildrop": Agent(_maildrop, "as is", wants_from_line=False),
 }
 
 

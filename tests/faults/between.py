@@ -49,7 +49,7 @@ def _nothing(agent: Agent, person: Person) -> Happened:
 def _another_delivery(agent: Agent, person: Person) -> Happened:
     """The same agent delivers another message."""
     message = as_handed_over(_OTHER, person)
-    handed = from_line(at=_OTHER_AT) + message
+    handed = agent.handed(message, _OTHER_AT)
     answer = hand_over(agent.prepare(person), handed, environment(person), person)
     assert answer.verdict == "sent", answer
     return Happened((message,))

@@ -2,7 +2,7 @@
 
 Points      a clean run under strace gives every call of every process; a Point is the n-th call
             of one name. strace counts for each process apart, so one point may be reached in two
-            processes: `fired` says how often it happened, and callers count only 1.
+            processes: `fired` says how often it happened.
 Faults      an error in the call's place (it is not carried out), or SIGKILL before it
 See also    strace(1), "tampering"
 """

@@ -51,7 +51,7 @@ def _bench(*, fresh: bool) -> Iterator[Bench]:
 
 def failures(results: Iterator[Result]) -> list[str]:
     """What went wrong, one line a fault; some faults must have happened at all."""
-    suffered = [result for result in results if result.fired == 1]
+    suffered = [result for result in results if result.fired]
     assert suffered
     return [f"{r.point}: {'; '.join(r.wrong)} (at {r.where})" for r in suffered if r.wrong]
 
