@@ -18,6 +18,7 @@ from mdeliver.conditions.texts import compare
 from mdeliver.language.syntax import (
     AddressedToMe,
     And,
+    Authentication,
     Automatic,
     Defer,
     Discard,
@@ -283,6 +284,12 @@ def _automatic(scene: Scene, _fact: Automatic) -> bool:
     return automatic(scene)
 
 
+def _authenticated(scene: Scene, fact: Authentication) -> bool:
+    from mdeliver.conditions.authenticated import authenticated
+
+    return authenticated(scene, fact)
+
+
 def _mailing_list(scene: Scene, _fact: MailingList) -> bool:
     from mdeliver.conditions.automatic import mailing_list
 
@@ -296,6 +303,7 @@ _KINDS: dict[type, Callable[[Scene, Any], bool | None]] = {
     Test: compare,
     SentByMe: lambda scene, _fact: sent_by_me(scene),
     AddressedToMe: lambda scene, _fact: addressed_to_me(scene),
+    Authentication: _authenticated,
     Automatic: _automatic,
     MailingList: _mailing_list,
 }

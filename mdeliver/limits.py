@@ -25,6 +25,9 @@ ADDRESSES = 10_000
 ADDRESS_TEXT = 128 << 10
 """Bytes of all header fields of one name that are looked through for addresses."""
 
+RESULTS_TEXT = 64 << 10
+"""Bytes of all Authentication-Results that are read; what follows them is not believed."""
+
 ENCODED_WORDS = 10_000
 """RFC 2047 words decoded in all header fields of one name; the rest stands as it is."""
 
@@ -46,6 +49,9 @@ FINDINGS = 200
 
 FOLDER_STEP_BYTES = 200
 """Length of one folder step on disk: file names end at 255, and Maildir++ joins the steps."""
+
+CACHE_BYTES = 16 << 20
+"""Size of the file with a user's checked rules; a larger program is compiled for each message."""
 
 # --- the stores ------------------------------------------------------------------------------
 LOCK_WAIT_S = 300

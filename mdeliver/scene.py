@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from mdeliver.addresses import Address
+    from mdeliver.authentication.results import Believed
     from mdeliver.envelope import Envelope
     from mdeliver.language.syntax import Field, Store, Target, Value
     from mdeliver.message import Message
@@ -47,8 +48,8 @@ class Scene:
     """Everything that conditions and actions look at; `now_s` is the time of arrival."""
 
     __slots__ = (
-        "_texts", "because", "captures", "envelope", "explain", "inbox", "lets", "mailboxes", "me",
-        "message", "now_s", "site",
+        "_texts", "authentication", "because", "captures", "envelope", "explain", "inbox", "lets",
+        "mailboxes", "me", "message", "now_s", "site",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +67,8 @@ class Scene:
         self.captures: tuple[str, ...] = ()
         self.because = ""
         """What decided the last condition, in words; kept only where `explain` is."""
+        self.authentication: Believed | None = None
+        """What our servers found out about the sender, once it was asked for."""
         self._texts: dict[tuple[str, str, str], Texts] = {}
 
     # --- fields ------------------------------------------------------------------------------

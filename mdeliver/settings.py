@@ -1,7 +1,7 @@
 """What the site says once for all users.
 
 Read from    /etc/mdeliver/mdeliver.toml, if it is there (tomllib is imported only then)
-Keys         [site] domains, hostname, recipient_delimiter; [rules] on_error
+Keys         [site] domains, hostname, recipient_delimiter, authserv_ids; [rules] on_error
 Fails with   Deferral: one line with file and key; a delivery then stays in the queue
 See also     mdeliver(1), FILES
 """
@@ -27,12 +27,16 @@ class Site(Record):
     recipient_delimiter  characters that part user and extension, such as "+"
     on_rules_error       what becomes of a message whose rules have an error: "defer" keeps it in
                          the queue, "inbox" delivers it to the inbox
+    authserv_ids         lower-case names by which this site's filters sign Authentication-Results,
+                         and which they remove from what comes in; () means: the host's name, and
+                         only where no sender can have written it (authentication/results.py)
     """
 
     domains: tuple[str, ...] = ()
     hostname: str = "localhost"
     recipient_delimiter: str = "+"
     on_rules_error: Literal["defer", "inbox"] = "defer"
+    authserv_ids: tuple[str, ...] = ()
 
 
 def load_site(path: str = SETTINGS_PATH) -> Site:
@@ -59,14 +63,12 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
     on_error = _take(path, rules, "rules", "on_error", "defer")
     if on_error not in ("defer", "inbox"):
         raise Deferral(f'{path}: rules.on_error is "defer" or "inbox", not "{on_error}"', "4.3.5")
-    domains = site.pop("domains", [])
-    if not isinstance(domains, list) or not all(isinstance(d, str) for d in domains):
-        raise Deferral(f"{path}: site.domains is a list of texts", "4.3.5")
     found = Site(
-        tuple(domain.lower() for domain in domains),
+        _take_list(path, site, "site", "domains"),
         _take(path, site, "site", "hostname", hostname),
         _take(path, site, "site", "recipient_delimiter", "+"),
         on_error,
+        _take_list(path, site, "site", "authserv_ids"),
     )
     for name, left in (("site", site), ("rules", rules)):
         for key in left:
@@ -79,6 +81,14 @@ def _table(path: str, tables: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise Deferral(f"{path}: {name} is a table: [{name}]", "4.3.5")
     return table
+
+
+def _take_list(path: str, table: dict[str, Any], name: str, key: str) -> tuple[str, ...]:
+    """A list of texts, in lower case."""
+    values = table.pop(key, [])
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise Deferral(f"{path}: {name}.{key} is a list of texts", "4.3.5")
+    return tuple([value.lower() for value in values])
 
 
 def _take(path: str, table: dict[str, Any], name: str, key: str, default: str) -> Any:

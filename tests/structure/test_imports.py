@@ -19,7 +19,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "mail as bytes, and the only ways to files",
-        "headertext addresses structured message durable locks dotlock letter settings rulesfile",
+        """headertext addresses structured message durable locks dotlock letter settings
+        authentication authentication.results rulesfile""",
     ),
     (
         "the language: text to Program, pure",
@@ -31,7 +32,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "meaning: Program and message to Plan, pure",
         """plan glob folders explain conditions conditions.moments scene conditions.texts
-        conditions.facts conditions.automatic
+        conditions.facts conditions.automatic conditions.authenticated
         actions actions.places evaluate""",
     ),
     (

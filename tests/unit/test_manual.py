@@ -107,10 +107,8 @@ def test_settings() -> None:
         if isinstance(node, ast.Call):
             words = [text for argument in node.args for text in constants(argument)]
             called = ast.unparse(node.func)
-            if called == "_take":
+            if called in ("_take", "_take_list"):
                 keys.add(f"{words[0]}.{words[1]}")
-            elif called == "site.pop":
-                keys.add(f"site.{words[0]}")
     assert sorted(items(section(COMMANDS_TEXT, "SETTINGS"), "Va")) == sorted(keys)
 
 
