@@ -20,6 +20,7 @@ from tests.servers.mailclients import (
     letter,
     send_from_outside,
     subject_of,
+    submit,
 )
 from tests.servers.people import write_rules
 from tests.servers.postfix import Postfix
@@ -120,3 +121,18 @@ def test_a_deferral_by_a_forward_file_is_delivered_once_when_it_is_mended(
     postfix.wait_until_removed(queue_id)
     assert subjects(dovecot, ann) == ["waits"]
     assert [subject_of(message) for message in by_pop3(dovecot, ann)] == ["waits"]
+
+
+def test_sent_copies_by_a_table_in_a_file(
+    box: Box, postfix: Postfix, dovecot: Dovecot, ann: Person, bob: Person
+) -> None:
+    table = postfix.top / "sender_bcc"
+    table.write_text("".join(f"{address(x)} {address(x)}\n" for x in (ann, bob)))
+    postfix.run("postconf", "-e", f"sender_bcc_maps = texthash:{table}")
+    postfix.run("postfix", "reload")
+    message = letter("by a table", to=address(bob), sender=address(ann))
+    postfix.wait_until_delivered(submit(postfix, ann, message, to=[address(bob)]))
+
+    assert subjects(dovecot, ann, "Sent") == ["by a table"]
+    assert subjects(dovecot, bob) == ["by a table"]
+    postfix.use_mailbox_command(box.mailbox_command)
