@@ -16,7 +16,6 @@ import time
 from mdeliver import durable, limits, system
 from mdeliver.evaluate import evaluate
 from mdeliver.intake import Options, become_owner, make_envelope, parse_options, state_directory
-from mdeliver.language.compile import Compiled, Source, compile_rules
 from mdeliver.letter import Letter, read_letter
 from mdeliver.message import Message
 from mdeliver.outcome import (
@@ -28,6 +27,7 @@ from mdeliver.outcome import (
     discarded,
     rejected,
 )
+from mdeliver.rulescache import RulesCache
 from mdeliver.rulesfile import read_rules, reader, rules_paths
 from mdeliver.settings import Site, load_site
 
@@ -37,20 +37,30 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from mdeliver.envelope import Envelope
+    from mdeliver.language.compile import Compiled
     from mdeliver.language.syntax import Program
     from mdeliver.plan import Decision, Plan
 
 _STANDARD_INPUT = 0
 
 
-def load_rules(home: str, uid: int, override: str | None) -> Compiled:
+def load_rules(
+    home: str,
+    uid: int,
+    override: str | None,
+    seen: dict[str, system.stat_result] | None = None,
+) -> Compiled:
     """Read and check all rules of a user.
 
     override  a rules file to take in place of the site's and the user's
+    seen      gets the status of every file that was read, by its path
     Raises OSError where a file that is there cannot be read or must not be trusted.
     """
-    sources = [Source(path, read_rules(path, uid)) for path in rules_paths(home, override)]
-    return compile_rules(sources, reader(home, uid))
+    # Most deliveries find their rules checked already (rulescache.py).
+    from mdeliver.language.compile import Source, compile_rules
+
+    sources = [Source(path, read_rules(path, uid, seen)) for path in rules_paths(home, override)]
+    return compile_rules(sources, reader(home, uid, seen))
 
 
 def decide(
@@ -127,13 +137,15 @@ def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:
     envelope = make_envelope(options, environ)
     become_owner(envelope)
     site = load_site()
-    compiled = load_rules(envelope.home, envelope.uid, options.rules)
-    program = compiled.program
+    cache = RulesCache(envelope, options.rules, environ)
+    program = cache.fetch()
     if program is None:
-        if site.on_rules_error == "defer":
-            return rules_error(compiled)
-        program = compile_rules([], reader(envelope.home, envelope.uid)).program
-        assert program is not None
+        compiled = load_rules(envelope.home, envelope.uid, options.rules, cache.files)
+        program = cache.program = compiled.program
+        if program is None:
+            if site.on_rules_error == "defer":
+                return rules_error(compiled)
+            program = _without_rules()
     state = state_directory(envelope, environ)
     durable.make_directory(state)
     letter = read_letter(_STANDARD_INPUT, state)
@@ -141,9 +153,21 @@ def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:
         if letter.size == 0 and not letter.from_line:
             raise Deferral("standard input was empty: no message came")
         plan = decide(program, letter, envelope, site, explain=False).plan
-        return carry_out(plan, letter, envelope, site, state)
+        outcome = carry_out(plan, letter, envelope, site, state)
+        # Only now: nothing that goes wrong with it can touch the delivery.
+        cache.keep()
+        return outcome
     finally:
         letter.close()
+
+
+def _without_rules() -> Program:
+    """What holds where there are no rules at all."""
+    from mdeliver.language.compile import compile_rules
+
+    program = compile_rules([], str).program  # nothing is included
+    assert program is not None
+    return program
 
 
 def _start_deadline() -> None:

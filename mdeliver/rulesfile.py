@@ -55,8 +55,11 @@ def _exists(path: str) -> bool:
     return True
 
 
-def read_rules(path: str, uid: int) -> str:
-    """The text of the rules file PATH for the user UID. Raises Untrusted or OSError."""
+def read_rules(path: str, uid: int, seen: dict[str, system.stat_result] | None = None) -> str:
+    """The text of the rules file PATH for the user UID. Raises Untrusted or OSError.
+
+    seen  gets the file's status before it was read, by its path
+    """
     # O_NONBLOCK: a FIFO in its place must not make us wait for ever.
     descriptor = system.open(
         path, system.O_RDONLY | system.O_CLOEXEC | system.O_NONBLOCK | system.O_NOCTTY
@@ -64,6 +67,8 @@ def read_rules(path: str, uid: int) -> str:
     try:
         status = system.fstat(descriptor)
         _refuse_untrusted(path, status, uid)
+        if seen is not None:
+            seen[path] = status
         chunks = []
         size = 0
         while chunk := system.read(descriptor, limits.RULES_BYTES + 1 - size):
@@ -92,10 +97,12 @@ def _refuse_untrusted(path: str, status: system.stat_result, uid: int) -> None:
         raise Untrusted(f"{path} can be written by others: chmod go-w it")
 
 
-def reader(home: str, uid: int) -> Callable[[str], str]:
+def reader(
+    home: str, uid: int, seen: dict[str, system.stat_result] | None = None
+) -> Callable[[str], str]:
     """How compile_rules reads included files: `~/` is HOME; trusted as rules files are."""
 
     def read_file(path: str) -> str:
-        return read_rules(home + path[1:] if path.startswith("~/") else path, uid)
+        return read_rules(home + path[1:] if path.startswith("~/") else path, uid, seen)
 
     return read_file

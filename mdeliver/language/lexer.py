@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from mdeliver import limits
 from mdeliver.diagnostic import Diagnostic, Span
-from mdeliver.language.syntax import Brace, Number, Quantity, Regex, Text
+from mdeliver.language.syntax import Brace, Number, Plain, Quantity, Regex, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,12 +32,6 @@ _CONTINUES = frozenset(("and", "or", "not"))
 _BLOCK_WORDS = frozenset(("if", "elif", "else"))
 UNITS = frozenset("KMGsmhdw")
 _GLOB_MARKS = "*?()"
-
-
-class Plain(str):
-    """A glob's own character written with `\\` before it: in `matches "\\*"` it is itself."""
-
-    __slots__ = ()
 
 
 class Lexer:

@@ -9,8 +9,7 @@ See also    syntax.py; explain.py, which shows single lines by `line_of`
 from __future__ import annotations
 
 from mdeliver.language import syntax
-from mdeliver.language.lexer import Plain
-from mdeliver.language.syntax import Brace
+from mdeliver.language.syntax import Brace, Plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -30,6 +30,12 @@ class Brace(Record):
     span: Span
 
 
+class Plain(str):
+    """A glob's own character written with `\\` before it: in `matches "\\*"` it is itself."""
+
+    __slots__ = ()
+
+
 class Text(Record):
     """A quoted text, or a bare folder step: plain pieces (escapes undone) and braces, in order."""
 

@@ -188,7 +188,7 @@ def captures_of(value: Value, report: Report) -> int:
     if isinstance(value, Regex):
         return _groups(value, report)
     if isinstance(value, Text):
-        # An escaped mark and what fills a brace are themselves (lexer.Plain).
+        # An escaped mark and what fills a brace are themselves (syntax.Plain).
         return sum(
             [p.count("(*)") + p.count("(?)") for p in value.parts if type(p) is str and "(" in p]
         )

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from mdeliver.diagnostic import Span, render
 from mdeliver.language import syntax
 from mdeliver.language.compile import Source, compile_rules
-from mdeliver.language.lexer import UNITS, Plain
+from mdeliver.language.lexer import UNITS
 from mdeliver.language.lints import lint
 from mdeliver.language.parse_values import RESERVED
 from mdeliver.language.parser import parse
 from mdeliver.language.printer import print_rules
-from mdeliver.language.syntax import Brace, Text
+from mdeliver.language.syntax import Brace, Plain, Text
 from tests.casefile import cases
 
 SPAN = Span("generated", 1, 1, 2)

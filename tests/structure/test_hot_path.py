@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from mdeliver.__main__ import AGENT_DONE
 from tests.structure.source import NAMES, ROOT
 
@@ -52,6 +54,13 @@ def report(status):
 posix._exit = report
 """
 
+# Rules that have just been written are not kept.
+AN_HOUR_LATER = """\
+import time
+clock = time.time
+time.time = lambda: clock() + 3600
+"""
+
 
 def _imported(code: str, arguments: list[str], home: Path) -> set[str]:
     done = subprocess.run(
@@ -66,16 +75,36 @@ def _imported(code: str, arguments: list[str], home: Path) -> set[str]:
     return set(done.stderr.decode().split())
 
 
-def test_a_delivery_imports_only_what_it_needs(tmp_path: Path) -> None:
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with rules in it."""
     rules = tmp_path / ".config" / "mdeliver" / "rules"
     rules.parent.mkdir(parents=True)
     rules.write_text(RULES)
     rules.chmod(0o600)
-    start = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    return tmp_path
+
+
+def _imported_by_a_delivery(home: Path, before: str = "") -> set[str]:
+    """What a real delivery imports; BEFORE is run in its process before it begins."""
+    start = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{before}"
     agent = start + "from mdeliver.__main__ import fused\nfused(sys.argv[1:])\n"
-    imported = _imported(REPORTING + agent, ["deliver"], tmp_path)
-    assert (tmp_path / "mbox").exists()  # it was a real delivery
-    bare = _imported(REPORTING + f"posix._exit({AGENT_DONE})", [], tmp_path)
-    foreign = imported - bare - NAMES - CHEAP
-    assert sorted(foreign) == []
+    imported = _imported(REPORTING + agent, ["deliver"], home)
+    assert (home / "mbox").exists()
+    bare = _imported(REPORTING + f"posix._exit({AGENT_DONE})", [], home)
+    return imported - bare
+
+
+def test_a_delivery_imports_only_what_it_needs(home: Path) -> None:
+    imported = _imported_by_a_delivery(home)
+    assert sorted(imported - NAMES - CHEAP) == []
     assert sorted(name for name in imported if name.startswith(NOT_OURS)) == []
+
+
+def test_a_delivery_by_kept_rules_does_not_import_the_compiler(home: Path) -> None:
+    _imported_by_a_delivery(home, before=AN_HOUR_LATER)
+    assert (home / ".cache" / "mdeliver" / "rules").exists()
+    (home / "mbox").unlink()
+    imported = _imported_by_a_delivery(home)
+    language = {name for name in imported if name.startswith("mdeliver.language.")}
+    assert language == {"mdeliver.language.syntax"}

@@ -1,0 +1,190 @@
+"""Checked rules, kept between deliveries: lexer, parser and checker need not even be imported.
+
+Place       $XDG_CACHE_HOME/mdeliver/rules, else ~/.cache/mdeliver/rules (XDG Base Directory).
+            Whoever removes it loses some milliseconds.
+Believed    only while every file that was read is still the same: path, device, inode, size, both
+            times, owner and mode. So what rulesfile.py looks at cannot have changed either. Which
+            rules files there are is asked anew each time; another user, another interpreter and a
+            new installation of mdeliver never find it.
+Not kept    rules with an error; rules in a file that was changed less than two seconds before it
+            was read: a further change in the same tick of the file system's clock does not show.
+Trusts      a plain file of ours with one name and mode 0600, whose checksum is right. Whoever can
+            forge that can write the rules themselves.
+Written     after the delivery, under one fixed name that then takes the old file's place: what a
+            kill leaves there, the next delivery replaces. Not synced, as the checksum tells.
+Fails with  nothing: at any trouble rules are compiled as if there were no cache.
+See also    rulesfile.py, language/compile.py
+"""
+
+from __future__ import annotations
+
+import marshal
+import sys
+import time
+from _blake2 import blake2b
+
+import mdeliver
+from mdeliver import durable, limits, system
+from mdeliver.language import syntax
+from mdeliver.language.syntax import Plain, Program
+from mdeliver.record import Record
+from mdeliver.rulesfile import rules_paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from mdeliver.envelope import Envelope
+
+_DIGEST_BYTES = 16
+_SETTLED_S = 2
+
+
+class RulesCache:
+    """The kept program of one user.
+
+    files    what compiling notes here: the status of each file when it was read, by its path
+    program  what `keep` keeps: what was compiled; None if that is nothing to keep
+    """
+
+    __slots__ = ("_asked", "_began_s", "_path", "files", "program")
+
+    def __init__(
+        self, envelope: Envelope, override: str | None, environ: Mapping[str, str]
+    ) -> None:
+        base = environ.get("XDG_CACHE_HOME", "")
+        if not base.startswith("/"):
+            base = f"{envelope.home}/.cache"
+        self._path = f"{base}/mdeliver/rules"
+        self._began_s = time.time()
+        self.files: dict[str, system.stat_result] = {}
+        self.program: Program | None = None
+        self._asked: tuple[Any, ...] | None = None
+        try:
+            self._asked = _asked(envelope, override)
+        except (AttributeError, OSError):
+            pass  # nothing is found, and nothing kept
+
+    def fetch(self) -> Program | None:
+        """The program that was kept; None where it must be compiled."""
+        try:
+            asked, files, packed = marshal.loads(_read(self._path))
+            if asked != self._asked:
+                return None
+            for path, signature in files:
+                if _signature(system.stat(path)) != signature:
+                    return None
+            program = unpack(packed)
+        except Exception:
+            return None
+        return program if isinstance(program, Program) else None
+
+    def keep(self) -> None:
+        """Keep `program`, if it may be kept."""
+        if self.program is None or self._asked is None:
+            return
+        *_, paths = self._asked
+        settled_s = self._began_s - _SETTLED_S
+        # A file that vanished before it could be read would be missed if it came back.
+        if not self.files.keys() >= set(paths) or any(
+            status.st_ctime > settled_s for status in self.files.values()
+        ):
+            return
+        try:
+            files = tuple([(path, _signature(status)) for path, status in self.files.items()])
+            _write(self._path, marshal.dumps((self._asked, files, pack(self.program))))
+        except Exception:
+            pass
+
+
+def _asked(envelope: Envelope, override: str | None) -> tuple[Any, ...]:
+    """All that a program depends on beside the content of files."""
+    return (
+        mdeliver.__version__,
+        _signature(system.stat(mdeliver.__file__)),
+        sys.version,
+        envelope.uid,
+        envelope.home,
+        tuple(rules_paths(envelope.home, override)),
+    )
+
+
+def _signature(status: system.stat_result) -> tuple[int, ...]:
+    """What changes whenever a file does, or whoever may write it."""
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_uid,
+        status.st_mode,
+    )
+
+
+def _read(path: str) -> bytes:
+    """What `_write` wrote to PATH; raises OSError, Deferral or ValueError where it is not that."""
+    fd = durable.open_own_file(path, create=False)
+    try:
+        status = system.fstat(fd)
+        if status.st_mode & 0o7777 != 0o600 or status.st_size > limits.CACHE_BYTES:
+            raise ValueError
+        octets = durable.read_at(fd, status.st_size, 0)
+    finally:
+        durable.close_read(fd)
+    digest, content = octets[:_DIGEST_BYTES], octets[_DIGEST_BYTES:]
+    if blake2b(content, digest_size=_DIGEST_BYTES).digest() != digest:
+        raise ValueError
+    return content
+
+
+def _write(path: str, content: bytes) -> None:
+    """Put CONTENT and its checksum into PATH, in one step."""
+    if len(content) + _DIGEST_BYTES > limits.CACHE_BYTES:
+        return
+    durable.make_directory(system.dirname(path))
+    # Two deliveries at once may write to the same name: a mixture fails the checksum.
+    fresh = f"{path}.new"
+    durable.remove(fresh)
+    fd = durable.create(fresh)
+    try:
+        durable.write_all(fd, blake2b(content, digest_size=_DIGEST_BYTES).digest() + content)
+        durable.rename(fresh, path)
+    except BaseException:
+        durable.remove(fresh)
+        raise
+    finally:
+        durable.close_read(fd)
+
+
+# --- a program as marshal can write it -------------------------------------------------------
+
+_KINDS: dict[str, type] = {
+    name: kind
+    for name, kind in vars(syntax).items()
+    if isinstance(kind, type) and (issubclass(kind, Record) or kind is Plain)
+}
+"""Every kind of node in a tree, by its name."""
+
+
+def pack(value: Any) -> Any:
+    """VALUE, a part of a tree, with lists of the kind's name and the fields in place of nodes."""
+    if isinstance(value, Record):
+        fields = [pack(getattr(value, field)) for field in value._fields]
+        return [type(value).__name__, *fields]
+    if isinstance(value, tuple):
+        return tuple([pack(inner) for inner in value])
+    if type(value) is Plain:
+        return [Plain.__name__, str(value)]
+    return value
+
+
+def unpack(packed: Any) -> Any:
+    """What `pack` made PACKED of."""
+    kind = type(packed)
+    if kind is list:
+        return _KINDS[packed[0]](*[unpack(field) for field in packed[1:]])
+    if kind is tuple:
+        return tuple([unpack(inner) for inner in packed])
+    return packed
