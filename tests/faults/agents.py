@@ -6,12 +6,14 @@ them what is known to be there.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.installation import LDA
 from tests.local8 import Person, from_line
+from tests.waiting import wait_for
 
 RULES = """\
 mailbox imap = maildir "~/Maildir"
@@ -44,6 +46,23 @@ def _mdeliver(person: Person) -> list[str]:
     return [str(LDA)]
 
 
+def _mdeliver_keeping(person: Person) -> list[str]:
+    """With rules that are old enough to be kept: a first delivery keeps them, a second finds them.
+
+    They are beside the home, because a copy of a home is new.
+    """
+    rules = person.home.parent / "rules"
+    if not rules.exists():
+        rules.write_text(RULES)
+        rules.chmod(0o644)
+
+    def settled() -> bool:
+        return time.time() - rules.stat().st_ctime > 2.5
+
+    wait_for(settled, "the rules to be two seconds old")
+    return [str(LDA), "--rules", str(rules)]
+
+
 def _procmail(person: Person) -> list[str]:
     home, rc = person.home, person.home / ".procmailrc"
     _write(person, rc, f":0 c\n{home}/mbox\n\n:0\n{home}/Maildir/\n")
@@ -60,6 +79,7 @@ def _maildrop(person: Person) -> list[str]:
 
 AGENTS = {
     "mdeliver-lda": Agent(_mdeliver, "mboxrd"),
+    "mdeliver-lda keeping rules": Agent(_mdeliver_keeping, "mboxrd"),
     "procmail": Agent(_procmail, "as is"),
     "maildrop": Agent(_maildrop, "as is", wants_from_line=False),
 }

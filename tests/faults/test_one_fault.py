@@ -37,14 +37,21 @@ def fresh_bench() -> Iterator[Bench]:
     yield from _bench(fresh=True)
 
 
-def _bench(*, fresh: bool) -> Iterator[Bench]:
+@pytest.fixture(params=["none kept yet", "kept before"])
+def keeping_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """Rules that are kept after the delivery, or found kept."""
+    fresh = request.param == "none kept yet"
+    yield from _bench(fresh=fresh, agent="mdeliver-lda keeping rules")
+
+
+def _bench(*, fresh: bool, agent: str = "mdeliver-lda") -> Iterator[Bench]:
     if shutil.which("strace") is None:
         lacking("strace is not installed (Debian: strace)")
     top = open_directory("faults")
     try:
         if why := unreachable(LDA, recipient(top / "somebody")):
             lacking(why)
-        yield Bench("mdeliver-lda", top, fresh=fresh)
+        yield Bench(agent, top, fresh=fresh)
     finally:
         shutil.rmtree(top, ignore_errors=True)
 
@@ -72,6 +79,12 @@ def test_faults_at_some_of_the_other_calls(bench: Bench) -> None:
 def test_faults_in_an_empty_home(fresh_bench: Bench) -> None:
     points = [point for point in changing(fresh_bench) if point.what in (KILL, "EIO", "ENOSPC")]
     assert failures(suffer_all(fresh_bench, spread(points, OTHERS, seed=2), jobs=JOBS)) == []
+
+
+def test_faults_around_kept_rules(keeping_bench: Bench) -> None:
+    assert ".cache/mdeliver/rules" in keeping_bench.clean_files
+    points = [point for point in changing(keeping_bench) if point.what in (KILL, "EIO", "ENOSPC")]
+    assert failures(suffer_all(keeping_bench, spread(points, OTHERS, seed=3), jobs=JOBS)) == []
 
 
 @pytest.mark.parametrize("event", [event for event in EVENTS if event != "nothing"])
