@@ -75,7 +75,9 @@ def evaluate(
     now_s    time of arrival, seconds since 1970
     explain  whether the Decision has a trace; a delivery does without
     """
-    run = _Run(Scene(message, envelope, site, now_s, explain))
+    scene = Scene(message, envelope, site, now_s, explain)
+    scene.tables = program.tables
+    run = _Run(scene)
     verdict = run.statements(program.statements, 0)
     if verdict is None:
         run.file((InboxTarget(None),), (), None)  # type: ignore[arg-type]  # stands in no file

@@ -35,6 +35,9 @@ ENCODED_WORDS = 10_000
 RULES_BYTES = 4 << 20
 """Size of one rules file."""
 
+TABLE_LINE = 1000
+"""Characters of one line of a `lines of` file; RULES_BYTES bounds the whole file."""
+
 INCLUDE_DEPTH = 16
 """How deep rules files may include one another."""
 

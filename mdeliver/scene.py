@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 
 from mdeliver.glob import fold
-from mdeliver.language.syntax import Brace, Me, Name, Number, Quantity, Range, Text
+from mdeliver.language.syntax import Brace, Lines, Me, Name, Number, Quantity, Range, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from mdeliver.addresses import Address
     from mdeliver.authentication.results import Believed
+    from mdeliver.conditions.tables import Table
     from mdeliver.envelope import Envelope
     from mdeliver.language.syntax import Field, Store, Target, Value
     from mdeliver.message import Message
@@ -49,7 +50,7 @@ class Scene:
 
     __slots__ = (
         "_texts", "authentication", "because", "captures", "envelope", "explain", "inbox", "lets",
-        "mailboxes", "me", "message", "now_s", "site",
+        "lookups", "mailboxes", "me", "message", "now_s", "site", "tables",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +66,10 @@ class Scene:
         self.me: tuple[Value, ...] = ()
         self.lets: dict[str, tuple[Value, ...]] = {}
         self.captures: tuple[str, ...] = ()
+        self.tables: tuple[tuple[str, str, str], ...] = ()
+        """The files of lines, as Program has them."""
+        self.lookups: dict[tuple[str, str, bool], Table] = {}
+        """What conditions/tables.py made of them."""
         self.because = ""
         """What decided the last condition, in words; kept only where `explain` is."""
         self.authentication: Believed | None = None
@@ -176,10 +181,24 @@ class Scene:
                     found.append(value)
         return tuple(found)
 
+    def lines(self, lines: Lines) -> str:
+        """The values in the file of LINES, joined by line ends."""
+        key = lines.span.file, "".join(lines.path.parts)  # type: ignore[arg-type]  # no braces
+        for file, path, text in self.tables:
+            if (file, path) == key:
+                return text
+        raise AssertionError(f"{key} was not read")
+
     def my_addresses(self) -> tuple[str, ...]:
         """What `me` stands for; by default this user at the site's domains."""
         if self.me:
-            return tuple([value_text(value) for value in self.values(self.me)])
+            mine: list[str] = []
+            for value in self.values(self.me):
+                if isinstance(value, Lines):
+                    mine += filter(None, self.lines(value).split("\n"))
+                else:
+                    mine.append(value_text(value))
+            return tuple(mine)
         envelope = self.envelope
         domains = self.site.domains or (envelope.domain or self.site.hostname,)
         found = [f"{envelope.user}@{domain}" for domain in domains]

@@ -13,7 +13,7 @@ Captures    of the first text and value that `matches` found, kept in the scene;
 from __future__ import annotations
 
 from mdeliver.glob import Glob, fold
-from mdeliver.language.syntax import Field, Number, Quantity, Range, Regex, Text
+from mdeliver.language.syntax import Field, Lines, Number, Quantity, Range, Regex, Text
 from mdeliver.scene import value_text
 
 TYPE_CHECKING = False
@@ -95,6 +95,26 @@ def _exists(scene: Scene, test: Test) -> bool:
 def _finder(scene: Scene, test: Test) -> Finder:
     """What looks for TEST's values in a text."""
     values = scene.values(test.values)
+    lines = [value for value in values if isinstance(value, Lines)]
+    if not lines:
+        return _finder_of(scene, test, values)
+    from mdeliver.conditions.tables import lookup
+
+    tables = [(lookup(scene, value, test.exactly), value) for value in lines]
+    others = _finder_of(scene, test, tuple([v for v in values if not isinstance(v, Lines)]))
+
+    def find(text: str, folded: str) -> Value | None:
+        value = others(text, folded)
+        if value is not None:
+            return value
+        seen = text if test.exactly else folded
+        return next((v for table, v in tables if table.holds(test.operator, seen)), None)
+
+    return find
+
+
+def _finder_of(scene: Scene, test: Test, values: tuple[Value, ...]) -> Finder:
+    """The same for VALUES that are no files of lines."""
     match test.operator:
         case "is":
             return _is(values, test.exactly)

@@ -335,10 +335,8 @@ class _Checker:
             for end in (value.low, value.high):
                 if isinstance(end, syntax.Text):
                     self._text(end)
-        if isinstance(value, syntax.Lines):
-            self.not_yet("Lines", value.span)
-            if plain_text(value.path) is None:
-                self.report("E316", "a file of lines is named without braces", value.path.span)
+        if isinstance(value, syntax.Lines) and plain_text(value.path) is None:
+            self.report("E316", "a file of lines is named without braces", value.path.span)
         return (values.kind_of(value),)
 
     def _named(self, name: syntax.Name) -> Known:

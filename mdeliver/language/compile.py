@@ -5,13 +5,14 @@ Order       the built-in definitions, then each source in turn; later ones see a
 Guarantee   a Program only where no error was found in any file: a message never meets half of
             the rules. Warnings are lints.py's, which a delivery never looks for.
 Reads       nothing itself; `read_file` does.
-Fails with  findings E317-E319 for includes; everything else as parser.py and checker.py say.
+Fails with  findings E317-E319 for includes, E327 and E328 for files of lines; everything else as
+            parser.py and checker.py say.
 """
 
 from __future__ import annotations
 
 from mdeliver import limits, system
-from mdeliver.diagnostic import Diagnostic
+from mdeliver.diagnostic import Diagnostic, Span
 from mdeliver.language import prelude
 from mdeliver.language.checker import check
 from mdeliver.language.parse_values import plain_text
@@ -24,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from mdeliver.language.syntax import Statement
+    from mdeliver.language.syntax import Lines, Statement
 
 BUILT_IN = "built-in"
 """What findings and plans call the prelude's text."""
@@ -71,13 +72,13 @@ def compile_rules(
         findings.sort(key=lambda f: (order.index(f.place.file), f.place.line, f.place.column))
         # A file that is included twice has its errors once.
         return Compiled(None, tuple(dict.fromkeys(findings)))
-    return Compiled(Program(tuple(statements)), ())
+    return Compiled(Program(tuple(statements), tuple(loader.tables.values())), ())
 
 
 class _Loader:
     """Parses sources and whatever they include."""
 
-    __slots__ = ("findings", "included", "read_file", "reading", "texts")
+    __slots__ = ("findings", "included", "read_file", "reading", "tables", "texts")
 
     def __init__(self, read_file: Callable[[str], str]) -> None:
         self.read_file = read_file
@@ -86,12 +87,15 @@ class _Loader:
         self.reading: list[str] = []
         """The files that are open around the present one, outermost first."""
         self.included = 0
+        self.tables: dict[tuple[str, str], tuple[str, str, str]] = {}
 
     def load(self, source: Source, depth: int) -> tuple[Statement, ...]:
         """The statements of SOURCE, DEPTH blocks deep, with all includes read."""
         self.texts[source.path] = source.text
         parsed = parse(source.text, source.path, depth)
         self.findings += parsed.findings
+        for lines in parsed.lines_of:
+            self._table(lines)
         if not parsed.has_includes:
             return parsed.statements
         self.reading.append(system.normal(source.path))
@@ -115,39 +119,69 @@ class _Loader:
             resolved.append(statement)
         return tuple(resolved)
 
+    def _table(self, lines: Lines) -> None:
+        """Read the file that `lines of` names."""
+        written = plain_text(lines.path)
+        file = lines.span.file
+        if written is None or (file, written) in self.tables:
+            return  # braces are the checker's to complain of
+        self.tables[file, written] = file, written, ""
+        path = _beside(file, written)
+        text = self._read(path, written, lines.path.span, "E327", "read")
+        if text is not None:
+            from mdeliver.language.tables import table_of
+
+            values, findings = table_of(text, path)
+            self.tables[file, written] = file, written, values
+            if findings:
+                self.findings += findings
+                self.texts[path] = text
+
+    def _read(self, path: str, written: str, place: Span, code: str, verb: str) -> str | None:
+        """The text of the file PATH, as WRITTEN at PLACE; None with a finding of CODE."""
+        if not written or "\0" in written:
+            self._report(code, "no file", place, "")
+            return None
+        try:
+            return self.read_file(path)
+        except Untrusted as untrusted:
+            self._report(code, f"cannot {verb} {written}: {untrusted}", place, "")
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            hint = f"looked for {path}" if path != written else ""
+            self._report(code, f"cannot {verb} {written}: {reason}", place, hint)
+        return None
+
     def _include(self, include: Include, depth: int) -> tuple[Statement, ...]:
         written = plain_text(include.path)
-        if not written or "\0" in written:
-            message = "an included file is named without braces" if written is None else "no file"
-            self._report("E316" if written is None else "E317", message, include, "")
+        place = include.path.span
+        if written is None:
+            self._report("E316", "an included file is named without braces", place, "")
             return ()
-        path = written
-        if not written.startswith(("/", "~/")):
-            path = system.join(system.dirname(include.span.file), written)
+        path = _beside(include.span.file, written)
         self.included += 1
         if system.normal(path) in self.reading:
             hint = "included already: " + " includes ".join(self.reading)
-            self._report("E318", f"{written} includes itself", include, hint)
+            self._report("E318", f"{written} includes itself", place, hint)
         elif len(self.reading) > limits.INCLUDE_DEPTH:
             message = f"files include one another more than {limits.INCLUDE_DEPTH} deep"
-            self._report("E319", message, include, "")
+            self._report("E319", message, place, "")
         elif self.included > limits.INCLUDES:
             message = f"more than {limits.INCLUDES} files are included"
-            self._report("E319", message, include, "")
+            self._report("E319", message, place, "")
         else:
-            try:
-                text = self.read_file(path)
-            except Untrusted as untrusted:
-                self._report("E317", f"cannot include {written}: {untrusted}", include, "")
-            except OSError as error:
-                reason = error.strerror or type(error).__name__
-                hint = f"looked for {path}" if path != written else ""
-                self._report("E317", f"cannot include {written}: {reason}", include, hint)
-            else:
+            text = self._read(path, written, place, "E317", "include")
+            if text is not None:
                 return self.load(Source(path, text), depth)
         return ()
 
-    def _report(self, code: str, message: str, include: Include, hint: str) -> None:
-        place = include.path.span
+    def _report(self, code: str, message: str, place: Span, hint: str) -> None:
         source = self.texts[place.file].split("\n")[place.line - 1].removesuffix("\r")
         self.findings.append(Diagnostic(code, "error", message, place, source, hint))
+
+
+def _beside(file: str, written: str) -> str:
+    """The path WRITTEN in FILE: relative to it, unless it says from where."""
+    if written.startswith(("/", "~/")):
+        return written
+    return system.join(system.dirname(file), written)

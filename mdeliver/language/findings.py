@@ -284,6 +284,16 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "spf, dkim, dmarc and arc give none, pass, fail, softfail, neutral, policy, temperror or"
         " permerror (RFC 8601).",
     ),
+    "E327": (
+        "a file of lines that cannot be read",
+        "A file of lines is looked for beside the file that names it. Like all rules it must be"
+        " owned by the user or root and be writable by nobody else; it is UTF-8, up to 4 MB.",
+    ),
+    "E328": (
+        "a line that is no value",
+        "In the file of lines of each line is a text as it stands, without quotes, of up to 1000"
+        " characters. A # at a line's start or after white space opens a comment.",
+    ),
     "E390": (
         "not yet",
         "This belongs to the language, and this version of mdeliver cannot do it. It is refused"

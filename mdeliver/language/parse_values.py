@@ -34,7 +34,10 @@ class Stop(Exception):
 class ValueParser:
     """The tokens of a text and where we are in them; values, targets and flags."""
 
-    __slots__ = ("at", "bad_lines", "depth", "file", "findings", "kind", "lines", "tokens", "value")
+    __slots__ = (
+        "at", "bad_lines", "depth", "file", "findings", "kind", "lines", "lines_of", "tokens",
+        "value",
+    )  # fmt: skip
 
     def __init__(self, text: str, file: str, depth: int = 0) -> None:
         lexed = Lexer(text, file)
@@ -44,6 +47,7 @@ class ValueParser:
         self.findings = lexed.findings
         self.bad_lines = lexed.bad_lines
         self.depth = depth
+        self.lines_of: list[syntax.Lines] = []
         self.at = 0
         self.kind: str = self.tokens[0][0]
         self.value: Any = self.tokens[0][1]
@@ -153,7 +157,9 @@ class ValueParser:
             if value == "lines":
                 self.advance()
                 self.expect("of")
-                return syntax.Lines(self.text("a file's name"), self.span(start))
+                lines = syntax.Lines(self.text("a file's name"), self.span(start))
+                self.lines_of.append(lines)
+                return lines
             if value not in RESERVED:
                 self.advance()
                 return syntax.Name(value, self.span(start))

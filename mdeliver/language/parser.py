@@ -28,11 +28,12 @@ _FINAL = frozenset(("discard", "reject", "defer"))
 
 
 class Parsed(Record):
-    """What stands in one rules text; `has_includes` where other files belong to it."""
+    """What stands in one rules text; `has_includes` and `lines_of`: files that belong to it."""
 
     statements: tuple[syntax.Statement, ...]
     findings: tuple[Diagnostic, ...]
     has_includes: bool
+    lines_of: tuple[syntax.Lines, ...]
 
 
 def parse(text: str, file: str, depth: int = 0) -> Parsed:
@@ -42,7 +43,7 @@ def parse(text: str, file: str, depth: int = 0) -> Parsed:
     findings = parser.findings
     if len(findings) > 1:
         findings.sort(key=lambda finding: (finding.place.line, finding.place.column))
-    return Parsed(statements, tuple(findings), parser.has_includes)
+    return Parsed(statements, tuple(findings), parser.has_includes, tuple(parser.lines_of))
 
 
 class Parser(TestParser):

@@ -15,7 +15,6 @@ NOT_YET = {
     "attachment": "the field attachment",
     "DuplicateWithin": "duplicate within",
     "ProgramSucceeds": "program … succeeds",
-    "Lines": "lines of",
     "ForwardTo": "forward to",
     "PipeTo": "pipe to",
     "FilterThrough": "filter through",

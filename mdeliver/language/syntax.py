@@ -391,6 +391,9 @@ class Program(Record):
     """Checked statements of all rules files in order: built-in definitions, site's, user's.
 
     A Program exists only where no error was found, so whoever evaluates it need not check again.
+    tables: the lines of each `lines of` file, as (the file that names it, its path there, the lines
+    joined by line ends).
     """
 
     statements: tuple[Statement, ...]
+    tables: tuple[tuple[str, str, str], ...] = ()

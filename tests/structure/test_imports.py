@@ -26,12 +26,13 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "the language: text to Program, pure",
         """language language.syntax language.hints language.values language.lexer
         language.parse_values language.parse_tests language.parser language.printer
-        language.prelude language.scope language.checker language.compile
+        language.prelude language.tables language.scope language.checker language.compile
         language.findings language.lints""",
     ),
     (
         "meaning: Program and message to Plan, pure",
-        """plan glob folders explain conditions conditions.moments scene conditions.texts
+        """plan glob folders explain conditions conditions.moments
+        conditions.tables scene conditions.texts
         conditions.facts conditions.automatic conditions.authenticated
         actions actions.places evaluate""",
     ),
@@ -40,7 +41,11 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """deliver deliver.mboxrd deliver.mboxfind deliver.journal deliver.quota
         deliver.subscriptions deliver.maildir deliver.mbox deliver.transaction""",
     ),
-    ("one message for one user, from edge to outcome", "intake rulescache agent"),
+    (
+        "one message for one user, from edge to outcome; for many, without the effects",
+        """intake rulescache agent replay replay.mboxread replay.stores replay.rehearsal
+        replay.workers replay.fates replay.against""",
+    ),
     ("the command line", "cli cli.check cli.deliver cli.demo.stage cli.demo cli.test"),
     ("the edge of the process", "__main__"),
 )
