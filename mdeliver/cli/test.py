@@ -1,11 +1,14 @@
 """`mdeliver test MESSAGE…`: where would it go, and why.
 
 Shares      everything with a delivery but the last step: the same rules, program, plan and paths.
-Reads       files, `-` for standard input, and Maildirs (each message in new and cur).
+Reads       files, `-` for standard input, Maildirs (with --folders their folders too) and mboxes.
 Envelope    from options, else from the environment that Postfix would give, else from what earlier
-            deliveries wrote into the message (Return-Path, Delivered-To, X-Original-To).
-Prints      the explanation, or with --json one object a line for each message.
+            deliveries wrote into the message (Return-Path, From_ line, Delivered-To).
+Prints      the explanation of each file, and a table for mailboxes; with --json one object a line
+            for each message; with --against what would change; with --cases what failed.
 Exit status 0 if it could be said of every message where it goes, 1 if not, 2 for wrong usage.
+            --against: as diff(1), 0 no difference, 1 some, 2 trouble. --cases: 0 all hold, 1 some
+            do not, 2 trouble.
 """
 
 from __future__ import annotations
@@ -13,26 +16,31 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
 from mdeliver import agent, explain
 from mdeliver.diagnostic import render
+from mdeliver.envelope import Envelope
 from mdeliver.intake import Options, make_envelope
+from mdeliver.language.compile import Compiled
 from mdeliver.language.syntax import Program
-from mdeliver.letter import Letter, read_letter
-from mdeliver.message import Message
 from mdeliver.outcome import Deferral, Outcome, deferred_by, one_line
-from mdeliver.scene import without_extension
+from mdeliver.replay import against, fates, stores, workers
+from mdeliver.replay.rehearsal import Rehearsal, Rehearsed
 from mdeliver.settings import Site, load_site
+
+Answer = TypeVar("Answer")
+
+TROUBLE = 2
+"""Exit status of --against and --cases where the question could not be answered."""
 
 
 @click.command("test")
-@click.argument("messages", nargs=-1, required=True, metavar="MESSAGE...")
+@click.argument("messages", nargs=-1, metavar="[MESSAGE...]")
 @click.option("--rules", metavar="FILE", help="These rules instead of the site's and the user's.")
 @click.option("--user", help="Login name of the recipient.")
 @click.option("--home", metavar="DIRECTORY", help="Home directory of the recipient.")
@@ -40,47 +48,176 @@ from mdeliver.settings import Site, load_site
 @click.option("--recipient", help="Envelope recipient.")
 @click.option("--extension", help="What follows the recipient delimiter.")
 @click.option("--json", "as_json", is_flag=True, help="One object a line for each message.")
-def command(
-    messages: tuple[str, ...],
-    rules: str | None,
-    user: str | None,
-    home: str | None,
-    sender: str | None,
-    recipient: str | None,
-    extension: str | None,
-    as_json: bool,
-) -> None:
+@click.option(
+    "--each/--table",
+    default=None,
+    help="Explain each message, or count them all in a table. "
+    "Unless said, files are explained and mailboxes counted.",
+)
+@click.option("--folders", is_flag=True, help="A Maildir's folders as well.")
+@click.option("--against", "other", metavar="FILE", help="Only what these rules would change.")
+def command(messages: tuple[str, ...], **given: Any) -> None:
     """Show where each MESSAGE would go, and why; nothing is delivered.
 
-    MESSAGE is a file, a Maildir, or - for standard input.
+    MESSAGE is a file, a Maildir, an mbox, or - for standard input.
+
+    With --against, FILE takes the place of the user's rules, or of those that --rules names. The
+    exit status is 0 if it would change nothing, 1 if it would, and 2 in case of trouble.
     """
-    options = Options(rules, user, home, sender, recipient, extension)
-    environ = _environment(options)
-    paint = _painter()
-    try:
-        envelope = make_envelope(options, environ)
-        site = load_site()
-    except Deferral as deferral:
-        raise click.ClickException(one_line(deferral.text)) from None
-    loaded = _load(envelope.home, envelope.uid, rules)
-    all_said = isinstance(loaded, Program)
-    for name, letter in _letters(messages):
-        if isinstance(letter, OSError):
-            click.echo(f"mdeliver test: {one_line(name)}: {letter.strerror}", err=True)
-            all_said = False
-            continue
-        message = Message(letter.head, letter.size, cut=letter.head_cut)
-        if isinstance(loaded, Outcome):
-            shown = explain.undecided_object(name, message, loaded)
-            lines = [explain.outcome_line(loaded, None, paint)]
-        else:
-            envelope = make_envelope(_traced(options, environ, message, site), environ)
-            decision = agent.decide(loaded, letter, envelope, site, explain=True)
-            outcome = agent.outcome_of(decision.plan)
-            shown = explain.as_object(name, message, decision, outcome)
-            lines = explain.as_lines(name, message, decision, outcome, paint)
-        click.echo(json.dumps(shown) if as_json else "\n".join(lines))
-    sys.exit(0 if all_said else 1)
+    shared = {name: given[name] for name in Options._fields}
+    session = _Session(Options(**shared), given["as_json"], given["each"])
+    if not messages:
+        raise click.UsageError("Missing argument 'MESSAGE...'.")
+    found, all_read = _find(messages, given["folders"])
+    if given["other"] is not None:
+        status = _compare(session, found, given["other"])
+        sys.exit(status if all_read else TROUBLE)
+    sys.exit(0 if _show(session, found) and all_read else 1)
+
+
+class _Session:
+    """Who asks, by which rules, and how it is to be shown."""
+
+    def __init__(self, options: Options, as_json: bool, each: bool | None) -> None:
+        self.options = options
+        self.as_json = as_json
+        self.each = each
+        self.environ = _environment(options)
+        self.paint = _painter()
+        try:
+            self.envelope: Envelope = make_envelope(options, self.environ)
+            self.site: Site = load_site()
+        except Deferral as deferral:
+            raise click.ClickException(one_line(deferral.text)) from None
+
+    def rehearsal(self, rules: Program | Outcome) -> Rehearsal:
+        return Rehearsal(rules, self.options, self.environ, self.site)
+
+    def explains(self, stored: stores.Stored) -> bool:
+        """Whether the message is explained rather than counted."""
+        return self.each if self.each is not None else not stored.in_mailbox
+
+
+# --- where they go ---------------------------------------------------------------------------
+
+
+class _Said(NamedTuple):
+    """What there is to say of one message: words to print, or only its fate, or why not."""
+
+    words: str
+    fate: fates.Fate | None
+    trouble: str = ""
+
+
+def _show(session: _Session, found: Sequence[stores.Stored]) -> bool:
+    """Explain or count; whether all could be said."""
+    envelope = session.envelope
+    rules = _load(lambda: agent.load_rules(envelope.home, envelope.uid, session.options.rules))
+    rehearsal = session.rehearsal(rules)
+    reader = stores.Reader()
+
+    def ask(stored: stores.Stored) -> _Said:
+        try:
+            arrived = reader.read(stored)
+        except OSError as error:
+            return _Said("", None, f"{stored.name}: {error.strerror}")
+        counts = not session.as_json and not session.explains(stored)
+        told = rehearsal.of(arrived, explain=not counts)
+        message, decision, outcome = told.message, told.decision, told.outcome
+        if session.as_json:
+            shown = explain.as_object(stored.name, message, decision, outcome)
+            return _Said(json.dumps(shown), None)
+        if counts:
+            return _Said("", fates.fate_of(decision.plan, outcome))
+        lines = explain.as_lines(stored.name, message, decision, outcome, session.paint)
+        return _Said("\n".join(lines), None)
+
+    counted: list[fates.Fate] = []
+    all_said = isinstance(rules, Program)
+    quiet = not session.as_json and not any(map(session.explains, found))
+    with _answers(found, ask, quiet) as said:
+        for one in said:
+            if one.trouble:
+                _complain(one.trouble)
+                all_said = False
+            elif one.fate is not None:
+                counted.append(one.fate)
+            else:
+                click.echo(one.words)
+    if counted:
+        lines = fates.table(fates.rows(counted))
+        click.echo("\n".join([*lines, fates.sums([fate.fate for fate in counted])]))
+    elif not found and not session.as_json:
+        click.echo(fates.sums([]))
+    return all_said
+
+
+# --- what would change -----------------------------------------------------------------------
+
+
+class _Compared(NamedTuple):
+    """What the comparison of one message gave; JSON only where it is asked for."""
+
+    difference: against.Difference | None
+    shown: str
+    trouble: str = ""
+
+
+def _compare(session: _Session, found: Sequence[stores.Stored], other: str) -> int:
+    """Print what would change; the exit status."""
+    options, home, uid = session.options, session.envelope.home, session.envelope.uid
+    rules = _load(lambda: agent.load_rules(home, uid, options.rules))
+    others = _load(lambda: against.load_other(home, uid, other, options.rules))
+    if isinstance(rules, Outcome) or isinstance(others, Outcome):
+        return TROUBLE
+    rules_of, others_of = session.rehearsal(rules), session.rehearsal(others)
+    labels = (one_line(options.rules or "rules in use"), one_line(other))
+    reader = stores.Reader()
+
+    def ask(stored: stores.Stored) -> _Compared:
+        try:
+            arrived = reader.read(stored)
+        except OSError as error:
+            return _Compared(None, "", f"{stored.name}: {error.strerror}")
+
+        def rehearse(explained: bool) -> tuple[Rehearsed, Rehearsed]:
+            return rules_of.of(arrived, explain=explained), others_of.of(arrived, explain=explained)
+
+        difference = against.difference(stored.name, rehearse)
+        if difference is None or not session.as_json:
+            return _Compared(difference, "")
+        return _Compared(difference, json.dumps(_both(stored.name, *rehearse(True))))
+
+    differences: list[against.Difference] = []
+    trouble = False
+    with _answers(found, ask, session.each is False) as compared:
+        for one in compared:
+            if one.trouble:
+                _complain(one.trouble)
+                trouble = True
+            if one.difference is None:
+                continue
+            differences.append(one.difference)
+            if session.as_json:
+                click.echo(one.shown)
+            elif session.each is not False:
+                lines = against.difference_lines(one.difference, labels, session.paint)
+                click.echo("\n".join(lines))
+    if not session.as_json:
+        click.echo("\n".join(against.summary(differences, len(found), labels)))
+    return TROUBLE if trouble else 1 if differences else 0
+
+
+def _both(name: str, one: Rehearsed, other: Rehearsed) -> dict[str, Any]:
+    """The object of --against --json: what the two have in common, then each."""
+    before, after = (
+        explain.as_object(name, side.message, side.decision, side.outcome) for side in (one, other)
+    )
+    common = {key: before.pop(key) for key in ("message", "message_id")}
+    return common | {"rules": before, "against": {key: after[key] for key in before}}
+
+
+# --- what all of it needs --------------------------------------------------------------------
 
 
 def _environment(options: Options) -> Mapping[str, str]:
@@ -91,66 +228,52 @@ def _environment(options: Options) -> Mapping[str, str]:
     return environ
 
 
-def _traced(options: Options, environ: Mapping[str, str], message: Message, site: Site) -> Options:
-    """OPTIONS with what they and the environment leave open taken from the message's own trace.
-
-    A message from a mailbox has been delivered before; Postfix wrote its envelope into it.
-    """
-
-    def written(header: str) -> str:
-        return next((address.text for address in message.addresses(header)), "")
-
-    found: dict[str, str] = {}
-    if options.sender is None and "SENDER" not in environ:
-        found["sender"] = written("return-path")
-    if options.recipient is None and "RECIPIENT" not in environ:
-        found["recipient"] = written("delivered-to")
-    if options.extension is None and "EXTENSION" not in environ and "RECIPIENT" not in environ:
-        local = (options.recipient or found.get("recipient", "")).rpartition("@")[0]
-        found["extension"] = local[len(without_extension(local, site)) + 1 :]
-    return options.replace(**found)
-
-
-def _load(home: str, uid: int, override: str | None) -> Program | Outcome:
+def _load(load: Callable[[], Compiled]) -> Program | Outcome:
     """The program, or the outcome that a delivery would have; all findings are printed."""
     try:
-        compiled = agent.load_rules(home, uid, override)
+        compiled = load()
     except (OSError, ValueError, Deferral) as error:
         outcome = deferred_by(error)
-        click.echo(f"mdeliver test: {one_line(outcome.text)}", err=True)
+        _complain(outcome.text)
         return outcome
     for finding in compiled.findings:
         click.echo(render(finding), err=True)
     return compiled.program if compiled.program is not None else agent.rules_error(compiled)
 
 
-def _letters(paths: tuple[str, ...]) -> Iterator[tuple[str, Letter | OSError]]:
-    """Each message with its name, or why it cannot be read."""
+def _complain(text: str) -> None:
+    click.echo(f"mdeliver test: {one_line(text)}", err=True)
+
+
+def _find(paths: Iterable[str], folders: bool) -> tuple[list[stores.Stored], bool]:
+    """All messages that PATHS name, and whether all paths could be read."""
+    found: list[stores.Stored] = []
+    all_read = True
     for path in paths:
-        if path == "-":
-            yield path, _letter(sys.stdin.fileno())
-            continue
-        names = [path]
-        if os.path.isdir(path):
-            boxes = (Path(path, "new"), Path(path, "cur"))
-            names = [str(file) for box in boxes for file in sorted(box.glob("*"))]
-            if not any(box.is_dir() for box in boxes):
-                yield path, OSError(0, "a directory that is no Maildir")
-        for name in names:
-            try:
-                with open(name, "rb") as file:
-                    letter = _letter(file.fileno())
-            except OSError as error:
-                yield name, error
-            else:
-                yield name, letter
+        try:
+            found += stores.find(path, folders=folders)
+        except OSError as error:
+            _complain(f"{path}: {error.strerror}")
+            all_read = False
+    return found, all_read
 
 
-def _letter(fd: int) -> Letter:
-    letter = read_letter(fd, tempfile.gettempdir())
-    # Only its head is looked at.
-    letter.close()
-    return letter
+@contextmanager
+def _answers(
+    found: Sequence[stores.Stored], ask: Callable[[stores.Stored], Answer], quiet: bool
+) -> Iterator[Iterable[Answer]]:
+    """ASK's answers in order; with a progress bar where a terminal shows nothing else meanwhile."""
+    # A forked worker has no standard input.
+    by_itself = any(stored.path == stores.STANDARD_INPUT for stored in found)
+    said = workers.answers(found, ask, workers=1 if by_itself else None)
+    try:
+        if sys.stderr.isatty() and (quiet or not sys.stdout.isatty()):
+            with click.progressbar(said, length=len(found), file=sys.stderr) as shown:
+                yield shown
+        else:
+            yield said
+    except workers.WorkerDied as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _painter() -> Callable[[str, str], str]:

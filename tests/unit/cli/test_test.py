@@ -139,3 +139,144 @@ def test_no_control_character_reaches_the_terminal(home: Path) -> None:
         output = run(home, *options, message).stdout
         assert "lunch" in output
         assert not [c for c in output if not c.isprintable() and c != "\n"]
+
+
+# --- mailboxes -------------------------------------------------------------------------------
+
+FROM_LINE = b"From c@example.org Mon Nov  2 10:00:00 2020\n"
+
+
+def mbox_of(home: Path, *subjects: str) -> Path:
+    mbox = home / "old-mail"
+    mbox.write_bytes(b"".join(FROM_LINE + f"Subject: {s}\n\n\n".encode() for s in subjects))
+    return mbox
+
+
+def rules_file(home: Path, text: str, name: str = "other.rules") -> Path:
+    rules = home / name
+    rules.write_text(text)
+    rules.chmod(0o644)
+    return rules
+
+
+def test_a_mailbox_is_counted_in_a_table(home: Path) -> None:
+    rules = rules_file(
+        home,
+        """\
+if subject is "a": file to imap/Lunch as seen
+if subject is "b": file to imap/Lunch as seen
+if subject is "c": reject "no {subject}"
+if subject is "d": discard
+if subject is "e": defer
+""",
+    )
+    mbox = mbox_of(home, *"aaabcdefff")
+    result = run(home, "--rules", rules, mbox)
+    assert result.exit_code == 0
+    assert (
+        result.stdout
+        == f"""\
+messages  place               rule
+       3  imap/Lunch as seen  {rules}:1
+       1                      {rules}:2
+       3  imap                no rule took it
+       3  pop3                no rule took it
+       1  deferred            {rules}:5
+       1  discarded           {rules}:4
+       1  rejected            {rules}:3
+10 messages: 7 delivered, 1 discarded, 1 rejected, 1 deferred
+"""
+    )
+    assert result.stderr == ""
+
+
+def test_explanations_of_a_mailbox_and_a_table_of_files(home: Path) -> None:
+    mbox = mbox_of(home, "lunch", "supper")
+    each = run(home, "--each", mbox).stdout
+    assert f"{mbox}#1  no Message-ID" in each
+    assert f"{mbox}#2  no Message-ID" in each
+    assert "messages" not in each
+    table = run(home, "--table", MESSAGES / "plain.eml", MESSAGES / "bounce.eml", mbox).stdout
+    assert "4 messages: 4 delivered" in table
+    assert "Message-ID" not in table
+    both = run(home, MESSAGES / "plain.eml", mbox).stdout
+    assert "<plain.1@example.org>" in both
+    assert "2 messages: 2 delivered" in both
+
+
+def test_a_mailbox_knows_sender_and_arrival(home: Path) -> None:
+    rules = rules_file(home, 'reject "{sender} {year}"\n')
+    shown = run(home, "--json", "--rules", rules, mbox_of(home, "x", "y")).stdout.splitlines()
+    assert [json.loads(line)["reply"] for line in shown] == ["550 5.7.1 c@example.org 2020"] * 2
+
+
+def test_an_empty_mailbox(home: Path) -> None:
+    (home / "Empty" / "cur").mkdir(parents=True)
+    result = run(home, home / "Empty")
+    assert (result.exit_code, result.stdout) == (0, "0 messages\n")
+
+
+def test_a_table_under_rules_with_an_error(home: Path) -> None:
+    result = run(home, "--rules", rules_file(home, "nonsense\n"), mbox_of(home, "x", "y"))
+    assert result.exit_code == 1
+    assert "2 messages: 2 deferred" in result.stdout
+
+
+def test_against_shows_only_what_would_change(home: Path) -> None:
+    mbox = mbox_of(home, "lunch", "supper", "tea")
+    other = rules_file(
+        home,
+        """\
+if subject contains "lunch": file to imap/Lunch as seen
+elif subject contains "tea":
+    file to imap/Tea
+""",
+    )
+    result = run(home, "--against", other, mbox)
+    assert result.exit_code == 1
+    assert (
+        result.stdout
+        == f"""\
+{mbox}#3  no Message-ID
+  rules in use{" " * (len(str(other)) - 12)}  imap, pop3
+  {" " * len(str(other))}    no rule took it
+  {other}  imap/Tea
+  {" " * len(str(other))}    {other}:2  if subject contains "tea"  (subject "tea" contains "tea")
+  {" " * len(str(other))}    {other}:3    file to imap/Tea
+messages  rules in use -> {other}
+       1  imap, pop3 -> imap/Tea
+1 of 3 messages would fare differently
+""".replace(":2  if", ":2  elif")
+    )
+    (line,) = run(home, "--json", "--against", other, mbox).stdout.splitlines()
+    shown = json.loads(line)
+    assert shown["message"] == f"{mbox}#3"
+    assert [action["folder"] for action in shown["against"]["actions"]] == ["Tea"]
+    assert [action["folder"] for action in shown["rules"]["actions"]] == [None, None]
+    summary = run(home, "--table", "--against", other, mbox).stdout
+    assert "imap, pop3 -> imap/Tea" in summary
+    assert "Message-ID" not in summary
+
+
+def test_the_status_of_against_is_diffs(home: Path) -> None:
+    mbox = mbox_of(home, "lunch", "supper")
+    same = rules_file(home, 'if subject is "lunch": file to imap/Lunch as seen\n')
+    wrong = rules_file(home, "nonsense\n", "wrong.rules")
+    assert run(home, "--against", same, mbox).exit_code == 0
+    assert run(home, "--against", wrong, mbox).exit_code == 2
+    assert run(home, "--against", "nowhere.rules", mbox).exit_code == 2
+    assert run(home, "--against", same, mbox, "nowhere").exit_code == 2
+    assert run(home, "--rules", wrong, "--against", same, mbox).exit_code == 2
+    reject = [rules_file(home, f"reject {text}\n", text[1]) for text in ('"a"', '"b"')]
+    assert run(home, "--rules", reject[0], "--against", reject[1], mbox).exit_code == 1
+
+
+def test_no_control_character_of_a_mailbox_reaches_the_terminal(home: Path) -> None:
+    rules = rules_file(home, 'if subject exists: file to imap/"{subject}"\n')
+    other = rules_file(home, 'reject "{subject}"\n', "b.rules")
+    mbox = mbox_of(home, "\x1b[31mlunch", "=?utf-8?Q?lunch=1B[2J=0A=C2=9B?=")
+    for options in ((), ("--each",), ("--against", other), ("--against", other, "--json")):
+        result = run(home, "--rules", rules, *options, mbox)
+        assert "lunch" in result.stdout
+        output = result.stdout + result.stderr
+        assert not [c for c in output if not c.isprintable() and c != "\n"]

@@ -1,0 +1,89 @@
+"""What a delivery would make of a stored message: everything but the last step.
+
+Shares      the rules, the evaluator and the plan with `mdeliver deliver`.
+Envelope    from options, else from the environment that Postfix would give, else from what an
+            earlier delivery wrote into the message: Return-Path or the From_ line, Delivered-To.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mdeliver import agent
+from mdeliver.envelope import Envelope
+from mdeliver.intake import Options, make_envelope
+from mdeliver.language.syntax import Program
+from mdeliver.letter import Letter
+from mdeliver.message import Message
+from mdeliver.outcome import Outcome, deferred_by
+from mdeliver.plan import Decision, Plan, Verdict
+from mdeliver.record import Record
+from mdeliver.replay.mboxread import sender_of
+from mdeliver.replay.stores import Arrived
+from mdeliver.scene import without_extension
+from mdeliver.settings import Site
+
+
+class Rehearsed(Record):
+    """One message and what would become of it."""
+
+    message: Message
+    decision: Decision
+    outcome: Outcome
+
+
+class Rehearsal(Record):
+    """One user's delivery as far as it goes without doing anything.
+
+    rules    the program, or what a delivery without one would say
+    options  as on the command line
+    environ  as Postfix would make it
+    """
+
+    rules: Program | Outcome
+    options: Options
+    environ: Mapping[str, str]
+    site: Site
+
+    def of(self, arrived: Arrived, *, explain: bool) -> Rehearsed:
+        """What would become of the message; raises nothing, as a delivery does.
+
+        explain  whether the decision has a trace, which takes as long again
+        """
+        letter = arrived.letter
+        message = Message(letter.head, letter.size, cut=letter.head_cut)
+        if isinstance(self.rules, Outcome):
+            return _undecided(message, self.rules)
+        try:
+            envelope = self._envelope(message, letter)
+            decision = agent.decide(
+                self.rules, letter, envelope, self.site, explain=explain, now_s=arrived.arrived_s
+            )
+            return Rehearsed(message, decision, agent.outcome_of(decision.plan))
+        except Exception as error:
+            return _undecided(message, deferred_by(error))
+
+    def _envelope(self, message: Message, letter: Letter) -> Envelope:
+        """The envelope; what options and environment leave open is in the message's own trace."""
+        options, environ = self.options, self.environ
+        found: dict[str, str] = {}
+        if options.sender is None and "SENDER" not in environ:
+            found["sender"] = _written(message, "return-path") or (
+                "" if message.texts("return-path") else sender_of(letter.from_line) or ""
+            )
+        if options.recipient is None and "RECIPIENT" not in environ:
+            found["recipient"] = _written(message, "delivered-to")
+        if options.extension is None and "EXTENSION" not in environ and "RECIPIENT" not in environ:
+            local = (options.recipient or found.get("recipient", "")).rpartition("@")[0]
+            found["extension"] = local[len(without_extension(local, self.site)) + 1 :]
+        return make_envelope(options.replace(**found), environ)
+
+
+def _undecided(message: Message, outcome: Outcome) -> Rehearsed:
+    """The rules could not be asked: a delivery would have OUTCOME."""
+    verdict = Verdict("defer", outcome.status, outcome.text, None)
+    return Rehearsed(message, Decision(Plan((), verdict), ()), outcome)
+
+
+def _written(message: Message, header: str) -> str:
+    return next((address.text for address in message.addresses(header)), "")
