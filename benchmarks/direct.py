@@ -91,8 +91,7 @@ def message(size: int, number: int = 1) -> bytes:
         b"\tby mx.example.org (Postfix) with ESMTPS id 4XyZ\n"
         b"\tfor <ann@example.org>; Mon, 23 Nov 2026 10:00:00 +0000 (UTC)\n"
         b"From: Bob <sender@example.net>\nTo: ann@example.org\nSubject: Re: the report\n"
-        b"Date: Mon, 23 Nov 2026 10:00:00 +0000\nMessage-ID: <%d@example.net>\n\n"
-        % number
+        b"Date: Mon, 23 Nov 2026 10:00:00 +0000\nMessage-ID: <%d@example.net>\n\n" % number
     )
     line = b"All work and no play makes a dull letter, said the postman to the dog.\n"
     return (head + line * (size // len(line) + 1))[: size - 1] + b"\n"
