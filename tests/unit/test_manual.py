@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import pytest
 
+import mdeliver
 from mdeliver import limits, outcome
 from mdeliver.cli import COMMANDS, main
 from mdeliver.intake import OPTIONS
@@ -77,7 +78,12 @@ def test_every_option_of_a_command_is_described(name: str) -> None:
     described = [f"-{word.split()[0]}" for word in items(rest.partition("\n.Ss ")[0], "Fl")]
     command = main.get_command(click.Context(main), name)
     assert command is not None
-    options = [o for p in command.params if isinstance(p, click.Option) for o in p.opts]
+    options = [
+        option
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    ]
     assert sorted(described) == sorted(options)
 
 
@@ -318,6 +324,11 @@ def test_generated_parts(update_cases: bool) -> None:
         RULES_PAGE.write_text(page)
     else:
         assert page == RULES_TEXT
+
+
+@pytest.mark.parametrize("page", [COMMANDS_PAGE, RULES_PAGE], ids=lambda page: page.name)
+def test_the_pages_are_of_this_version(page: Path) -> None:
+    assert f"\n.Os mdeliver {mdeliver.__version__}\n" in page.read_text()
 
 
 @pytest.mark.parametrize("page", [COMMANDS_PAGE, RULES_PAGE], ids=lambda page: page.name)
