@@ -19,8 +19,8 @@ try:
             continue
         sys.path.insert(0, prefix + place)
         break
-    # All modules come out of one file (bundle.py). Where it is missing, broken or another Python's,
-    # they are imported one by one as usual: that takes longer, and is all the difference.
+    # What every delivery imports comes out of one file (bundle.py). Where that is missing, broken
+    # or another Python's, modules are imported as usual: slower, and that is all the difference.
     try:
         import gc
         import marshal
@@ -32,8 +32,8 @@ try:
         octets = posix.read(descriptor, posix.fstat(descriptor).st_size)
         posix.close(descriptor)
         if octets.startswith(MAGIC_NUMBER):
-            finder, modules = marshal.loads(memoryview(octets)[len(MAGIC_NUMBER) :])
-            exec(finder, {"modules": modules})
+            start, modules = marshal.loads(memoryview(octets)[len(MAGIC_NUMBER) :])
+            exec(start, {"modules": modules})
     except Exception:
         pass
     from mdeliver.__main__ import fused

@@ -1,42 +1,27 @@
-"""The first thing in a bundle: from here on, the package's modules are imported out of it.
+"""What a bundle begins with: make its modules, as importing them one by one would.
 
-bootstrap.py runs this with `modules`, which bundle.py describes. What is not among them (the
-command line, say) is found on sys.path as ever.
+bootstrap.py runs this with `modules`, of which bundle.py says what they are. All else is found on
+sys.path as ever, what else the package has included.
 """
 
 import _imp
-import marshal
 import sys
 from _frozen_importlib import ModuleSpec
 
-place = sys.path[0] + "/"
-modules = globals()["modules"]
-
-
-class Bundle:
-    """A finder and loader as importlib wants them; each module is unpacked when it is imported."""
-
-    @staticmethod
-    def find_spec(name, _path=None, _target=None):
-        if name not in modules:
-            return None
-        is_package, file, _code = modules[name]
-        spec = ModuleSpec(name, Bundle, origin=place + file, is_package=is_package)
-        if is_package:
-            spec.submodule_search_locations.append(spec.origin.rpartition("/")[0])
-        return spec
-
-    @staticmethod
-    def create_module(_spec):
-        return None
-
-    @staticmethod
-    def exec_module(module):
-        code = marshal.loads(modules[module.__name__][2])
-        # Where the source is was not known when the bundle was made; tracebacks show its lines.
-        module.__file__ = module.__spec__.origin
-        _imp._fix_co_filename(code, module.__file__)
-        exec(code, module.__dict__)
-
-
-sys.meta_path.insert(0, Bundle)
+for name, is_package, file, code in globals()["modules"]:
+    path = f"{sys.path[0]}/{file}"
+    spec = ModuleSpec(name, None, origin=path, is_package=is_package)
+    module = type(sys)(name)
+    module.__spec__ = spec
+    module.__package__ = spec.parent
+    module.__file__ = path
+    if is_package:
+        module.__path__ = [path.rpartition("/")[0]]
+    # Where the source is was not known when the bundle was made; a traceback shows its lines.
+    _imp._fix_co_filename(code, path)
+    exec(code, module.__dict__)
+    # Only what is whole can be imported. Whatever it imports itself came before it.
+    sys.modules[name] = module
+    parent, _, child = name.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], child, module)

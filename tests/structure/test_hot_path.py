@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from launcher import bundle
 from mdeliver.__main__ import AGENT_DONE
-from tests.structure.source import NAMES, ROOT
+from tests.structure.source import NAMES, PACKAGE, ROOT
 
 # C modules that are built in or nearly free: 0.1 ms or less each. `os` is not one of them.
 CHEAP = frozenset(
@@ -108,3 +109,5 @@ def test_a_delivery_by_kept_rules_does_not_import_the_compiler(home: Path) -> No
     imported = _imported_by_a_delivery(home)
     language = {name for name in imported if name.startswith("mdeliver.language.")}
     assert language == {"mdeliver.language.syntax"}
+    # What the bundle lacked would be looked for, module by module.
+    assert sorted(imported & NAMES - {module.name for module in bundle.modules(PACKAGE)}) == []
