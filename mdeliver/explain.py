@@ -111,17 +111,6 @@ def as_object(name: str, message: Message, decision: Decision, outcome: Outcome)
     }
 
 
-def undecided_object(name: str, message: Message, outcome: Outcome) -> dict[str, Any]:
-    """The object where the rules could not be asked: a delivery would have OUTCOME."""
-    return {
-        "message": name,
-        "message_id": message_id(message),
-        "actions": [],
-        **_outcome_object(outcome),
-        "trace": [],
-    }
-
-
 def _outcome_object(outcome: Outcome) -> dict[str, Any]:
     return {
         "outcome": outcome.fate,

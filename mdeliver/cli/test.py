@@ -29,7 +29,7 @@ from mdeliver.intake import Options, make_envelope
 from mdeliver.language.compile import Compiled
 from mdeliver.language.syntax import Program
 from mdeliver.outcome import Deferral, Outcome, deferred_by, one_line
-from mdeliver.replay import against, fates, stores, workers
+from mdeliver.replay import against, fates, stores, trial, workers
 from mdeliver.replay.rehearsal import Rehearsal, Rehearsed
 from mdeliver.settings import Site, load_site
 
@@ -56,6 +56,9 @@ TROUBLE = 2
 )
 @click.option("--folders", is_flag=True, help="A Maildir's folders as well.")
 @click.option("--against", "other", metavar="FILE", help="Only what these rules would change.")
+@click.option(
+    "--cases", multiple=True, metavar="FILE", help="Try the rules on the cases in FILE instead."
+)
 def command(messages: tuple[str, ...], **given: Any) -> None:
     """Show where each MESSAGE would go, and why; nothing is delivered.
 
@@ -63,9 +66,16 @@ def command(messages: tuple[str, ...], **given: Any) -> None:
 
     With --against, FILE takes the place of the user's rules, or of those that --rules names. The
     exit status is 0 if it would change nothing, 1 if it would, and 2 in case of trouble.
+
+    With --cases there is no MESSAGE; the exit status is 0 if all cases hold, 1 if some do not, and
+    2 in case of trouble. mdeliver-rules(5) says how cases are written.
     """
     shared = {name: given[name] for name in Options._fields}
     session = _Session(Options(**shared), given["as_json"], given["each"])
+    if given["cases"]:
+        if messages or given["other"] is not None:
+            raise click.UsageError("--cases has its messages in FILE")
+        sys.exit(max([_try_cases(session, path) for path in given["cases"]]))
     if not messages:
         raise click.UsageError("Missing argument 'MESSAGE...'.")
     found, all_read = _find(messages, given["folders"])
@@ -215,6 +225,69 @@ def _both(name: str, one: Rehearsed, other: Rehearsed) -> dict[str, Any]:
     )
     common = {key: before.pop(key) for key in ("message", "message_id")}
     return common | {"rules": before, "against": {key: after[key] for key in before}}
+
+
+# --- cases -----------------------------------------------------------------------------------
+
+
+def _try_cases(session: _Session, path: str) -> int:
+    """Print which cases at PATH fail, and why; the exit status."""
+    envelope = session.envelope
+    try:
+        tried_rules = trial.load_trial(path, envelope.home, envelope.uid, session.options.rules)
+    except (OSError, ValueError, Deferral) as error:
+        _complain(f"{path}: {deferred_by(error).text}")
+        return TROUBLE
+    for finding in tried_rules.findings:
+        click.echo(render(finding), err=True)
+    if tried_rules.program is None:
+        return TROUBLE
+    failed = 0
+    for case in tried_rules.cases:
+        try:
+            tried = trial.try_case(tried_rules, case, envelope, session.site)
+        except OSError as error:
+            _complain(f"{path}:{case.line}: {case.file}: {error.strerror}")
+            return TROUBLE
+        failed += bool(tried.failures)
+        if session.as_json:
+            click.echo(json.dumps(_case_object(path, tried)))
+        elif tried.failures or session.each:
+            click.echo("\n".join(_case_lines(path, tried, session.paint)))
+    if not session.as_json:
+        count = len(tried_rules.cases)
+        cases = f"{count} case{'' if count == 1 else 's'}"
+        click.echo(f"{one_line(path)}: {cases}, {failed or 'none'} failed")
+    return 1 if failed else 0
+
+
+def _case_lines(path: str, tried: trial.Tried, paint: explain.Paint) -> list[str]:
+    """A case with its failures, and the explanation of what happens instead."""
+    title = f'"{one_line(tried.case.title)}"'
+    lines = [
+        f"{one_line(path)}:{failure.expected.line}: {paint('bold', title)}:"
+        f" {paint('red', one_line(failure.expected.words))}\n"
+        f"    instead: {failure.instead}"
+        for failure in tried.failures
+    ] or [f"{one_line(path)}:{tried.case.line}: {paint('bold', title)}: {paint('green', 'holds')}"]
+    told = tried.rehearsed
+    why = explain.as_lines("", told.message, told.decision, told.outcome, paint)
+    return lines + [f"  {line}" for line in why[1:]]
+
+
+def _case_object(path: str, tried: trial.Tried) -> dict[str, Any]:
+    told = tried.rehearsed
+    name = f"{path}:{tried.case.line}"
+    failures = [
+        {"line": failure.expected.line, "expected": failure.expected.words}
+        for failure in tried.failures
+    ]
+    return {
+        "case": tried.case.title,
+        "holds": not failures,
+        "failures": failures,
+        **explain.as_object(name, told.message, told.decision, told.outcome),
+    }
 
 
 # --- what all of it needs --------------------------------------------------------------------

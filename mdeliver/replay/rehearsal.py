@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mdeliver import agent
-from mdeliver.envelope import Envelope
 from mdeliver.intake import Options, make_envelope
 from mdeliver.language.syntax import Program
 from mdeliver.letter import Letter
@@ -55,7 +54,8 @@ class Rehearsal(Record):
         if isinstance(self.rules, Outcome):
             return _undecided(message, self.rules)
         try:
-            envelope = self._envelope(message, letter)
+            options = traced(self.options, self.environ, message, letter, self.site)
+            envelope = make_envelope(options, self.environ)
             decision = agent.decide(
                 self.rules, letter, envelope, self.site, explain=explain, now_s=arrived.arrived_s
             )
@@ -63,20 +63,25 @@ class Rehearsal(Record):
         except Exception as error:
             return _undecided(message, deferred_by(error))
 
-    def _envelope(self, message: Message, letter: Letter) -> Envelope:
-        """The envelope; what options and environment leave open is in the message's own trace."""
-        options, environ = self.options, self.environ
-        found: dict[str, str] = {}
-        if options.sender is None and "SENDER" not in environ:
-            found["sender"] = _written(message, "return-path") or (
-                "" if message.texts("return-path") else sender_of(letter.from_line) or ""
-            )
-        if options.recipient is None and "RECIPIENT" not in environ:
-            found["recipient"] = _written(message, "delivered-to")
-        if options.extension is None and "EXTENSION" not in environ and "RECIPIENT" not in environ:
-            local = (options.recipient or found.get("recipient", "")).rpartition("@")[0]
-            found["extension"] = local[len(without_extension(local, self.site)) + 1 :]
-        return make_envelope(options.replace(**found), environ)
+
+def traced(
+    options: Options, environ: Mapping[str, str], message: Message, letter: Letter, site: Site
+) -> Options:
+    """OPTIONS with what they and the environment leave open taken from the message's own trace.
+
+    A message from a mailbox has been delivered before; Postfix wrote its envelope into it.
+    """
+    found: dict[str, str] = {}
+    if options.sender is None and "SENDER" not in environ:
+        found["sender"] = _written(message, "return-path") or (
+            "" if message.texts("return-path") else sender_of(letter.from_line) or ""
+        )
+    if options.recipient is None and "RECIPIENT" not in environ:
+        found["recipient"] = _written(message, "delivered-to")
+    if options.extension is None and "EXTENSION" not in environ and "RECIPIENT" not in environ:
+        local = (options.recipient or found.get("recipient", "")).rpartition("@")[0]
+        found["extension"] = local[len(without_extension(local, site)) + 1 :]
+    return options.replace(**found)
 
 
 def _undecided(message: Message, outcome: Outcome) -> Rehearsed:

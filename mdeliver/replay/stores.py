@@ -157,10 +157,14 @@ def _open_message(stored: Stored) -> int:
 
 
 def _closed(fd: int) -> Letter:
-    """The letter on FD without its spool, if it has one: its head is what is looked at."""
+    """The letter on FD, in memory however large: there is one at a time, and rules may see all."""
     letter = read_letter(fd, tempfile.gettempdir())
-    letter.close()
-    return letter
+    if letter.memory is not None:
+        return letter
+    try:
+        return letter.replace(memory=b"".join(letter.chunks()), spool=-1)
+    finally:
+        letter.close()
 
 
 def read_text(path: str) -> str:

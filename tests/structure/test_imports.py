@@ -44,7 +44,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "one message for one user, from edge to outcome; for many, without the effects",
         """intake rulescache agent replay replay.mboxread replay.stores replay.rehearsal
-        replay.workers replay.fates replay.against""",
+        replay.workers replay.fates replay.against replay.cases replay.trial""",
     ),
     ("the command line", "cli cli.check cli.deliver cli.demo.stage cli.demo cli.test"),
     ("the edge of the process", "__main__"),

@@ -280,3 +280,48 @@ def test_no_control_character_of_a_mailbox_reaches_the_terminal(home: Path) -> N
         assert "lunch" in result.stdout
         output = result.stdout + result.stderr
         assert not [c for c in output if not c.isprintable() and c != "\n"]
+
+
+def test_cases_say_what_failed_and_why(home: Path) -> None:
+    cases = home / "my.cases"
+    cases.write_text(
+        """\
+message "lunch":
+    Subject: lunch today
+files to imap/Lunch
+message "\x1b[31msupper":
+    Subject: supper
+files to imap/Supper
+"""
+    )
+    result = run(home, "--cases", cases)
+    assert result.exit_code == 1
+    assert f'{cases}:6: "\\x1b[31msupper": files to imap/Supper\n' in result.stdout
+    assert "instead: imap, pop3\n" in result.stdout
+    assert 'subject is "supper"' in result.stdout
+    assert f"{cases}: 2 cases, 1 failed\n" in result.stdout
+    assert "lunch today" not in result.stdout
+    lines = run(home, "--json", "--cases", cases).stdout.splitlines()
+    shown = [json.loads(line) for line in lines]
+    assert [(one["case"], one["holds"]) for one in shown] == [
+        ("lunch", True),
+        ("\x1b[31msupper", False),
+    ]
+    assert shown[1]["failures"] == [{"line": 6, "expected": "files to imap/Supper"}]
+    assert "holds" in run(home, "--each", "--cases", cases).stdout
+    cases.write_text(cases.read_text().replace("Supper", "Lunch").replace("supper", "lunch"))
+    assert run(home, "--cases", cases).exit_code == 0
+    assert run(home, "--cases", cases, "--cases", home / "nowhere.cases").exit_code == 2
+
+
+def test_trouble_with_cases(home: Path) -> None:
+    cases = home / "my.cases"
+    cases.write_text('message "x":\nfiles to nowhere\n')
+    result = run(home, "--cases", cases)
+    assert result.exit_code == 2
+    assert f"{cases}:2:10: error" in result.stderr
+    cases.write_text('message "x" in "nowhere.eml"\nkeeps\n')
+    assert run(home, "--cases", cases).exit_code == 2
+    cases.write_bytes(b"\xff\n")
+    assert run(home, "--cases", cases).exit_code == 2
+    assert run(home, "--cases", cases, MESSAGES / "plain.eml").exit_code == 2

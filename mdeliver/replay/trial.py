@@ -1,0 +1,217 @@
+"""Try rules on their cases: what was expected, what would happen instead, and why.
+
+Shares      everything with a delivery but the last step.
+Targets     an expectation's places are what a rule of the same words would plan, under the
+            definitions of the rules that are tried: `{year}` and names mean what they mean there.
+See also    cases.py for the format
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from mdeliver import agent
+from mdeliver.diagnostic import Diagnostic
+from mdeliver.envelope import Envelope
+from mdeliver.intake import Options
+from mdeliver.language.compile import Source, compile_rules
+from mdeliver.language.syntax import Do, Inbox, Include, Let, Mailbox, MeIs, Program
+from mdeliver.letter import Letter, letter_of
+from mdeliver.message import Message
+from mdeliver.plan import File
+from mdeliver.replay import stores
+from mdeliver.replay.cases import Case, Cases, Expected, parse_cases
+from mdeliver.replay.fates import Fate, fate_of, file_flags, file_words
+from mdeliver.replay.rehearsal import Rehearsed, traced
+from mdeliver.rulesfile import read_rules, reader, rules_paths
+from mdeliver.settings import Site
+
+if TYPE_CHECKING:
+    from mdeliver.language.syntax import Statement
+
+_DEFINITIONS = (Mailbox, Inbox, MeIs, Let)
+
+_FATES = {"reject": "rejected", "defer": "deferred", "discard": "discarded"}
+
+
+class Failure(NamedTuple):
+    """One expectation that does not hold, and what happens instead."""
+
+    expected: Expected
+    instead: str
+
+
+class Tried(NamedTuple):
+    """One case, and what came of it."""
+
+    case: Case
+    rehearsed: Rehearsed
+    failures: tuple[Failure, ...]
+
+
+class Trial(NamedTuple):
+    """A file of cases that can be tried.
+
+    program      None where a finding is an error
+    definitions  what names mean at the end of the rules
+    targets      by line, the rule that says what an expectation says
+    """
+
+    path: str
+    cases: tuple[Case, ...]
+    program: Program | None
+    definitions: tuple[Statement, ...]
+    targets: dict[int, Do]
+    findings: tuple[Diagnostic, ...]
+
+
+def load_trial(path: str, home: str, uid: int, override: str | None) -> Trial:
+    """Read the cases at PATH and the rules that they are about.
+
+    override  `--rules FILE`, in place of what the cases say
+    Raises OSError, ValueError (no UTF-8), Untrusted.
+    """
+    cases = parse_cases(stores.read_text(path), path)
+    if cases.rules and not override:
+        override = os.path.join(os.path.dirname(path), cases.rules)
+    compiled = agent.load_rules(home, uid, override)
+    findings = (*cases.findings, *compiled.findings)
+    if findings or compiled.program is None:
+        return Trial(path, cases.cases, None, (), {}, findings)
+    sources = [Source(file, read_rules(file, uid)) for file in rules_paths(home, override)]
+    sources.append(Source(path, cases.targets))
+    both = compile_rules(sources, reader(home, uid))
+    if both.program is None:
+        shown = tuple(_as_written(finding, path, cases) for finding in both.findings)
+        return Trial(path, cases.cases, None, (), {}, shown)
+    targets = {
+        statement.span.line: statement
+        for statement in both.program.statements
+        if isinstance(statement, Do) and statement.span.file == path
+    }
+    definitions = tuple(_definitions(compiled.program.statements))
+    return Trial(path, cases.cases, compiled.program, definitions, targets, ())
+
+
+def _as_written(finding: Diagnostic, path: str, cases: Cases) -> Diagnostic:
+    """FINDING in a target, shown on the line that the user wrote."""
+    place = finding.place
+    if place.file != path or place.line not in cases.shifts:
+        return finding
+    shift = cases.shifts[place.line]
+    column, end = max(1, place.column - shift), max(2, place.end_column - shift)
+    words = next(e.words for c in cases.cases for e in c.expected if e.line == place.line)
+    return finding.replace(place=place.replace(column=column, end_column=end), source=words)
+
+
+def _definitions(statements: tuple[Statement, ...]) -> list[Statement]:
+    """What is defined outside of any block, in order."""
+    found: list[Statement] = []
+    for statement in statements:
+        if isinstance(statement, Include):
+            found += _definitions(statement.body or ())
+        elif isinstance(statement, _DEFINITIONS):
+            found.append(statement)
+    return found
+
+
+def try_case(trial: Trial, case: Case, asker: Envelope, site: Site) -> Tried:
+    """What becomes of CASE's message, and which expectations that does not meet.
+
+    asker  user, home and uid where the case does not say them
+    Raises OSError where the message is in a file that cannot be read.
+    """
+    assert trial.program is not None
+    if case.message is not None:
+        letter = letter_of(case.message)
+    else:
+        file = os.path.join(os.path.dirname(trial.path), case.file)
+        letter = stores.letter_in(file)
+    if "size" in case.said:
+        letter = letter.replace(size=int(case.said["size"]))
+    message = Message(letter.head, letter.size, cut=letter.head_cut)
+    envelope = _envelope(case, message, letter, asker, site)
+    now_s = float(case.said["arrived"]) if "arrived" in case.said else time.time()
+
+    def planned(program: Program, explain: bool) -> Rehearsed:
+        decision = agent.decide(program, letter, envelope, site, explain=explain, now_s=now_s)
+        return Rehearsed(message, decision, agent.outcome_of(decision.plan))
+
+    def named(expected: Expected) -> tuple[File, ...]:
+        if expected.verb != "file":
+            return ()
+        rule = Program((*trial.definitions, trial.targets[expected.line].replace(also=False)))
+        return planned(rule, False).decision.plan.actions
+
+    rehearsed = planned(trial.program, True)
+    targets = {expected: named(expected) for expected in case.expected}
+    return Tried(case, rehearsed, tuple(_failures(rehearsed, targets)))
+
+
+def _envelope(
+    case: Case, message: Message, letter: Letter, asker: Envelope, site: Site
+) -> Envelope:
+    """The envelope that the case says; what it leaves open is the message's own, or ASKER's."""
+    said = case.said
+    given = {name: said[name] for name in ("sender", "recipient", "extension") if name in said}
+    options = traced(Options(**given), {}, message, letter, site)
+    user = said.get("user", asker.user)
+    home = said.get("home", f"/home/{user}" if "user" in said else asker.home)
+    recipient = options.recipient or user
+    written = "sender" in said or message.texts("return-path") or letter.from_line
+    # Who writes a case thinks of From; only a message that says otherwise has another sender.
+    author = next((address.text for address in message.addresses("from")), "")
+    return Envelope(
+        user=user,
+        home=home,
+        uid=asker.uid,
+        sender=(options.sender or "") if written else author,
+        recipient=recipient,
+        original_recipient=recipient,
+        extension=options.extension or "",
+        domain=recipient.rpartition("@")[2].lower() if "@" in recipient else "",
+        sasl_username=said.get("submitted by", ""),
+    )
+
+
+def _failures(rehearsed: Rehearsed, targets: dict[Expected, tuple[File, ...]]) -> list[Failure]:
+    outcome = rehearsed.outcome
+    fate = fate_of(rehearsed.decision.plan, outcome)
+    lies = {file.path: file for file in rehearsed.decision.plan.actions}
+    failures = []
+    for expected, files in targets.items():
+        if expected.verb != "file":
+            same = outcome.fate == _FATES[expected.verb]
+            if expected.manner == "not":
+                holds = not same
+            else:
+                holds = same and expected.text in outcome.line
+        elif expected.manner == "not":
+            holds = not any(file.path in lies for file in files)
+        else:
+            holds = all(_lies(file, lies.get(file.path)) for file in files)
+            holds = holds and (expected.manner == "also" or outcome.fate == "delivered")
+        if not holds:
+            failures.append(Failure(expected, _said(fate)))
+    only = [expected for expected in targets if expected.manner == ""]
+    known = {file.path for e, files in targets.items() if e.manner != "not" for file in files}
+    others = [
+        file_words(file) + file_flags(file) for path, file in lies.items() if path not in known
+    ]
+    if only and others and not failures:
+        # All that was named is there; what was not named is there too.
+        failures.append(Failure(only[-1], f"{_said(fate)}: {', '.join(others)} was not expected"))
+    return failures
+
+
+def _lies(wanted: File, found: File | None) -> bool:
+    """Whether it is there, with the flags that were written if any were; an mbox has none."""
+    if found is None:
+        return False
+    return not wanted.flags or found.store == "mbox" or found.flags == wanted.flags
+
+
+def _said(fate: Fate) -> str:
+    return f"{fate.words} {fate.reply_words}".rstrip()
