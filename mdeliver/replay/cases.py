@@ -27,6 +27,7 @@ Expected    `files to TARGETS [as FLAGS]`, `keeps [as FLAGS]`: it lies there, an
             they are written. `rejects ["TEXT"]`, `defers ["TEXT"]`: with TEXT in what is said;
             `discards`; `does not file to TARGETS`, `does not keep|reject|defer|discard`.
 Fails with  findings, as rules do: C101 ... C105; what is wrong in TARGETS has the checker's code.
+See also    mdeliver-rules(5), CASES
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -91,3 +92,12 @@ def test_what_is_wrong_is_said_with_its_line(text: str, line: int, code: str) ->
     findings = parse_cases(text, "x.cases").findings
     assert (findings[0].code, findings[0].place.line) == (code, line)
     assert findings[0].source == text.split("\n")[line - 1]
+
+
+def test_the_example_in_the_manual() -> None:
+    page = Path(__file__).parents[3] / "man" / "mdeliver-rules.5"
+    _, _, section = page.read_text().partition("\n.Sh CASES\n")
+    example = section.partition(".Bd -literal -offset indent\n")[2].partition(".Ed\n")[0]
+    found = parse_cases(example, "x.cases")
+    assert found.findings == ()
+    assert [len(case.expected) for case in found.cases] == [1, 2]
