@@ -29,19 +29,20 @@ class _RecordType(type):
     _compared: tuple[str, ...]
 
     def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _RecordType:
-        own = tuple(namespace.get("__annotations__", ()))
-        defaults = {field: namespace.pop(field) for field in own if field in namespace}
+        own = fields = tuple(namespace.get("__annotations__", ()))
+        defaults = {f: namespace.pop(f) for f in own if f in namespace}
+        for base in bases:
+            if isinstance(base, _RecordType) and base._fields:
+                fields = (*[f for f in base._fields if f not in own], *fields)
+                defaults = base._defaults | defaults
         namespace["__slots__"] = own
-        made = super().__new__(cls, name, bases, namespace)
-        inherited = [base for base in bases if isinstance(base, _RecordType)]
-        fields = tuple(f for base in inherited for f in base._fields if f not in own) + own
-        made._fields = fields
-        # The slots' own setters: half the time of object.__setattr__ for each record made.
-        made._setters = tuple(getattr(made, f).__set__ for f in fields)
-        made._defaults = {k: v for base in inherited for k, v in base._defaults.items()} | defaults
+        namespace["__match_args__"] = namespace["_fields"] = fields
+        namespace["_defaults"] = defaults
         # A source place is where a thing stands, not what it is: it takes no part in equality.
-        made._compared = tuple(f for f in fields if f != "span")
-        type.__setattr__(made, "__match_args__", fields)
+        namespace["_compared"] = tuple([f for f in fields if f != "span"])
+        made = super().__new__(cls, name, bases, namespace)
+        # The slots' own setters: half the time of object.__setattr__ for each record made.
+        made._setters = tuple([getattr(made, f).__set__ for f in fields])
         return made
 
 
