@@ -76,7 +76,7 @@ def decide(
 
     now_s  its arrival, seconds since 1970; None for now
     """
-    message = Message(letter.head, letter.size, cut=letter.head_cut)
+    message = Message(letter.head, letter.size, cut=letter.head_cut, octets=letter.chunks)
     arrived_s = time.time() if now_s is None else now_s
     return evaluate(program, message, envelope, site, arrived_s, explain=explain)
 

@@ -97,6 +97,11 @@ def _octets(encoding: str, body: str) -> bytes | None:
     return None
 
 
+def text_of(octets: bytes, charset: str) -> str:
+    """OCTETS in CHARSET as text; what is not of it is U+FFFD."""
+    return _text_of([octets], charset)
+
+
 def _text_of(octets: list[bytes], charset: str) -> str:
     if not octets:
         return ""

@@ -31,6 +31,30 @@ RESULTS_TEXT = 64 << 10
 ENCODED_WORDS = 10_000
 """RFC 2047 words decoded in all header fields of one name; the rest stands as it is."""
 
+MIME_BYTES = 32 << 20
+"""Bytes of a body in which parts are looked for."""
+
+MIME_PARTS = 1000
+"""Parts of one message that are looked at."""
+
+MIME_LINES = 50_000
+"""Lines of a body beginning with `--` that are looked at: each could end a part."""
+
+MIME_DEPTH = 32
+"""How deep parts may stand within parts."""
+
+MIME_HEAD = 16 << 10
+"""Bytes of the head of one part."""
+
+MIME_HEADS = 128 << 10
+"""Bytes of the heads of all parts together."""
+
+BODY_TEXT = 512 << 10
+"""Characters of all text parts together that `body` sees."""
+
+HTML_TAGS = 50_000
+"""Tags, and entities, of one HTML part that are looked at."""
+
 # --- the rules -------------------------------------------------------------------------------
 RULES_BYTES = 4 << 20
 """Size of one rules file."""

@@ -9,7 +9,7 @@ Texts       unfolded (RFC 5322 2.2.3: the line end before white space goes, the 
             decoded by headertext.py, which is imported when `=?` occurs.
 Limits      HEAD_BYTES, HEADER_LINES, ADDRESSES, ADDRESS_TEXT, ENCODED_WORDS; `limit` says
             which was reached.
-See also    addresses.py
+See also    addresses.py; mime.py for the body
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from mdeliver import limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from mdeliver.addresses import Address
 
 # RFC 5322 3.6.8: ftext = %d33-57 / %d59-126. White space before the colon is obsolete syntax
@@ -33,13 +35,25 @@ class Message:
     head  raw bytes of the head without a From_ line, up to the empty line that ends it or cut
     size  octets of the whole message without a From_ line
     cut   whether the head is longer than what is here
+    octets  gives the whole message in pieces, its head included; called only where a rule looks
+            into the body
     """
 
-    __slots__ = ("_addresses", "_by_name", "_fields", "_texts", "cut", "head", "limit", "size")
+    __slots__ = (
+        "_addresses", "_by_name", "_fields", "_texts", "cut", "head", "limit", "octets", "size",
+    )  # fmt: skip
 
-    def __init__(self, head: bytes, size: int, *, cut: bool = False) -> None:
+    def __init__(
+        self,
+        head: bytes,
+        size: int,
+        *,
+        cut: bool = False,
+        octets: Callable[[], Iterable[bytes]] | None = None,
+    ) -> None:
         self.head = head
         self.size = size
+        self.octets = octets
         self.cut = cut
         self.limit = f"the head goes on after {len(head)} bytes" if cut else ""
         """The limit that was reached so far, in words; "" if none was."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mdeliver.envelope import Envelope
     from mdeliver.language.syntax import Field, Store, Target, Value
     from mdeliver.message import Message
+    from mdeliver.mime import Body
     from mdeliver.settings import Site
 
     Texts: TypeAlias = tuple[tuple[str, str], ...]
@@ -49,8 +50,8 @@ class Scene:
     """Everything that conditions and actions look at; `now_s` is the time of arrival."""
 
     __slots__ = (
-        "_texts", "authentication", "because", "captures", "envelope", "explain", "inbox", "lets",
-        "lookups", "mailboxes", "me", "message", "now_s", "site", "tables",
+        "_body", "_texts", "authentication", "because", "captures", "envelope", "explain", "inbox",
+        "lets", "lookups", "mailboxes", "me", "message", "now_s", "site", "tables",
     )  # fmt: skip
 
     def __init__(
@@ -74,7 +75,17 @@ class Scene:
         """What decided the last condition, in words; kept only where `explain` is."""
         self.authentication: Believed | None = None
         """What our servers found out about the sender, once it was asked for."""
+        self._body: Body | None = None
         self._texts: dict[tuple[str, str, str], Texts] = {}
+
+    @property
+    def body(self) -> Body:
+        """The parts of the message, which is read when somebody asks for them."""
+        if self._body is None:
+            from mdeliver.mime import Body
+
+            self._body = Body(self.message)
+        return self._body
 
     # --- fields ------------------------------------------------------------------------------
 
@@ -111,6 +122,10 @@ class Scene:
                 from mdeliver.conditions.moments import moment_text
 
                 return (moment_text(name, self.now_s),)
+            case "body":
+                return self.body.texts()
+            case "attachment":
+                return self.body.types() if part == "type" else self.body.names()
             case "any header":
                 return message.whole_fields()
             case _:

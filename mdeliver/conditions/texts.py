@@ -49,6 +49,8 @@ def compare(scene: Scene, test: Test) -> bool:
         return compare_moment(scene, test)
     finder = _finder(scene, test)
     for field in test.fields:
+        if isinstance(field, Field) and field.name == "body" and test.operator == "matches":
+            finder = _finder(scene, test, in_body=True)
         for text, folded in _texts(scene, field):
             value = finder(text, folded)
             if value is not None:
@@ -92,16 +94,18 @@ def _exists(scene: Scene, test: Test) -> bool:
     return False
 
 
-def _finder(scene: Scene, test: Test) -> Finder:
+def _finder(scene: Scene, test: Test, in_body: bool = False) -> Finder:
     """What looks for TEST's values in a text."""
     values = scene.values(test.values)
     lines = [value for value in values if isinstance(value, Lines)]
     if not lines:
-        return _finder_of(scene, test, values)
+        return _finder_of(scene, test, values, in_body)
     from mdeliver.conditions.tables import lookup
 
     tables = [(lookup(scene, value, test.exactly), value) for value in lines]
-    others = _finder_of(scene, test, tuple([v for v in values if not isinstance(v, Lines)]))
+    others = _finder_of(
+        scene, test, tuple([v for v in values if not isinstance(v, Lines)]), in_body
+    )
 
     def find(text: str, folded: str) -> Value | None:
         value = others(text, folded)
@@ -113,7 +117,7 @@ def _finder(scene: Scene, test: Test) -> Finder:
     return find
 
 
-def _finder_of(scene: Scene, test: Test, values: tuple[Value, ...]) -> Finder:
+def _finder_of(scene: Scene, test: Test, values: tuple[Value, ...], in_body: bool) -> Finder:
     """The same for VALUES that are no files of lines."""
     match test.operator:
         case "is":
@@ -121,7 +125,7 @@ def _finder_of(scene: Scene, test: Test, values: tuple[Value, ...]) -> Finder:
         case "contains" | "starts with" | "ends with":
             return _part(values, test.operator, test.exactly)
         case "matches":
-            return _matches(scene, values, test.exactly)
+            return _matches(scene, values, test.exactly, in_body)
         case _:
             return _number(values, test.operator)
 
@@ -178,11 +182,13 @@ def _part(values: tuple[Value, ...], operator: str, exactly: bool) -> Finder:
     return find
 
 
-def _matches(scene: Scene, values: tuple[Value, ...], exactly: bool) -> Finder:
+def _matches(scene: Scene, values: tuple[Value, ...], exactly: bool, in_body: bool) -> Finder:
     matchers: list[tuple[Callable[[str], tuple[str, ...] | None], Value]] = []
     for value in values:
         if isinstance(value, Regex):
-            matchers.append((_regex(value.pattern, exactly), value))
+            # In a body, ^ and $ hold at the ends of lines.
+            pattern = f"(?m){value.pattern}" if in_body else value.pattern
+            matchers.append((_regex(pattern, exactly), value))
         elif isinstance(value, Text):
             matchers.append((Glob(value.parts, exactly).match, value))  # type: ignore[arg-type]
         else:

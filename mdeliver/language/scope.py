@@ -11,8 +11,6 @@ from mdeliver.language import syntax
 from mdeliver.record import Record
 
 NOT_YET = {
-    "body": "the field body",
-    "attachment": "the field attachment",
     "DuplicateWithin": "duplicate within",
     "ProgramSucceeds": "program … succeeds",
     "ForwardTo": "forward to",

@@ -5,7 +5,7 @@ A file holds cases; `=== ` opens one with its name, `--- ` its parts:
     === name
     --- rules
     --- envelope    NAME = VALUE lines, fields of Envelope
-    --- message     its head; omitted: that of plain.eml
+    --- message     its head, and its body if need be; omitted: plain.eml
     --- plan        expected, as JSON objects of `mdeliver test --json`
     --- explained   expected, as people read it
 
@@ -60,7 +60,8 @@ def _local_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def run(parts: dict[str, str]) -> tuple[str, str]:
     """Plan and explanation of one case, as the two expected parts say them."""
-    head = parts.get("message", PLAIN).encode() + b"\n\n"
+    whole = parts.get("message", PLAIN).encode() + b"\n\n"
+    head = whole[: whole.index(b"\n\n") + 2]
     settings = dict(line.split(" = ") for line in parts.get("envelope", "").splitlines())
     settings = {key: value.strip('"') for key, value in settings.items()}
     defaults = {
@@ -71,10 +72,15 @@ def run(parts: dict[str, str]) -> tuple[str, str]:
     envelope = Envelope("ann", "/home/ann", 1000, **(defaults | settings))
     compiled = compile_rules([Source("rules", parts["rules"] + "\n")], lambda _path: "")
     assert compiled.program is not None, [finding.line for finding in compiled.findings]
-    message = Message(head, 1000)
+    message = Message(head, 1000, octets=lambda: [whole])
     decision = evaluate(compiled.program, message, envelope, SITE, ARRIVAL_S, explain=True)
     silent = evaluate(
-        compiled.program, Message(head, 1000), envelope, SITE, ARRIVAL_S, explain=False
+        compiled.program,
+        Message(head, 1000, octets=lambda: [whole]),
+        envelope,
+        SITE,
+        ARRIVAL_S,
+        explain=False,
     )
     assert silent.plan == decision.plan, "the delivery must do what the dry run says"
     outcome = agent.outcome_of(decision.plan)

@@ -31,7 +31,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "meaning: Program and message to Plan, pure",
-        """plan glob folders explain conditions conditions.moments
+        """plan glob htmltext mime folders explain conditions conditions.moments
         conditions.tables scene conditions.texts
         conditions.facts conditions.automatic conditions.authenticated
         actions actions.places evaluate""",
