@@ -3,6 +3,7 @@
 Measures   one delivery under `python3 -X importtime`, several times; the median of each module's
            own time, without those that it imports itself. The interpreter's own modules, which
            bare `python3 -I -S -c pass` imports too, are left out.
+Without    the bundle: what comes out of that is not imported one by one and cannot be told apart.
 See also   tests/structure/test_hot_path.py, which lists what may be imported
 
     python benchmarks/imports.py [--rounds N] [--rules N]
@@ -16,10 +17,11 @@ import shutil
 import statistics
 import subprocess
 import tempfile
+import time
 from collections import defaultdict
 from pathlib import Path
 
-from direct import BIN, direct, message, step_down
+from direct import BIN, SETTLED_S, direct, message, step_down
 
 _LINE = re.compile(r"^import time: +(\d+) \| +\d+ \| +(\S+)$", re.MULTILINE)
 
@@ -40,7 +42,10 @@ def main() -> None:
     step_down(top)
     try:
         command = direct(top / "home", given.rules)
+        command.arguments[4] = command.arguments[4].replace("/mdeliver/bundle.", "/no bundle/")
         bare = own_times([str(BIN / "python3"), "-I", "-S", "-c", "pass"], {}, b"")
+        time.sleep(SETTLED_S)
+        own_times(command.arguments, command.environment, message(4096, given.rounds))
         times: dict[str, list[int]] = defaultdict(list)
         for number in range(given.rounds):
             run = own_times(command.arguments, command.environment, message(4096, number))
