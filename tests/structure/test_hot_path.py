@@ -26,6 +26,7 @@ CHEAP = frozenset(
 NOT_OURS = (
     "mdeliver.cli",
     "mdeliver.explain",
+    "mdeliver.replay",
     "mdeliver.language.printer",
     "mdeliver.language.lints",
     "mdeliver.language.findings",
