@@ -22,6 +22,7 @@ CHANGING = frozenset(
 )
 MAKING_VISIBLE = frozenset("pwrite64 fdatasync fsync rename renameat2 linkat link unlink".split())
 OTHERS = 60
+POP3_SESSIONS = 8
 JOBS = os.cpu_count() or 1
 
 
@@ -94,7 +95,7 @@ def test_kills_with_something_happening_before_the_retry(bench: Bench, event: st
     if event.startswith("pop3"):
         need_pop3()
         # Dovecot takes its time over a dead process's dotlock.
-        kills = [point for point in kills if point.call in MAKING_VISIBLE]
+        kills = spread([p for p in kills if p.call in MAKING_VISIBLE], POP3_SESSIONS, seed=3)
     wrong = failures(suffer_all(bench, kills, event, jobs=JOBS))
     if event.endswith("deletes") and len(wrong) == 1:
         assert "doubled" in wrong[0]
