@@ -17,7 +17,11 @@ from mdeliver.envelope import Envelope
 from mdeliver.language.syntax import Program
 from mdeliver.rulescache import RulesCache
 
-RULES = 'include "more"\nif subject matches "\\\\*(*)":\n    keep as seen\n'
+RULES = """\
+include "more"
+if subject matches "\\\\*(*)" or from is lines of "values":
+    keep as seen
+"""
 MORE = 'me = "a@example.org"\n'
 
 
@@ -28,12 +32,14 @@ class Home:
         self.directory = directory
         self.rules = directory / ".config" / "mdeliver" / "rules"
         self.more = self.rules.with_name("more")
+        self.values = self.rules.with_name("values")
         self.kept = directory / ".cache" / "mdeliver" / "rules"
         self.environ: dict[str, str] = {}
         self.uid = os.geteuid()
         self.rules.parent.mkdir(parents=True)
         self.write(self.rules, RULES)
         self.write(self.more, MORE)
+        self.write(self.values, "a@example.org\n")
         monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
         self.set_clock(monkeypatch, 3600)
 
@@ -128,6 +134,10 @@ def rewrite_the_included_file(home: Home) -> None:
     home.write(home.more, 'me = "b@example.org"\n')
 
 
+def rewrite_the_file_of_values(home: Home) -> None:
+    home.write(home.values, "b@example.org\n")
+
+
 def remove_the_rules(home: Home) -> None:
     home.rules.unlink()
 
@@ -160,6 +170,7 @@ def link_to_it_from_elsewhere(home: Home) -> None:
         rewrite_with_the_old_time_and_size,
         put_another_in_its_place,
         rewrite_the_included_file,
+        rewrite_the_file_of_values,
         remove_the_rules,
         remove_the_included_file,
         let_others_write_it,
