@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mdeliver.authentication.results import believed
 from mdeliver.conditions.facts import limit_words
+from mdeliver.outcome import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def authenticated(scene: Scene, fact: Authentication) -> bool:
         found = scene.authentication = believed(scene.message, scene.site)
     results = found.of(fact.method)
     if scene.explain:
-        scene.because = f"{fact.method} is {', '.join(results)}"[:200]
+        scene.because = one_line(f"{fact.method} is {', '.join(results)}"[:200])
         if not found.fields:
             scene.because += ": no Authentication-Results that can be believed"
             if found.refused:

@@ -14,6 +14,7 @@ mailing list  List-Id, List-Post, Mailing-List, X-Mailing-List, X-BeenThere, or 
 from __future__ import annotations
 
 from mdeliver.conditions.facts import limit_words
+from mdeliver.outcome import one_line
 from mdeliver.structured import words_of
 
 TYPE_CHECKING = False
@@ -55,7 +56,7 @@ def mailing_list(scene: Scene) -> bool:
 def automatic(scene: Scene) -> bool:
     """Whether a program, not a person, sent the message."""
     reason = _why_automatic(scene)
-    scene.because = reason or "nothing says that a program sent it" + limit_words(scene)
+    scene.because = one_line(reason) or "nothing says that a program sent it" + limit_words(scene)
     return reason != ""
 
 
