@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 _STANDARD_INPUT = 0
 
 
+class _DeadlinePassed(BaseException):
+    """Our time is over. No Exception: it comes once, and who forgives errors must not take it."""
+
+
 def load_rules(
     home: str,
     uid: int,
@@ -102,21 +106,31 @@ def rules_error(compiled: Compiled) -> Outcome:
     return deferred(errors[0].line + more, "4.3.5")
 
 
-def carry_out(plan: Plan, letter: Letter, envelope: Envelope, site: Site, state: str) -> Outcome:
-    """Do what PLAN says; raises OSError or Deferral where nothing, or not all, could be done."""
-    done = "nothing to deliver"
-    if plan.verdict.fate != "defer" and plan.actions:
-        from mdeliver.deliver.transaction import deliver_files
+def carry_out(
+    plan: Plan, letter: Letter, envelope: Envelope, site: Site, state: str, rules: str = ""
+) -> Outcome:
+    """Do what PLAN says; raises OSError or Deferral where nothing, or not all, could be done.
 
-        done = deliver_files(
-            plan.actions,
-            letter,
-            envelope,
-            state_directory=state,
-            hostname=site.hostname,
-            now_s=time.time(),
-        )
-    return outcome_of(plan, done)
+    state  the state directory
+    rules  the option --rules, if it was given
+    """
+    if plan.verdict.fate == "defer":
+        return outcome_of(plan)
+    from mdeliver.deliver.transaction import deliver_files
+
+    done = deliver_files(
+        plan.actions,
+        letter,
+        envelope,
+        state_directory=state,
+        hostname=site.hostname,
+        now_s=time.time(),
+        rules=rules,
+    )
+    if done and not plan.actions:
+        # By the rules as they are now it goes nowhere, but an earlier attempt had begun to deliver.
+        return delivered(done)
+    return outcome_of(plan, done or "nothing to deliver")
 
 
 def deliver(arguments: Sequence[str], environ: Mapping[str, str]) -> Outcome:
@@ -128,6 +142,8 @@ def deliver(arguments: Sequence[str], environ: Mapping[str, str]) -> Outcome:
     try:
         _start_deadline()
         return _deliver(parse_options(arguments), environ)
+    except _DeadlinePassed:
+        return deferred(f"the delivery took longer than {limits.DEADLINE_S} s")
     except Exception as error:
         return deferred_by(error)
 
@@ -153,7 +169,7 @@ def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:
         if letter.size == 0 and not letter.from_line:
             raise Deferral("standard input was empty: no message came")
         plan = decide(program, letter, envelope, site, explain=False).plan
-        outcome = carry_out(plan, letter, envelope, site, state)
+        outcome = carry_out(plan, letter, envelope, site, state, options.rules or "")
         # Only now: nothing that goes wrong with it can touch the delivery.
         cache.keep()
         return outcome
@@ -178,7 +194,7 @@ def _start_deadline() -> None:
     import _signal
 
     def give_up(_signal_number: int, _frame: object) -> NoReturn:
-        raise Deferral(f"the delivery took longer than {limits.DEADLINE_S} s")
+        raise _DeadlinePassed
 
     _signal.signal(_signal.SIGALRM, give_up)
     _signal.alarm(limits.DEADLINE_S)

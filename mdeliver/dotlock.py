@@ -122,12 +122,13 @@ def remove_if_stale(path: str) -> bool:
     except OSError:
         return False
     try:
-        pid, colon, _host = durable.read_at(fd, 256, 0).partition(b":")
-        if not (colon and len(pid) == _PID_DIGITS and pid.isdigit()):
-            return False
         try:
+            pid, colon, _host = durable.read_at(fd, 256, 0).partition(b":")
+            if not (colon and len(pid) == _PID_DIGITS and pid.isdigit()):
+                return False
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError:
+            # Held, or something that cannot be read and so is none of ours.
             return False
         if durable.same_file(fd, path):
             durable.remove(path)

@@ -26,6 +26,8 @@ _TMPFILE_UNSUPPORTED = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINV
 def open_own_file(path: str, *, create: bool, mode: int = 0o600) -> int:
     """Open PATH for reading and appending, if it is a file that is nobody else's.
 
+    Where somebody puts another file in its place in this very moment, that one is opened.
+
     Returns a descriptor in append mode. Raises FileNotFoundError where it is missing and CREATE is
     false, Deferral where it is not a plain file of ours, OSError otherwise.
     """
@@ -37,20 +39,25 @@ def open_own_file(path: str, *, create: bool, mode: int = 0o600) -> int:
             raise
         # O_EXCL: of two deliveries that both found it missing, the second opens the first's.
         try:
-            fd = system.open(path, flags | system.O_CREAT | system.O_EXCL, mode)
+            system.close(system.open(path, flags | system.O_CREAT | system.O_EXCL, mode))
             sync_directory(system.dirname(path))
         except FileExistsError:
-            fd = system.open(path, flags)
+            pass
+        fd = system.open(path, flags)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise Deferral(f"{path} is not a regular file; mdeliver does not write to it") from None
         raise
     try:
-        _refuse_foreign(path, system.fstat(fd))
+        found = system.fstat(fd)
+        if found.st_nlink > 0:
+            _refuse_foreign(path, found)
+            return fd
     except BaseException:
         system.close(fd)
         raise
-    return fd
+    close_read(fd)
+    return open_own_file(path, create=create, mode=mode)
 
 
 def open_guarded(path: str) -> int:
@@ -88,6 +95,12 @@ def write_all(fd: int, octets: bytes) -> None:
     written = system.write(fd, octets)
     while written < len(octets):
         written += system.write(fd, memoryview(octets)[written:])
+
+
+def write_at_once(fd: int, octets: bytes) -> None:
+    """Write OCTETS in one call, or raise: nobody's append may come between its parts."""
+    if system.write(fd, octets) != len(octets):
+        raise OSError(errno.ENOSPC, "short write")
 
 
 def write_chunks(fd: int, chunks: Iterable[bytes]) -> None:

@@ -3,7 +3,8 @@
 Believes    options before the environment, and `HOME` before the passwd entry: a mail home need
             not be a login home.
 Identity    local(8) has already become the recipient. Run by root, we become the owner of the home
-            directory, so that nothing we make there can belong to anybody else.
+            directory, or the user if root owns it, so that nothing we make there can belong to
+            anybody else.
 Fails with  Deferral: unknown user, no home directory, an option that does not exist.
 See also    local(8), EXTERNAL COMMAND DELIVERY; mdeliver(1)
 """
@@ -72,7 +73,7 @@ def make_envelope(options: Options, environ: Mapping[str, str]) -> Envelope:
         raise Deferral(f"home directory {home!r} of user {user} is not an absolute path")
     if not system.is_directory(home):
         raise Deferral(f"home directory {home} of user {user} does not exist")
-    uid = system.geteuid() or system.stat(home).st_uid
+    uid = system.geteuid() or system.stat(home).st_uid or _uid_of(user)
     recipient = options.recipient if options.recipient is not None else environ.get("RECIPIENT", "")
     domain = environ.get("DOMAIN") or recipient.rpartition("@")[2] if "@" in recipient else ""
     extension = options.extension
@@ -112,6 +113,19 @@ def _home_of(user: str) -> str:
         return pwd.getpwnam(user).pw_dir
     except KeyError:
         raise Deferral(f"unknown user {user}: no passwd entry, and HOME is not set") from None
+
+
+def _uid_of(user: str) -> int:
+    """The user id of USER, 0 if there is no such user.
+
+    A home that root owns says nothing: what its user put below it must not be written as root.
+    """
+    import pwd
+
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return 0
 
 
 def become_owner(envelope: Envelope) -> None:

@@ -30,6 +30,10 @@ from _blake2 import blake2b
 from mdeliver import durable, limits, locks, system
 from mdeliver.record import Record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _ROTATION_BYTE = 0
 _CHECKSUM_OCTETS = 8
 
@@ -103,7 +107,9 @@ class Journal:
                 if durable.size_of(fd) > limits.JOURNAL_BYTES and locks.try_lock(
                     fd, _ROTATION_BYTE, 1, exclusive=True
                 ):
-                    _rewrite(fd, self._path)
+                    # Somebody may have put a new file in its place: then the next round opens it.
+                    if durable.same_file(fd, self._path):
+                        _rewrite(fd, self._path)
                 elif locks.try_lock(fd, _ROTATION_BYTE, 1, exclusive=False):
                     # Between opening and locking somebody may have put a new file in its place.
                     if durable.same_file(fd, self._path):
@@ -130,26 +136,27 @@ class Journal:
             found = self._lines.rfind(b"\t" + self.key + b"\t", 0, found)
         return None
 
-    def unfinished(self) -> list[Recorded]:
-        """The open lines of other messages: attempts that died, or that run now.
+    def torn_by(self, mbox: str) -> tuple[str, ...] | None:
+        """The place, as words, where another message's attempt may have torn the file MBOX.
 
-        Read afresh: whoever calls this holds a mailbox's lock, and wants to know of everybody who
-        held it before.
+        Called with MBOX locked, and read afresh. Lines are begun under that lock, so only the last
+        one that names the file can have left a torn tail: whoever came after it has mended it. Any
+        earlier open line says nothing, and other mail may stand where its own was to be.
+        Returns the words of the place and its From_ line, or None.
         """
         lines = durable.read_at(self._fd, durable.size_of(self._fd), 0)
-        last: dict[bytes, Recorded] = {}
-        found = lines.find(b"\n.")
+        named = b"\tmbox " + _word(system.to_octets(mbox)) + b" "
+        found = lines.rfind(named)
         while found >= 0:
-            recorded = _read_line(lines, found + 1)
-            if recorded is not None and recorded.key != self.key:
-                # Only the last line of a message counts, whatever letter a power cut left there.
-                last[recorded.key] = recorded
-            found = lines.find(b"\n.", found + 1)
-        return [
-            recorded
-            for key, recorded in last.items()
-            if lines.find(b"\t" + key + b"\t", lines.find(b"\n", recorded.offset)) < 0
-        ]
+            recorded = _read_line(lines, lines.rfind(b"\n", 0, found) + 1)
+            if recorded is not None:
+                place = next(n for n, p in enumerate(recorded.places) if p[:2] == ("mbox", mbox))
+                open_still = recorded.state == "." and recorded.marks[place] != "c"
+                if recorded.key == self.key or not open_still:
+                    return None
+                return *recorded.places[place], system.from_octets(recorded.from_line)
+            found = lines.rfind(named, 0, found)
+        return None
 
     def begin(
         self, from_came: bytes, from_line: bytes, places: list[tuple[str, ...]], marks: str
@@ -165,7 +172,7 @@ class Journal:
         payload = b"\t".join(fields)
         # The leading newline ends whatever a killed writer left of its own line.
         line = b"\n." + marks.encode() + b"\t" + _checksum(payload) + b"\t" + payload + b"\n"
-        durable.write_all(self._fd, line)
+        durable.write_at_once(self._fd, line)
         self._line_at = durable.appended_at(self._fd) - len(line) + 1
         durable.stop_appending(self._fd)
         durable.sync_content(self._fd)
@@ -240,9 +247,7 @@ def _rewrite(fd: int, path: str) -> None:
     """
     lines = durable.read_at(fd, durable.size_of(fd), 0)
     half = lines.find(b"\n", len(lines) // 2)
-    still_open = b"".join(
-        b"\n" + line + b"\n" for line in lines[:half].split(b"\n") if line.startswith(b".")
-    )
+    still_open = b"".join(b"\n" + line + b"\n" for line in _open_lines(lines, half))
     # A line that these cuts tear counts as none; there are bounds even to what was never finished.
     text = still_open[-limits.JOURNAL_BYTES // 4 :] + lines[half:][-limits.JOURNAL_BYTES // 2 :]
     new = path + ".new"
@@ -255,3 +260,14 @@ def _rewrite(fd: int, path: str) -> None:
         system.close(new_fd)
     durable.rename(new, path)
     durable.sync_directory(system.dirname(path))
+
+
+def _open_lines(lines: bytes, end: int) -> Iterator[bytes]:
+    """The open lines before END that are the last of their message."""
+    found = lines.find(b"\n.", 0, end)
+    while found >= 0:
+        recorded = _read_line(lines, found + 1)
+        line_end = lines.find(b"\n", found + 1)
+        if recorded and lines.find(b"\t" + recorded.key + b"\t", line_end) < 0:
+            yield lines[found + 1 : line_end]
+        found = lines.find(b"\n.", found + 1, end)

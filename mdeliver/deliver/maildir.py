@@ -120,7 +120,11 @@ class MaildirCopy:
 
     def undo(self) -> bool:
         """Take it back; false if a client has moved it already: then it stays."""
-        return durable.remove(self._final) or durable.exists(self._temporary)
+        removed = durable.remove(self._final)
+        if removed:
+            # An earlier sync may have put the name on disk: R must not outlive it there.
+            durable.sync_directory(system.dirname(self._final))
+        return removed or durable.exists(self._temporary)
 
     def finish(self) -> None:
         """What follows a delivery that lasts: the quota file counts it. Failure changes nothing."""

@@ -65,10 +65,10 @@ class MboxCopy:
         size = durable.size_of(self._fd)
         if recorded is not None:
             self._start, self._length = int(recorded[-2]), int(recorded[-1])
-            if believed or self._look(size):
-                self.done = True
-                return
-        size = self._mend_torn_tails()
+            self.done = believed or self._look(size)
+        size = self._mend_torn_tail()
+        if self.done:
+            return
         self._start = size
         end = durable.read_at(self._fd, 2, max(0, size - 2))
         # Every message ends in an empty line; a writer that forgot it gets it now.
@@ -104,24 +104,22 @@ class MboxCopy:
             durable.truncate(self._fd, at)
         return found == "whole"
 
-    def _mend_torn_tails(self) -> int:
+    def _mend_torn_tail(self) -> int:
         """Cut off what a killed delivery of another message left at the end; returns the size.
 
         We hold the lock that it would hold if it lived.
         """
         size = durable.size_of(self._fd)
-        for recorded in self._journal.unfinished():
-            for place, words in enumerate(recorded.places):
-                if words[0] != "mbox" or words[1] != self.file.path:
-                    continue
-                from mdeliver.deliver import mboxfind
+        torn = self._journal.torn_by(self.file.path)
+        if torn is not None:
+            from mdeliver.deliver import mboxfind
 
-                start, length = int(words[-2]), int(words[-1])
-                if recorded.marks[place] != "c" and mboxfind.torn_tail_of(
-                    self._fd, start, length, recorded.from_line, size
-                ):
-                    durable.truncate(self._fd, start)
-                    size = start
+            *_, start, length, from_line = torn
+            if mboxfind.torn_tail_of(
+                self._fd, int(start), int(length), system.to_octets(from_line), size
+            ):
+                size = int(start)
+                durable.truncate(self._fd, size)
         return size
 
     def _lock(self) -> None:
@@ -190,7 +188,9 @@ class MboxCopy:
         """Give the locks back."""
         fd, dotlock = self._fd, self._dotlock
         self._fd, self._dotlock = _NOT_OPEN, None
-        if fd != _NOT_OPEN:
-            system.close(fd)
-        if dotlock is not None:
-            dotlock.release()
+        try:
+            if fd != _NOT_OPEN:
+                system.close(fd)
+        finally:
+            if dotlock is not None:
+                dotlock.release()

@@ -27,6 +27,7 @@ See also    journal.py, mbox.py, maildir.py; SECURITY.md names what remains
 
 from __future__ import annotations
 
+from mdeliver import system
 from mdeliver.deliver.journal import Journal, Recorded, message_key
 from mdeliver.deliver.maildir import MaildirCopy
 from mdeliver.deliver.mbox import MboxCopy
@@ -36,6 +37,7 @@ from mdeliver.plan import File
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     from mdeliver.envelope import Envelope
@@ -63,15 +65,19 @@ def deliver_files(
     state_directory: str,
     hostname: str,
     now_s: float,
+    rules: str = "",
 ) -> str:
     """Put the message into all FILES, or raise and leave it in none.
 
+    files            () where today's rules name no place: an earlier attempt may have begun, and
+                     what it planned is completed
     state_directory  absolute, exists; holds the journal
     hostname         for unique names and lock files
     now_s            arrival, seconds since 1970
-    Returns a few words on what was done. Raises OSError or Deferral.
+    rules            the option --rules: under other rules it is another delivery
+    Returns a few words on what was done, "" for nothing. Raises OSError or Deferral.
     """
-    words = (envelope.user, envelope.recipient, envelope.sender)
+    words = (envelope.user, envelope.recipient, envelope.sender, rules)
     key = message_key(*(w.encode("utf-8", "surrogateescape") for w in words), letter.digest)
     journal = Journal(state_directory, key)
     try:
@@ -86,6 +92,8 @@ def deliver_files(
         if earlier is not None:
             files = tuple(_file_of(words) for words in earlier.places)
             from_line = earlier.from_line
+        elif not files:
+            return ""
         elif letter.from_line:
             from_line = tidy_from_line(letter.from_line)
         else:
@@ -94,7 +102,7 @@ def deliver_files(
             MaildirCopy(file, letter, key, hostname)
             if file.store == "maildir"
             else MboxCopy(file, letter, from_line, journal, hostname)
-            for file in files
+            for file in (files if earlier is not None else _distinct(files))
         ]
         _run(journal, copies, earlier, letter.from_line, from_line)
         journal.state(b"F")
@@ -121,7 +129,32 @@ def _clear_locks(earlier: Recorded) -> None:
     """Remove the lock files that an attempt left which was killed after it was done."""
     for words in earlier.places:
         if words[0] == "mbox":
-            remove_if_stale(words[1] + ".lock")
+            try:
+                remove_if_stale(words[1] + ".lock")
+            except OSError:
+                pass  # the message is delivered; a lock is no reason to bring it again
+
+
+def _distinct(files: tuple[File, ...]) -> tuple[File, ...]:
+    """FILES without a second name of one place, such as a Maildir through a link.
+
+    The second would wait for the lock of the first, or remove its temporary file.
+    """
+    found: dict[tuple[object, ...], File] = {}
+    for file in files:
+        name = "" if file.store == "maildir" else file.path.rpartition("/")[2]
+        try:
+            status = system.stat(
+                file.path if file.store == "maildir" else system.dirname(file.path)
+            )
+            place: tuple[object, ...] = (status.st_dev, status.st_ino, name)
+        except OSError:
+            place = (file.path,)
+        if place in found:
+            flags = dict.fromkeys(found[place].flags + file.flags)
+            file = found[place].replace(flags=tuple(flags))
+        found[place] = file
+    return tuple(found.values())
 
 
 def _file_of(words: tuple[str, ...]) -> File:
@@ -162,10 +195,10 @@ def _run(
             if not copy.done:
                 # Counted before it is tried: a half append must be taken back too.
                 committed.append(place)
-                copy.commit()
+                _at(copy, copy.commit)
                 journal.mark(place, b"c")
         for copy in copies:
-            copy.sync()
+            _at(copy, copy.sync)
         journal.state(b"D")
     except BaseException:
         if begun:
@@ -175,6 +208,16 @@ def _run(
         _release(copies)
     for copy in copies:
         copy.finish()
+
+
+def _at(copy: Copy, step: Callable[[], None]) -> None:
+    """Take STEP of COPY; an error that names no file, as those of write(2), names its place."""
+    try:
+        step()
+    except OSError as error:
+        if error.filename is None:
+            error.filename = copy.words()[1]
+        raise
 
 
 def _release(copies: list[Copy]) -> None:
@@ -194,15 +237,19 @@ def _prepare(journal: Journal, copies: list[Copy], earlier: Recorded | None) -> 
     same_boot = earlier is not None and journal.boot != "" and earlier.boot == journal.boot
     order = sorted(range(len(copies)), key=lambda place: copies[place].words()[:2])
     for place in order:
-        if earlier is None:
-            copies[place].prepare(None, False)
-        else:
-            believed = same_boot and earlier.marks[place] == "c"
-            copies[place].prepare(earlier.places[place], believed)
+        copy = copies[place]
+        recorded = earlier.places[place] if earlier is not None else None
+        believed = same_boot and earlier is not None and earlier.marks[place] == "c"
+        _at(copy, lambda: copy.prepare(recorded, believed))  # noqa: B023, called at once
 
 
 def _roll_back(journal: Journal, copies: list[Copy], committed: list[int]) -> None:
     """Take back what was committed, the last first; what fails here is left to the retry."""
+    try:
+        # D may stand there already, if an alarm came with it. It must not outlive the copies.
+        journal.state(b".")
+    except OSError:
+        return
     clean = not any(copy.done for copy in copies)
     for place in reversed(committed):
         try:

@@ -114,3 +114,11 @@ def test_root_becomes_the_owner_of_the_home(tmp_path: Path) -> None:
     with open(reading) as pipe:
         assert pipe.read() == repr(((4711,) * 3, (4712,) * 3, []))
     os.waitpid(child, 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_root_is_not_the_user_of_a_home_that_root_owns(tmp_path: Path) -> None:
+    """A user may have put links below it, which must not be written through as root."""
+    nobody = pwd.getpwnam("nobody")
+    found = environ(tmp_path) | {"USER": nobody.pw_name}
+    assert make_envelope(Options(), found).uid == nobody.pw_uid

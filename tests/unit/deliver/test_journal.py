@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mdeliver import limits
+from mdeliver import durable, limits, system
 from mdeliver.deliver.journal import Journal, message_key
 from mdeliver.outcome import Deferral
 
@@ -61,17 +61,72 @@ def test_a_changed_line_counts_as_none(tmp_path: Path) -> None:
     assert Journal(str(tmp_path), KEY).earlier() is None
 
 
-def test_unfinished_lines_are_those_of_others_that_nothing_followed(tmp_path: Path) -> None:
-    first = begun(tmp_path, OTHER)
-    first.close()
-    journal = begun(tmp_path)
-    assert [found.key for found in journal.unfinished()] == [OTHER]
+def test_only_the_last_line_that_names_a_mbox_may_have_torn_it(tmp_path: Path) -> None:
+    mbox = PLACES[1][1]
+    dead = begun(tmp_path, OTHER)
+    dead.close()
+    journal = Journal(str(tmp_path), KEY)
+    assert journal.torn_by(mbox) == (*PLACES[1], LINE.decode())
+    assert journal.torn_by("/another/mbox") is None
     journal.close()
 
+    later = begun(tmp_path, message_key(b"later"))
+    later.state(b"D")
+    later.close()
+    assert Journal(str(tmp_path), KEY).torn_by(mbox) is None
+
+
+@pytest.mark.parametrize("letter", [b"D", b"F", b"R", b"S"])
+def test_a_line_that_is_not_open_has_torn_nothing(tmp_path: Path, letter: bytes) -> None:
+    ended = begun(tmp_path, OTHER)
+    ended.state(letter)
+    ended.close()
+    assert Journal(str(tmp_path), KEY).torn_by(PLACES[1][1]) is None
+
+
+def test_a_line_that_is_written_in_parts_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = system.write
+    monkeypatch.setattr(system, "write", lambda fd, octets: whole(fd, octets[: len(octets) // 2]))
+    with pytest.raises(OSError, match="short write"):
+        begun(tmp_path)
+
+
+def test_a_journal_that_was_replaced_is_not_rewritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another attempt put a shorter one in its place after we had opened the long one."""
+    begun(tmp_path).close()
+    path = tmp_path / "journal"
+    size_of = durable.size_of
+
+    def meanwhile(fd: int) -> int:
+        size = size_of(fd)
+        if size > limits.JOURNAL_BYTES:
+            (tmp_path / "fresh").write_bytes(b"")
+            (tmp_path / "fresh").rename(path)
+        return size
+
+    monkeypatch.setattr(limits, "JOURNAL_BYTES", 10)
+    monkeypatch.setattr(durable, "size_of", meanwhile)
+    Journal(str(tmp_path), OTHER).close()
+    assert path.read_bytes() == b""
+
+
+def test_what_was_finished_later_is_not_open_again_after_a_rewriting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun(tmp_path, OTHER).close()
     again = begun(tmp_path, OTHER)
-    again.state(b"D")
+    again.state(b"F")
     again.close()
-    assert Journal(str(tmp_path), KEY).unfinished() == []
+    for number in range(20):
+        journal = begun(tmp_path, message_key(b"%d" % number))
+        journal.state(b"F")
+        journal.close()
+    monkeypatch.setattr(limits, "JOURNAL_BYTES", (tmp_path / "journal").stat().st_size - 1)
+    assert Journal(str(tmp_path), OTHER).earlier() is None
 
 
 def test_a_second_attempt_waits_and_gives_up(
