@@ -87,22 +87,20 @@ def deliver_files(
             _clear_locks(earlier)
             journal.state(b"F")
             return "delivered by an earlier attempt"
-        if earlier is not None and earlier.state != ".":
-            earlier = None
-        if earlier is not None:
+        if earlier is not None and earlier.state == ".":
             files = tuple(_file_of(words) for words in earlier.places)
             from_line = earlier.from_line
-        elif not files:
-            return ""
-        elif letter.from_line:
-            from_line = tidy_from_line(letter.from_line)
+        elif files:
+            earlier = None
+            files = _distinct(files)
+            from_line = _from_line_of(letter, envelope, now_s)
         else:
-            from_line = make_from_line(envelope.sender, now_s)
+            return ""
         copies: list[Copy] = [
             MaildirCopy(file, letter, key, hostname)
             if file.store == "maildir"
             else MboxCopy(file, letter, from_line, journal, hostname)
-            for file in (files if earlier is not None else _distinct(files))
+            for file in files
         ]
         _run(journal, copies, earlier, letter.from_line, from_line)
         journal.state(b"F")
@@ -110,6 +108,13 @@ def deliver_files(
         return f"delivered to {len(copies)} places" + (f", {done} of them before" if done else "")
     finally:
         journal.close()
+
+
+def _from_line_of(letter: Letter, envelope: Envelope, now_s: float) -> bytes:
+    """The From_ line for mboxes: the MTA's, or one of our own where none came."""
+    if letter.from_line:
+        return tidy_from_line(letter.from_line)
+    return make_from_line(envelope.sender, now_s)
 
 
 def _is_second(earlier: Recorded, letter: Letter) -> bool:
