@@ -96,18 +96,22 @@ def deliver_files(
             from_line = _from_line_of(letter, envelope, now_s)
         else:
             return ""
-        copies: list[Copy] = [
-            MaildirCopy(file, letter, key, hostname)
-            if file.store == "maildir"
-            else MboxCopy(file, letter, from_line, journal, hostname)
-            for file in files
-        ]
+        copies = [_copy_for(file, letter, from_line, journal, hostname) for file in files]
         _run(journal, copies, earlier, letter.from_line, from_line)
         journal.state(b"F")
         done = sum(copy.done for copy in copies)
         return f"delivered to {len(copies)} places" + (f", {done} of them before" if done else "")
     finally:
         journal.close()
+
+
+def _copy_for(
+    file: File, letter: Letter, from_line: bytes, journal: Journal, hostname: str
+) -> Copy:
+    """The deliverer of FILE."""
+    if file.store == "maildir":
+        return MaildirCopy(file, letter, journal.key, hostname)
+    return MboxCopy(file, letter, from_line, journal, hostname)
 
 
 def _from_line_of(letter: Letter, envelope: Envelope, now_s: float) -> bytes:
