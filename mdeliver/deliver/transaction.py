@@ -219,10 +219,10 @@ def _run(
         copy.finish()
 
 
-def _at(copy: Copy, step: Callable[[], None]) -> None:
+def _at(copy: Copy, step: Callable[..., None], *arguments: object) -> None:
     """Take STEP of COPY; an error that names no file, as those of write(2), names its place."""
     try:
-        step()
+        step(*arguments)
     except OSError as error:
         if error.filename is None:
             error.filename = copy.words()[1]
@@ -249,7 +249,7 @@ def _prepare(journal: Journal, copies: list[Copy], earlier: Recorded | None) -> 
         copy = copies[place]
         recorded = earlier.places[place] if earlier is not None else None
         believed = same_boot and earlier is not None and earlier.marks[place] == "c"
-        _at(copy, lambda: copy.prepare(recorded, believed))  # noqa: B023, called at once
+        _at(copy, copy.prepare, recorded, believed)
 
 
 def _roll_back(journal: Journal, copies: list[Copy], committed: list[int]) -> None:
