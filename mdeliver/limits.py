@@ -89,3 +89,25 @@ DEADLINE_S = 900
 
 JOURNAL_BYTES = 1 << 20
 """A journal longer than this is rewritten with its newest half."""
+
+# --- LMTP ------------------------------------------------------------------------------------
+LMTP_COMMAND_BYTES = 4096
+"""A command line; MAIL with all its parameters has room in it."""
+
+LMTP_REPLY_BYTES = 500
+"""A reply line is cut there; RFC 5321 gives it 512 with its end."""
+
+LMTP_RECIPIENTS = 1000
+"""Recipients of one message; further ones are told 452 and come again."""
+
+LMTP_ERRORS = 20
+"""Mistakes in commands before a session is ended; recipients that do not exist are none."""
+
+LMTP_COMMANDS = 5000
+"""Commands of a session without a message."""
+
+LMTP_HEAD_BYTES = 2 << 20
+"""Bytes of a message's head that are accepted."""
+
+LMTP_LINE_BYTES = 4 << 20
+"""Bytes of a line in a message; RFC 5321 gives it 1000, and much mail has more."""

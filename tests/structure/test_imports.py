@@ -46,6 +46,10 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """intake rulescache agent replay replay.mboxread replay.stores replay.rehearsal
         replay.workers replay.fates replay.against replay.cases replay.trial""",
     ),
+    (
+        "the LMTP server: sessions, processes, the launcher's door",
+        "lmtp lmtp.commands lmtp.content lmtp.events lmtp.protocol",
+    ),
     ("the command line", "cli cli.check cli.deliver cli.demo.stage cli.demo cli.test"),
     ("the edge of the process", "__main__"),
 )
