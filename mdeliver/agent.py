@@ -126,6 +126,7 @@ def carry_out(
         hostname=site.hostname,
         now_s=time.time(),
         rules=rules,
+        filtered=plan.filtered,
     )
     if done and not plan.actions:
         # By the rules as they are now it goes nowhere, but an earlier attempt had begun to deliver.

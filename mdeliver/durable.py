@@ -141,11 +141,11 @@ def read_at(fd: int, count: int, offset: int) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def read_chunks(fd: int, count: int, size: int) -> Iterator[bytes]:
-    """The first COUNT octets of FD in pieces of SIZE; raises OSError if the file is shorter."""
-    offset = 0
-    while offset < count:
-        piece = system.pread(fd, min(size, count - offset), offset)
+def read_chunks(fd: int, count: int, size: int, offset: int = 0) -> Iterator[bytes]:
+    """COUNT octets of FD from OFFSET on, in pieces of SIZE; raises OSError if it is shorter."""
+    end = offset + count
+    while offset < end:
+        piece = system.pread(fd, min(size, end - offset), offset)
         if not piece:
             raise OSError(errno.EIO, "file ended early")
         yield piece

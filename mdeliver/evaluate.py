@@ -8,10 +8,12 @@ Three-valued  a condition is true, false or not known yet (None); a rule whose o
             is not known defers the message, and a deferred message has none of its deliveries done.
 Trusts      the checker: what it refuses (names that are unset, conditions and actions that this
             version does not have) is an AssertionError here, and so a deferral at the edge.
+Asks        `outside` what no message can tell: what programs say, what was delivered before.
 """
 
 from __future__ import annotations
 
+from mdeliver import plan
 from mdeliver.actions.places import FLAGS, places
 from mdeliver.conditions.facts import addressed_to_me, sent_by_me
 from mdeliver.conditions.texts import compare
@@ -32,6 +34,7 @@ from mdeliver.language.syntax import (
     Let,
     Mailbox,
     MailingList,
+    Mark,
     MeIs,
     Not,
     Or,
@@ -49,9 +52,9 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from mdeliver.envelope import Envelope
-    from mdeliver.language.syntax import Action, Expr, Flag, Program, Statement, Target
+    from mdeliver.language.syntax import Action, Expr, Program, Statement, Target
     from mdeliver.message import Message
-    from mdeliver.plan import File
+    from mdeliver.outside import Outside
     from mdeliver.settings import Site
 
 REJECTED = "5.7.1 refused by the recipient's rules"
@@ -69,32 +72,36 @@ def evaluate(
     now_s: float,
     *,
     explain: bool,
+    outside: Outside | None = None,
 ) -> Decision:
     """Decide what becomes of MESSAGE.
 
     now_s    time of arrival, seconds since 1970
     explain  whether the Decision has a trace; a delivery does without
+    outside  who runs programs and remembers; without it no program is run (what hangs on one is
+             not known) and nothing was delivered before
     """
-    scene = Scene(message, envelope, site, now_s, explain)
+    scene = Scene(message, envelope, site, now_s, explain, outside)
     scene.tables = program.tables
-    run = _Run(scene)
+    run = Run(scene)
     verdict = run.statements(program.statements, 0)
     if verdict is None:
         run.file((InboxTarget(None),), (), None)  # type: ignore[arg-type]  # stands in no file
         verdict = Verdict("deliver", "", "", None)
-    actions = () if verdict.fate == "defer" else tuple(run.files.values())
-    return Decision(Plan(actions, verdict), tuple(run.trace))
+    actions = () if verdict.fate == "defer" else tuple(run.actions.values())
+    filtered, remember = tuple(scene.filtered), tuple(scene.remember)
+    return Decision(Plan(actions, verdict, filtered, remember), tuple(run.trace))
 
 
-class _Run:
+class Run:
     """One evaluation under way."""
 
-    __slots__ = ("files", "scene", "trace")
+    __slots__ = ("actions", "scene", "trace")
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
-        self.files: dict[str, File] = {}
-        """What is to be filed, by path, in the order of the rules."""
+        self.actions: dict[str | int, plan.Action] = {}
+        """What is to be done, in the order of the rules; what is filed, by its path."""
         self.trace: list[Step] = []
 
     def statements(self, statements: tuple[Statement, ...], depth: int) -> Verdict | None:
@@ -190,18 +197,32 @@ class _Run:
             case Defer():
                 words = self.scene.words(action.text) if action.text else DEFERRED
                 return Verdict("defer", *split_status(words, "4.3.0"), where)
+            case Mark():
+                marks = self.scene.marks + action.flags
+                self.scene.marks = tuple([flag for flag in FLAGS if flag in marks])
+                return None
             case _:
-                raise AssertionError(f"the checker let {type(action).__name__} through")
+                from mdeliver.actions.deeds import plan_deed
+
+                if not plan_deed(self, action):
+                    return None
         return None if also else Verdict("deliver", "", "", where)
 
-    def file(self, targets: tuple[Target, ...], flags: tuple[Flag, ...], rule: str | None) -> None:
+    def add(self, action: plan.Action) -> None:
+        """Plan ACTION, which is no copy in a place."""
+        self.actions[len(self.actions)] = action
+
+    def file(self, targets: tuple[Target, ...], flags: tuple[str, ...], rule: str | None) -> None:
         """Plan copies in TARGETS; a place named before gets the flags of both."""
-        for place in places(self.scene, targets, flags, rule):
-            known = self.files.get(place.path)
-            if known is not None:
+        scene = self.scene
+        for place in places(scene, targets, flags + scene.marks, rule):
+            known = self.actions.get(place.path)
+            if isinstance(known, plan.File):
                 both = tuple([f for f in FLAGS if f in known.flags or f in place.flags])
-                place = known.replace(flags=both)
-            self.files[place.path] = place
+                place = known.replace(flags=both, content=scene.content)
+            elif scene.content is not plan.AS_IT_CAME:
+                place = place.replace(content=scene.content)
+            self.actions[place.path] = place
 
     # --- the trace ---------------------------------------------------------------------------
 

@@ -7,8 +7,10 @@ Guarantee   no control character of a message or a rule reaches the output.
 
 from __future__ import annotations
 
+from mdeliver.deedwords import action_object, action_words
 from mdeliver.language import printer, syntax
 from mdeliver.outcome import one_line
+from mdeliver.plan import File, Forward, Pipe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from mdeliver.language.syntax import Field, Test, Text, Value
     from mdeliver.message import Message
     from mdeliver.outcome import Outcome
-    from mdeliver.plan import Decision, File, Step
+    from mdeliver.plan import Action, Decision, Step
 
     Paint = Callable[[str, str], str]
     """Takes a colour's name and words; the words in that colour."""
@@ -86,17 +88,7 @@ def as_object(name: str, message: Message, decision: Decision, outcome: Outcome)
     return {
         "message": name,
         "message_id": message_id(message),
-        "actions": [
-            {
-                "action": "file",
-                "mailbox": file.mailbox,
-                "folder": file.folder,
-                "path": file.path,
-                "flags": list(file.flags),
-                "rule": file.rule,
-            }
-            for file in plan.actions
-        ],
+        "actions": [action_object(action) for action in plan.actions],
         **_outcome_object(outcome),
         "trace": [
             {
@@ -133,10 +125,10 @@ def as_lines(
     ]
     lines += _trace_lines(decision.trace, paint)
     verdict = decision.plan.verdict
-    if not decision.plan.actions:
+    if not any(isinstance(action, File | Forward | Pipe) for action in decision.plan.actions):
         lines.append("  nothing is filed")
-    for file in decision.plan.actions:
-        lines.append("  " + _file_line(file, paint))
+    for action in decision.plan.actions:
+        lines.append("  " + _action_line(action, paint))
     lines.append(outcome_line(outcome, verdict.rule, paint))
     return lines
 
@@ -171,12 +163,16 @@ def _trace_lines(trace: Sequence[Step], paint: Paint) -> list[str]:
     return lines
 
 
-def _file_line(file: File, paint: Paint) -> str:
-    place = "/".join([word for word in (file.mailbox, file.folder) if word])
+def _action_line(action: Action, paint: Paint) -> str:
+    if not isinstance(action, File):
+        words = one_line(action_words(action))
+        return f"{paint('bold', words)}  {paint('dim', one_line(action.rule or ''))}"
+    place = "/".join([word for word in (action.mailbox, action.folder) if word])
     # A mbox ignores flags; saying them here would promise what nobody will see.
-    flags = f" as {', '.join(file.flags)}" if file.flags and file.store == "maildir" else ""
-    by = file.rule or "no rule took it: the inbox"
+    shown = action.flags and action.store == "maildir"
+    flags = f" as {', '.join(action.flags)}" if shown else ""
+    by = action.rule or "no rule took it: the inbox"
     return (
-        f"file to {paint('bold', one_line(file.path))} ({file.store}"
+        f"file to {paint('bold', one_line(action.path))} ({action.store}"
         f"{' ' + one_line(place) if place else ''}){flags}  {paint('dim', one_line(by))}"
     )

@@ -31,6 +31,8 @@ class Letter(Record):
     digest     a hash of these octets
     memory     all of it, if it is small
     spool      descriptor of the nameless file that holds it, if it is not
+    front      what stands in place of the beginning of the spool (edits.py)
+    body_at    how much of the spool that is
     """
 
     from_line: bytes
@@ -40,6 +42,8 @@ class Letter(Record):
     digest: bytes
     memory: bytes | None
     spool: int
+    front: bytes = b""
+    body_at: int = 0
 
     def chunks(self) -> Iterator[bytes]:
         """The message in pieces, from its beginning; may be asked for again."""
@@ -47,7 +51,10 @@ class Letter(Record):
             if self.memory:
                 yield self.memory
         else:
-            yield from durable.read_chunks(self.spool, self.size, limits.COPY_BYTES)
+            if self.front:
+                yield self.front
+            rest = self.size - len(self.front)
+            yield from durable.read_chunks(self.spool, rest, limits.COPY_BYTES, self.body_at)
 
     def close(self) -> None:
         """Let go of the spool."""

@@ -18,7 +18,7 @@ from mdeliver import limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from mdeliver.addresses import Address
 
@@ -61,6 +61,13 @@ class Message:
         self._by_name: dict[str, list[bytes]] = {}
         self._texts: dict[str, tuple[str, ...]] = {}
         self._addresses: dict[str, tuple[Address, ...]] = {}
+
+    def with_head(self, head: bytes) -> Message:
+        """This message with HEAD in place of its own."""
+        octets, read = self.octets, len(self.head)
+        size = self.size - read + len(head)
+        with_body = None if octets is None else lambda: _with_head(head, octets(), read)
+        return Message(head, size, cut=self.cut, octets=with_body)
 
     @property
     def fields(self) -> list[tuple[str, bytes]]:
@@ -154,6 +161,15 @@ class Message:
                 self.limit = f"too many addresses in {name}"
                 break
         return tuple(found)
+
+
+def _with_head(head: bytes, pieces: Iterable[bytes], drop: int) -> Iterator[bytes]:
+    """HEAD, then PIECES without their first DROP octets."""
+    yield head
+    for piece in pieces:
+        if drop < len(piece):
+            yield piece[drop:]
+        drop = max(0, drop - len(piece))
 
 
 def plain_text(value: bytes) -> str:

@@ -3,7 +3,7 @@
 The evaluator makes a Plan, the dry run prints it, the delivery carries out the same Plan. Paths
 are absolute and final (folder names already made safe and encoded), so that what `mdeliver test`
 shows is what `mdeliver deliver` does. The order of actions is the order of the rules; the same
-place appears once, with the flags of all who named it.
+place appears once, with the flags of all who named it and the content of the last.
 """
 
 from __future__ import annotations
@@ -13,6 +13,38 @@ from mdeliver.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
+
+    from mdeliver.letter import Letter
+
+
+class Edit(Record):
+    """Change the header; what is done afterwards is done with the changed message.
+
+    deed  "set": one field of that name, this one. "add": one more. "remove": none
+    name  of the field, as the rules wrote it
+    text  its value, unfolded, decoded; "" for "remove"
+    rule  FILE:LINE; None where a delivery completes what an earlier one planned
+    """
+
+    deed: Literal["set", "add", "remove"]
+    name: str
+    text: str
+    rule: str | None
+
+
+class Content(Record):
+    """What the message is by the time of an action.
+
+    filtered  how many filters had changed it before: 0 is the message as it came, else
+              `Plan.filtered[filtered - 1]`
+    edits     what was done to its header since
+    """
+
+    filtered: int = 0
+    edits: tuple[Edit, ...] = ()
+
+
+AS_IT_CAME = Content()
 
 
 class File(Record):
@@ -26,6 +58,7 @@ class File(Record):
     folder   the folder as rules wrote it, braces filled in: "Lists/postfix"; None for the inbox
     flags    of seen, flagged, answered, draft, in this order; a mbox ignores them
     rule     FILE:LINE of the rule that named it first; None for the implicit inbox
+    content  what is put there
     """
 
     store: Literal["maildir", "mbox"]
@@ -35,11 +68,76 @@ class File(Record):
     folder: str | None
     flags: tuple[str, ...]
     rule: str | None
+    content: Content = AS_IT_CAME
+
+
+class Forward(Record):
+    """Send it on through the MTA.
+
+    addresses  to whom, each once
+    """
+
+    addresses: tuple[str, ...]
+    rule: str | None
+    content: Content = AS_IT_CAME
+
+
+class Pipe(Record):
+    """Give it to a program whose success is the delivery.
+
+    argv  the program and its arguments
+    """
+
+    argv: tuple[str, ...]
+    rule: str | None
+    content: Content = AS_IT_CAME
+
+
+class Run(Record):
+    """Give it to a program that has no say in the delivery."""
+
+    argv: tuple[str, ...]
+    rule: str | None
+    content: Content = AS_IT_CAME
+
+
+class Reply(Record):
+    """Answer the sender, at most once in a while.
+
+    to       the envelope sender, who is answered
+    text     what the rule says: it may begin with Subject and From
+    every_s  nobody is answered twice within so many seconds
+    """
+
+    to: str
+    text: str
+    every_s: float
+    rule: str | None
+
+
+class Filter(Record):
+    """The message went through a program while the rules ran.
+
+    changed  whether the program gave a message back; else it stayed as it was
+    """
+
+    argv: tuple[str, ...]
+    changed: bool
+    rule: str | None
+
+
+class Note(Record):
+    """A line for the decision log."""
+
+    text: str
+    rule: str | None
 
 
 if TYPE_CHECKING:
-    # Later kinds of action (forward, pipe, reply, ...) join here, each with a deliverer of its own.
-    Action = File
+    # What the transaction carries out, each with a deliverer of its own ...
+    Delivery = File | Forward | Pipe | Run | Reply
+    # ... and what is done, or said, by the way.
+    Action = Delivery | Edit | Filter | Note
 
 
 class Verdict(Record):
@@ -60,10 +158,17 @@ class Verdict(Record):
 
 
 class Plan(Record):
-    """Everything to be done with one message for one user."""
+    """Everything to be done with one message for one user.
+
+    actions   in the order of the rules
+    filtered  what filters made of the message, in their order
+    remember  what names this message to a later `duplicate within`, once it is delivered
+    """
 
     actions: tuple[Action, ...]
     verdict: Verdict
+    filtered: tuple[Letter, ...] = ()
+    remember: tuple[bytes, ...] = ()
 
 
 class Step(Record):

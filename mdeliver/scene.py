@@ -13,6 +13,7 @@ import time
 
 from mdeliver.glob import fold
 from mdeliver.language.syntax import Brace, Lines, Me, Name, Number, Quantity, Range, Text
+from mdeliver.plan import AS_IT_CAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
     from mdeliver.conditions.tables import Table
     from mdeliver.envelope import Envelope
     from mdeliver.language.syntax import Field, Store, Target, Value
+    from mdeliver.letter import Letter
     from mdeliver.message import Message
     from mdeliver.mime import Body
+    from mdeliver.outside import Outside
+    from mdeliver.plan import Content
     from mdeliver.settings import Site
 
     Texts: TypeAlias = tuple[tuple[str, str], ...]
@@ -50,18 +54,34 @@ class Scene:
     """Everything that conditions and actions look at; `now_s` is the time of arrival."""
 
     __slots__ = (
-        "_body", "_texts", "authentication", "because", "captures", "envelope", "explain", "inbox",
-        "lets", "lookups", "mailboxes", "me", "message", "now_s", "site", "tables",
+        "_body", "_texts", "authentication", "because", "captures", "content", "envelope",
+        "explain", "filtered", "inbox", "lets", "lookups", "mailboxes", "marks", "me", "message",
+        "now_s", "outside", "remember", "site", "tables",
     )  # fmt: skip
 
     def __init__(
-        self, message: Message, envelope: Envelope, site: Site, now_s: float, explain: bool
+        self,
+        message: Message,
+        envelope: Envelope,
+        site: Site,
+        now_s: float,
+        explain: bool,
+        outside: Outside | None = None,
     ) -> None:
         self.message = message
+        """The message as rules see it by now: filters and header lines change it."""
         self.envelope = envelope
         self.site = site
         self.now_s = now_s
         self.explain = explain
+        self.outside = outside
+        """Programs and memory; None where rules are tried without either."""
+        self.content: Content = AS_IT_CAME
+        """What `message` is by now."""
+        self.filtered: list[Letter] = []
+        self.marks: tuple[str, ...] = ()
+        """Flags that `mark` set for what is filed from now on."""
+        self.remember: list[bytes] = []
         self.mailboxes: dict[str, Store] = {}
         self.inbox: tuple[Target, ...] = ()
         self.me: tuple[Value, ...] = ()
@@ -77,6 +97,13 @@ class Scene:
         """What our servers found out about the sender, once it was asked for."""
         self._body: Body | None = None
         self._texts: dict[tuple[str, str, str], Texts] = {}
+
+    def change(self, message: Message, content: Content) -> None:
+        """From now on the message is MESSAGE, which is CONTENT."""
+        self.message = message
+        self.content = content
+        self._body = None
+        self._texts = {}
 
     @property
     def body(self) -> Body:

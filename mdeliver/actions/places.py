@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mdeliver.language.syntax import Flag, Store, Target, Text
+    from mdeliver.language.syntax import Store, Target, Text
     from mdeliver.scene import Scene
 
 FLAGS = ("seen", "flagged", "answered", "draft")
@@ -27,7 +27,7 @@ _TRUSTED = ("home", "user", "year", "month", "day")
 
 
 def places(
-    scene: Scene, targets: tuple[Target, ...], flags: tuple[Flag, ...], rule: str | None
+    scene: Scene, targets: tuple[Target, ...], flags: tuple[str, ...], rule: str | None
 ) -> Iterator[File]:
     """The places that TARGETS name now, one by one."""
     ordered = tuple([flag for flag in FLAGS if flag in flags])

@@ -17,7 +17,8 @@ one-byte write over what was allocated with the line, so that a full disk cannot
 Guarantee   nothing is visible in a mailbox before its line is on disk; of two attempts at one
             message the second waits for the first (a lock on one byte per key).
 Letters     need no sync: they matter to a killed process, whose writes the kernel still has;
-            after a reboot they are not believed, and the mailboxes are looked at.
+            after a reboot they are not believed, and the mailboxes are looked at. What no mailbox
+            can show (a program ran, mail was forwarded) has a letter that is synced.
 Fails with  OSError, Deferral; nothing is visible then.
 See also    transaction.py
 """
@@ -189,6 +190,11 @@ class Journal:
     def mark(self, place: int, letter: bytes) -> None:
         """Write the letter of one place (counted from 0)."""
         durable.overwrite(self._fd, letter, self._line_at + 1 + place)
+
+    def mark_durably(self, place: int, letter: bytes) -> None:
+        """Likewise, and return once it is on disk: for what no mailbox shows."""
+        self.mark(place, letter)
+        durable.sync_content(self._fd)
 
     def state(self, letter: bytes) -> None:
         """Write the STATE letter of this attempt."""

@@ -14,9 +14,11 @@ import time
 
 from mdeliver import durable, system
 from mdeliver.deliver import quota
+from mdeliver.deliver.contents import content_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mdeliver.deliver.deliverers import Phase
     from mdeliver.letter import Letter
     from mdeliver.plan import File
 
@@ -29,6 +31,8 @@ _PARTS = ("cur", "new", "tmp")
 
 class MaildirCopy:
     """One copy on its way into one Maildir."""
+
+    phase: Phase = "undoable"
 
     def __init__(self, file: File, letter: Letter, key: bytes, hostname: str) -> None:
         self.file = file
@@ -48,7 +52,8 @@ class MaildirCopy:
     def words(self) -> tuple[str, ...]:
         """This place for the journal; `words[-1]` is the unique name."""
         f = self.file
-        return ("maildir", f.path, f.root, ",".join(f.flags), self._name)
+        flags, content = ",".join(f.flags), content_word(f.content)
+        return ("maildir", f.path, f.root, flags, content, self._name)
 
     def prepare(self, recorded: tuple[str, ...] | None, believed: bool) -> None:
         """Write the copy into tmp, unless an earlier attempt has delivered it.

@@ -16,6 +16,7 @@ import errno
 
 from mdeliver import durable, limits, locks, system
 from mdeliver.deliver import mboxrd
+from mdeliver.deliver.contents import content_word
 from mdeliver.dotlock import Dotlock, try_dotlock
 from mdeliver.outcome import Deferral
 
@@ -23,6 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mdeliver.deliver.deliverers import Phase
     from mdeliver.deliver.journal import Journal
     from mdeliver.letter import Letter
     from mdeliver.plan import File
@@ -33,6 +35,8 @@ _NO_DOTLOCK = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 class MboxCopy:
     """One copy on its way into one mbox; the file stays locked from `prepare` to `release`."""
+
+    phase: Phase = "undoable"
 
     def __init__(
         self, file: File, letter: Letter, from_line: bytes, journal: Journal, hostname: str
@@ -53,7 +57,8 @@ class MboxCopy:
     def words(self) -> tuple[str, ...]:
         """This place for the journal; the last two are offset and length of what is appended."""
         f = self.file
-        return ("mbox", f.path, f.root, "", str(self._start), str(self._length))
+        content = content_word(f.content)
+        return ("mbox", f.path, f.root, "", content, str(self._start), str(self._length))
 
     def prepare(self, recorded: tuple[str, ...] | None, believed: bool) -> None:
         """Lock the file, and know what to append where; nothing is changed yet.

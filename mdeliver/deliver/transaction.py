@@ -5,7 +5,8 @@
        visible yet.
     3  Write the journal's line; it is on disk before step 4.
     4  Commit: append to mboxes, rename into Maildirs; one unsynced letter after each.
-    5  Sync files and directories.
+    5  Sync files and directories. Then what cannot be undone (forward, pipe), one after the other,
+       a synced letter after each; then what has no say (run, reply), its letter before it.
     6  Letter D: done. Only now may success be told.
 
 What can be on disk, and what a retry of the same message makes of it:
@@ -15,22 +16,24 @@ What can be on disk, and what a retry of the same message makes of it:
     3           torn line    a file in tmp                   likewise; a torn line counts as none
     4, 5        .            some copies; mbox maybe torn    completes what is missing, by the plan
                                                              and the From_ line of the first attempt
+                                                             (a program that was at work runs again)
     6           D            all copies                      says success, delivers nothing
     later       F            all copies                      likewise, if an MTA brings it again
 An error in 2 to 5 takes everything back in reverse and leaves R, which counts as no line. Before
 a copy is taken back its letter becomes u, so that no letter ever claims more than there is; a copy
-that a client has already moved stays, the line stays open, and the retry completes the others.
+that a client has already moved stays, the line stays open, and the retry completes the others: so
+too where something was done that cannot be undone.
 
 Fails with  OSError, Deferral: the message is in no place, or the journal says in which.
-See also    journal.py, mbox.py, maildir.py; SECURITY.md names what remains
+See also    journal.py, deliverers.py, mbox.py, maildir.py; SECURITY.md names what remains
 """
 
 from __future__ import annotations
 
 from mdeliver import system
+from mdeliver.deliver.contents import Contents
+from mdeliver.deliver.deliverers import deliverer_of, deliveries_in, delivery_of
 from mdeliver.deliver.journal import Journal, Recorded, message_key
-from mdeliver.deliver.maildir import MaildirCopy
-from mdeliver.deliver.mbox import MboxCopy
 from mdeliver.deliver.mboxrd import make_from_line, tidy_from_line
 from mdeliver.dotlock import remove_if_stale
 from mdeliver.plan import File
@@ -38,39 +41,29 @@ from mdeliver.plan import File
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol
 
+    from mdeliver.deliver.deliverers import Copy
     from mdeliver.envelope import Envelope
     from mdeliver.letter import Letter
-
-    class Copy(Protocol):
-        """What every deliverer offers; `done` says that an earlier attempt delivered it."""
-
-        done: bool
-
-        def words(self) -> tuple[str, ...]: ...
-        def prepare(self, recorded: tuple[str, ...] | None, believed: bool) -> None: ...
-        def commit(self) -> None: ...
-        def sync(self) -> None: ...
-        def undo(self) -> bool: ...
-        def finish(self) -> None: ...
-        def release(self) -> None: ...
+    from mdeliver.plan import Action, Delivery
 
 
 def deliver_files(
-    files: tuple[File, ...],
+    actions: tuple[Action, ...],
     letter: Letter,
     envelope: Envelope,
     *,
+    filtered: tuple[Letter, ...] = (),
     state_directory: str,
     hostname: str,
     now_s: float,
     rules: str = "",
 ) -> str:
-    """Put the message into all FILES, or raise and leave it in none.
+    """Do all of ACTIONS with the message, or raise and leave it nowhere.
 
-    files            () where today's rules name no place: an earlier attempt may have begun, and
+    actions          () where today's rules name no place: an earlier attempt may have begun, and
                      what it planned is completed
+    filtered         what filters made of it (Plan.filtered)
     state_directory  absolute, exists; holds the journal
     hostname         for unique names and lock files
     now_s            arrival, seconds since 1970
@@ -81,6 +74,7 @@ def deliver_files(
     key = message_key(*(w.encode("utf-8", "surrogateescape") for w in words), letter.digest)
     journal = Journal(state_directory, key)
     try:
+        deliveries = deliveries_in(actions)
         earlier = journal.earlier()
         if earlier is not None and earlier.state in ("D", "F") and _is_second(earlier, letter):
             journal.resume(earlier)
@@ -88,30 +82,30 @@ def deliver_files(
             journal.state(b"F")
             return "delivered by an earlier attempt"
         if earlier is not None and earlier.state == ".":
-            files = tuple(_file_of(words) for words in earlier.places)
+            deliveries = tuple(delivery_of(words) for words in earlier.places)
             from_line = earlier.from_line
-        elif files:
+        elif deliveries:
             earlier = None
-            files = _distinct(files)
+            deliveries = _distinct(deliveries)
             from_line = _from_line_of(letter, envelope, now_s)
         else:
             return ""
-        copies = [_copy_for(file, letter, from_line, journal, hostname) for file in files]
+        contents = Contents(letter, filtered)
+        copies = [deliverer_of(d, contents, from_line, journal, hostname) for d in deliveries]
         _run(journal, copies, earlier, letter.from_line, from_line)
         journal.state(b"F")
-        done = sum(copy.done for copy in copies)
-        return f"delivered to {len(copies)} places" + (f", {done} of them before" if done else "")
+        return _done_words(copies)
     finally:
         journal.close()
 
 
-def _copy_for(
-    file: File, letter: Letter, from_line: bytes, journal: Journal, hostname: str
-) -> Copy:
-    """The deliverer of FILE."""
-    if file.store == "maildir":
-        return MaildirCopy(file, letter, journal.key, hostname)
-    return MboxCopy(file, letter, from_line, journal, hostname)
+def _done_words(copies: list[Copy]) -> str:
+    """What was done, for the one line that the MTA logs."""
+    files = [copy for copy in copies if copy.phase == "undoable"]
+    before = sum(copy.done for copy in files)
+    words = [f"delivered to {len(files)} places"] if files or len(copies) == 0 else []
+    words += [copy.words()[0] for copy in copies if copy.phase == "final"]
+    return ", ".join(words) + (f", {before} of them before" if before else "")
 
 
 def _from_line_of(letter: Letter, envelope: Envelope, now_s: float) -> bytes:
@@ -144,13 +138,16 @@ def _clear_locks(earlier: Recorded) -> None:
                 pass  # the message is delivered; a lock is no reason to bring it again
 
 
-def _distinct(files: tuple[File, ...]) -> tuple[File, ...]:
-    """FILES without a second name of one place, such as a Maildir through a link.
+def _distinct(deliveries: tuple[Delivery, ...]) -> tuple[Delivery, ...]:
+    """DELIVERIES without a second name of one place, such as a Maildir through a link.
 
     The second would wait for the lock of the first, or remove its temporary file.
     """
-    found: dict[tuple[object, ...], File] = {}
-    for file in files:
+    found: dict[tuple[object, ...], Delivery] = {}
+    for file in deliveries:
+        if not isinstance(file, File):
+            found[len(found), "no place"] = file
+            continue
         name = "" if file.store == "maildir" else file.path.rpartition("/")[2]
         try:
             status = system.stat(
@@ -159,25 +156,12 @@ def _distinct(files: tuple[File, ...]) -> tuple[File, ...]:
             place: tuple[object, ...] = (status.st_dev, status.st_ino, name)
         except OSError:
             place = (file.path,)
-        if place in found:
-            flags = dict.fromkeys(found[place].flags + file.flags)
-            file = found[place].replace(flags=tuple(flags))
+        named = found.get(place)
+        if isinstance(named, File):
+            flags = dict.fromkeys(named.flags + file.flags)
+            file = named.replace(flags=tuple(flags), content=file.content)
         found[place] = file
     return tuple(found.values())
-
-
-def _file_of(words: tuple[str, ...]) -> File:
-    """The place that WORDS of the journal name."""
-    store, path, root, flags = words[:4]
-    return File(
-        "mbox" if store == "mbox" else "maildir",
-        path,
-        root,
-        None,
-        None,
-        tuple(flags.split(",")) if flags else (),
-        None,
-    )
 
 
 def _run(
@@ -201,13 +185,14 @@ def _run(
             if earlier is not None:
                 journal.supersede(earlier)
         for place, copy in enumerate(copies):
-            if not copy.done:
+            if not copy.done and copy.phase == "undoable":
                 # Counted before it is tried: a half append must be taken back too.
                 committed.append(place)
                 _at(copy, copy.commit)
                 journal.mark(place, b"c")
         for copy in copies:
             _at(copy, copy.sync)
+        _do_for_good(journal, copies)
         journal.state(b"D")
     except BaseException:
         if begun:
@@ -217,6 +202,20 @@ def _run(
         _release(copies)
     for copy in copies:
         copy.finish()
+
+
+def _do_for_good(journal: Journal, copies: list[Copy]) -> None:
+    """What cannot be undone, now that all copies are on disk; then what has no say."""
+    for place, copy in enumerate(copies):
+        if copy.phase == "final" and not copy.done:
+            _at(copy, copy.commit)
+            copy.done = True
+            journal.mark_durably(place, b"c")
+    for place, copy in enumerate(copies):
+        if copy.phase == "besides" and not copy.done:
+            copy.done = True
+            journal.mark_durably(place, b"c")
+            copy.commit()
 
 
 def _at(copy: Copy, step: Callable[..., None], *arguments: object) -> None:
@@ -248,7 +247,9 @@ def _prepare(journal: Journal, copies: list[Copy], earlier: Recorded | None) -> 
     for place in order:
         copy = copies[place]
         recorded = earlier.places[place] if earlier is not None else None
-        believed = same_boot and earlier is not None and earlier.marks[place] == "c"
+        # What is done for good has a letter that was synced: it holds after a reboot too.
+        lasting = same_boot or copy.phase != "undoable"
+        believed = lasting and earlier is not None and earlier.marks[place] == "c"
         _at(copy, copy.prepare, recorded, believed)
 
 

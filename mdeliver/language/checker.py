@@ -7,13 +7,14 @@ Not yet     NOT_YET is the one table of what parses but cannot be done yet (E390
 Fails with  findings E301-E326 and E390; nothing is raised.
 Silence     after a syntax error names may seem unknown that are not: E301-E303 and E325 are then
             held back, and so is a second finding about a line.
-See also    values.py (kinds of values), evaluate.py (which relies on all of this)
+See also    values.py (kinds of values), actioncheck.py, evaluate.py (which relies on all of this)
 """
 
 from __future__ import annotations
 
 from mdeliver.diagnostic import Diagnostic, Span
 from mdeliver.language import syntax, values
+from mdeliver.language.actioncheck import check_action
 from mdeliver.language.parse_tests import ADDRESS_FIELDS
 from mdeliver.language.parse_values import plain_text
 from mdeliver.language.scope import MANY, NOT_YET, Known, State, has_folder, merge
@@ -48,12 +49,12 @@ def check(
     known: Iterable[Diagnostic] = (),
 ) -> list[Diagnostic]:
     """All errors in STATEMENTS; TEXTS has each file's text, KNOWN the syntax errors."""
-    checker = _Checker(texts, known)
+    checker = Checker(texts, known)
     checker.statements(statements)
     return checker.findings
 
 
-class _Checker:
+class Checker:
     __slots__ = ("_bad", "_broken", "_maybe", "_texts", "findings", "path_lets", "state")
 
     def __init__(self, texts: Mapping[str, str], known: Iterable[Diagnostic]) -> None:
@@ -98,7 +99,7 @@ class _Checker:
                 self._inbox(statement)
             elif isinstance(statement, syntax.MeIs):
                 for value in statement.values:
-                    for of in set(self._kinds(value)) - {"text", "me", "lines"}:
+                    for of in set(self.kinds(value)) - {"text", "me", "lines"}:
                         self.report("E305", f"me needs addresses, not a {of}", value.span)
             elif isinstance(statement, syntax.Include):
                 self.statements(statement.body or ())
@@ -128,37 +129,9 @@ class _Checker:
             for target in action.targets:  # type: ignore[union-attr]
                 self._target(target)
         elif kind is not syntax.Keep and kind is not syntax.Discard:
-            self._other_action(action)
+            check_action(self, action)
         if not statement.also and kind in _DISPOSES:
             self.state.ended = True
-
-    def _other_action(self, action: syntax.Action) -> None:
-        if isinstance(action, syntax.Reject | syntax.Defer):
-            if action.text is not None:
-                self._text(action.text)
-                self._status(action)
-        elif not self.not_yet(type(action).__name__, action.span):
-            raise AssertionError(f"{type(action).__name__} is not checked")
-
-    def _status(self, action: syntax.Reject | syntax.Defer) -> None:
-        """A status code that opens the text is of the action's class (RFC 3463)."""
-        rejects = isinstance(action, syntax.Reject)
-        text = action.text
-        first = text.parts[0] if text is not None and text.parts else ""
-        if text is None or not isinstance(first, str) or not first.strip():
-            return
-        code = first.split()[0]
-        parts = code.split(".")
-        wanted = "5" if rejects else "4"
-        if len(parts) != 3 or not all(p.isascii() and p.isdigit() for p in parts):
-            return
-        word = "reject" if rejects else "defer"
-        if parts[0] != wanted:
-            hint = f"{wanted} means {'permanent' if rejects else 'for the time being'}"
-            message = f"{code} is no status of a {word}: it must begin with {wanted}."
-            self.report("E315", message, text.span, hint)
-        elif any(len(part) > 3 for part in parts):
-            self.report("E315", f"{code} has a number of more than three digits", text.span)
 
     def _let(self, statement: syntax.Let) -> None:
         count = 0
@@ -184,9 +157,9 @@ class _Checker:
         if isinstance(value, syntax.Name):
             return self._named(value)
         if isinstance(value, syntax.Range):
-            kinds = self._kinds(value)
+            kinds = self.kinds(value)
             return Known(1, frozenset(kinds), frozenset((0,)))
-        kinds = self._kinds(value)
+        kinds = self.kinds(value)
         # A good regex without captures leaves those before it, as 0 says.
         captures = values.captures_of(value, self._report_value)
         return Known(1, frozenset(kinds), frozenset((captures,)))
@@ -223,7 +196,7 @@ class _Checker:
                 self._unknown_mailbox(target)
                 stores = ()
             for step in target.steps:
-                self._text(step, later=later)
+                self.text(step, later=later)
                 self._step(target, step, stores)
             if target.steps and any(s.kind == "mbox" and not has_folder(s) for s in stores):
                 hint = 'an mbox in whose path {folder} stands has folders: mbox "~/Mail/{folder}"'
@@ -246,7 +219,7 @@ class _Checker:
     def _path(self, store: syntax.Store, later: bool) -> None:
         if not store.path.parts:
             self.report("E313", f"this {store.kind} has no path", store.path.span)
-        self._text(store.path, folder=True, later=later)
+        self.text(store.path, folder=True, later=later)
 
     def _unknown_mailbox(self, target: syntax.FolderTarget) -> None:
         from mdeliver.language import hints
@@ -295,7 +268,7 @@ class _Checker:
         names: list[str] = []
         for field in test.fields:
             if isinstance(field, syntax.Text):
-                self._text(field)
+                self.text(field)
                 names.append("a text")
             else:
                 self.not_yet(field.name, field.span)
@@ -320,10 +293,10 @@ class _Checker:
 
     # --- values and texts --------------------------------------------------------------------
 
-    def _kinds(self, value: syntax.Value) -> Iterable[str]:
+    def kinds(self, value: syntax.Value) -> Iterable[str]:
         """The kinds of VALUE, names looked up and braces checked."""
         if isinstance(value, syntax.Text):
-            self._text(value)
+            self.text(value)
             return ("text",)
         if isinstance(value, syntax.Name):
             return self._named(value).kinds
@@ -334,7 +307,7 @@ class _Checker:
                 return ()
             for end in (value.low, value.high):
                 if isinstance(end, syntax.Text):
-                    self._text(end)
+                    self.text(end)
         if isinstance(value, syntax.Lines) and plain_text(value.path) is None:
             self.report("E316", "a file of lines is named without braces", value.path.span)
         return (values.kind_of(value),)
@@ -355,7 +328,7 @@ class _Checker:
             self.report("E301", f"nothing above is called {name.name}", name.span, hint)
         return Known(1, frozenset(), frozenset((99,)))
 
-    def _text(self, text: syntax.Text, *, folder: bool = False, later: bool = False) -> None:
+    def text(self, text: syntax.Text, *, folder: bool = False, later: bool = False) -> None:
         """Check the braces of TEXT. `folder`: {folder} has a meaning; `later`: filled in later."""
         for part in text.parts:
             if type(part) is syntax.Brace:

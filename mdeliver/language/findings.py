@@ -294,6 +294,12 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "In the file of lines of each line is a text as it stands, without quotes, of up to 1000"
         " characters. A # at a line's start or after white space opens a comment.",
     ),
+    "E329": (
+        "no header line, or no header name",
+        'set header and add header take "Name: text", remove header takes "Name". The name stands'
+        " there as it is: letters, digits and hyphens, no braces, so that no message decides which"
+        " field is changed. Braces may stand in the text.",
+    ),
     "E390": (
         "not yet",
         "This belongs to the language, and this version of mdeliver cannot do it. It is refused"

@@ -17,12 +17,7 @@ NOT_YET = {
     "PipeTo": "pipe to",
     "FilterThrough": "filter through",
     "Run": "run",
-    "Mark": "mark",
-    "SetHeader": "set header",
-    "AddHeader": "add header",
-    "RemoveHeader": "remove header",
     "ReplyWith": "reply with",
-    "Log": "log",
 }
 """What the grammar has and this version does not do: field or record name, and its words."""
 

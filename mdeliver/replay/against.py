@@ -76,7 +76,7 @@ def _differ(one: Rehearsed, other: Rehearsed) -> bool:
 def reasons(decision: Decision) -> list[str]:
     """Every rule that had a part in DECISION, below the conditions that it stands under."""
     plan = decision.plan
-    rules = dict.fromkeys([*(file.rule for file in plan.actions), plan.verdict.rule])
+    rules = dict.fromkeys([*(action.rule for action in plan.actions), plan.verdict.rule])
     told: dict[Step, None] = {}
     for rule in rules:
         for step in _way_to(rule, decision.trace):

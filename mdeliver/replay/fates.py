@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from mdeliver.deedwords import action_words
 from mdeliver.outcome import Outcome, one_line
-from mdeliver.plan import File, Plan
+from mdeliver.plan import Edit, File, Filter, Note, Plan
 
 NO_RULE = "no rule took it"
 """What stands in a rule's place where a message went to the inbox by itself."""
@@ -33,7 +34,9 @@ class Place(NamedTuple):
 class Fate(NamedTuple):
     """All that becomes of one message.
 
-    places  where it is filed; and the verdict unless that is just "delivered"
+    places  where it is filed, to whom else it goes; and the verdict unless that is just
+            "delivered"
+    edits   what is changed in it on the way
     fate    delivered, rejected, deferred or discarded
     reply   what the MTA is told
     """
@@ -41,12 +44,14 @@ class Fate(NamedTuple):
     places: tuple[Place, ...]
     fate: str
     reply: str
+    edits: tuple[str, ...] = ()
 
     @property
-    def deed(self) -> tuple[frozenset[str], str]:
+    def deed(self) -> tuple[frozenset[str], tuple[str, ...], str]:
         """What is done, whichever rule does it: fates that differ in it differ for the user."""
         said = self.reply if self.fate in ("rejected", "deferred") else ""
-        return frozenset(place.key for place in self.places if place.key), self.fate + said
+        places = frozenset(place.key for place in self.places if place.key)
+        return places, self.edits, self.fate + said
 
     @property
     def words(self) -> str:
@@ -68,10 +73,19 @@ class Row(NamedTuple):
 
 def fate_of(plan: Plan, outcome: Outcome) -> Fate:
     """The fate that PLAN and its OUTCOME come to."""
-    places = [_place(file) for file in plan.actions]
+    places: list[Place] = []
+    edits: list[str] = []
+    for action in plan.actions:
+        if isinstance(action, File):
+            places.append(_place(action))
+        elif isinstance(action, Edit | Filter):
+            edits.append(one_line(action_words(action)))
+        elif not isinstance(action, Note):
+            words = one_line(action_words(action))
+            places.append(Place(words, words, one_line(action.rule or NO_RULE)))
     if outcome.fate != "delivered":
         places.append(Place(outcome.fate, "", one_line(plan.verdict.rule or "no rule")))
-    return Fate(tuple(places), outcome.fate, outcome.reply)
+    return Fate(tuple(places), outcome.fate, outcome.reply, tuple(edits))
 
 
 def _place(file: File) -> Place:

@@ -20,7 +20,7 @@ from mdeliver.language.compile import Source, compile_rules
 from mdeliver.language.syntax import Do, Inbox, Include, Let, Mailbox, MeIs, Program
 from mdeliver.letter import Letter, letter_of
 from mdeliver.message import Message
-from mdeliver.plan import File
+from mdeliver.plan import File, Plan
 from mdeliver.replay import stores
 from mdeliver.replay.cases import Case, Cases, Expected, parse_cases
 from mdeliver.replay.fates import Fate, fate_of, file_flags, file_words
@@ -143,7 +143,7 @@ def try_case(trial: Trial, case: Case, asker: Envelope, site: Site) -> Tried:
         if expected.verb != "file":
             return ()
         rule = Program((*trial.definitions, trial.targets[expected.line].replace(also=False)))
-        return planned(rule, False).decision.plan.actions
+        return _files(planned(rule, False).decision.plan)
 
     rehearsed = planned(trial.program, True)
     targets = {expected: named(expected) for expected in case.expected}
@@ -179,7 +179,7 @@ def _envelope(
 def _failures(rehearsed: Rehearsed, targets: dict[Expected, tuple[File, ...]]) -> list[Failure]:
     outcome = rehearsed.outcome
     fate = fate_of(rehearsed.decision.plan, outcome)
-    lies = {file.path: file for file in rehearsed.decision.plan.actions}
+    lies = {file.path: file for file in _files(rehearsed.decision.plan)}
     failures = []
     for expected, files in targets.items():
         if expected.verb != "file":
@@ -204,6 +204,10 @@ def _failures(rehearsed: Rehearsed, targets: dict[Expected, tuple[File, ...]]) -
         # All that was named is there; what was not named is there too.
         failures.append(Failure(only[-1], f"{_said(fate)}: {', '.join(others)} was not expected"))
     return failures
+
+
+def _files(plan: Plan) -> tuple[File, ...]:
+    return tuple([action for action in plan.actions if isinstance(action, File)])
 
 
 def _lies(wanted: File, found: File | None) -> bool:

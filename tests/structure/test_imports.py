@@ -26,20 +26,22 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "the language: text to Program, pure",
         """language language.syntax language.hints language.values language.lexer
         language.parse_values language.parse_tests language.parser language.printer
-        language.prelude language.tables language.scope language.checker language.compile
+        language.prelude language.tables language.scope language.actioncheck language.checker
+        language.compile
         language.findings language.lints""",
     ),
     (
         "meaning: Program and message to Plan, pure",
-        """plan glob htmltext mime folders explain conditions conditions.moments
+        """plan outside edits deedwords glob htmltext mime folders explain conditions conditions.moments
         conditions.tables scene conditions.texts
         conditions.facts conditions.automatic conditions.authenticated
-        actions actions.places evaluate""",
+        actions actions.places actions.headers actions.deeds evaluate""",
     ),
     (
         "effects: Plan to mailboxes, as one transaction",
         """deliver deliver.mboxrd deliver.mboxfind deliver.journal deliver.quota
-        deliver.subscriptions deliver.maildir deliver.mbox deliver.transaction""",
+        deliver.subscriptions deliver.contents deliver.maildir deliver.mbox deliver.deliverers
+        deliver.transaction""",
     ),
     (
         "one message for one user, from edge to outcome; for many, without the effects",

@@ -180,10 +180,10 @@ def test_numbers_are_the_limits() -> None:
 
 def test_objects_of_json_are_described() -> None:
     text = " ".join(section(COMMANDS_TEXT, "COMMANDS").split())
-    tree = ast.parse((PACKAGE / "explain.py").read_text())
     keys = {
         key.value
-        for node in ast.walk(tree)
+        for name in ("explain.py", "deedwords.py")
+        for node in ast.walk(ast.parse((PACKAGE / name).read_text()))
         if isinstance(node, ast.Dict)
         for key in node.keys
         if isinstance(key, ast.Constant)

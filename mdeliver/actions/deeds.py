@@ -1,0 +1,51 @@
+"""The actions that rules take less often: how each is planned.
+
+A function per kind, in a module of its own that is imported when a rule comes to it. It gets the
+run and the action, adds to the plan, and changes what later lines see of the message.
+
+See also  evaluate.py; places.py for `file to` and `keep`
+"""
+
+from __future__ import annotations
+
+from mdeliver.language.syntax import AddHeader, ForwardTo, Log, PipeTo, RemoveHeader, SetHeader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from mdeliver.evaluate import Run
+    from mdeliver.language.syntax import Action
+
+_DISPOSES = (ForwardTo, PipeTo)
+
+
+def plan_deed(run: Run, action: Action) -> bool:
+    """Plan ACTION; whether it disposes of the message where no `also` stands before it."""
+    deed = _DEEDS.get(type(action))
+    if deed is None:
+        raise AssertionError(f"the checker let {type(action).__name__} through")
+    deed(run, action)
+    return isinstance(action, _DISPOSES)
+
+
+def _header(run: Run, action: SetHeader | AddHeader | RemoveHeader) -> None:
+    from mdeliver.actions.headers import plan_edits
+
+    plan_edits(run, action)
+
+
+def _log(run: Run, action: Log) -> None:
+    from mdeliver.plan import Note
+
+    run.add(Note(run.scene.words(action.text), action.span.where))
+
+
+_DEEDS: dict[type, Callable[[Run, Any], None]] = {
+    SetHeader: _header,
+    AddHeader: _header,
+    RemoveHeader: _header,
+    Log: _log,
+}
+"""Every kind of action that is planned here, and what plans it."""

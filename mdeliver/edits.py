@@ -1,0 +1,90 @@
+"""Change header fields of a message without touching any other octet of it.
+
+set      the field stands in the place of the first of its name; further ones of that name go
+add      the field is put at the end of the header; in a head that is longer than what is read of
+         it, at the beginning
+remove   all fields of that name go, their folded lines with them
+Text     what is not ASCII becomes RFC 2047 encoded words; line ends and other control characters
+         become a space: a text that came from a message can add no field of its own.
+Fails with  nothing: the checker has seen to the names.
+See also    RFC 5322 2.1-2.2; actions/headers.py, deliver/contents.py
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mdeliver.letter import Letter
+    from mdeliver.plan import Edit
+
+_FOLD = (b" ", b"\t")
+
+
+def edited_head(head: bytes, edits: Iterable[Edit], *, cut: bool) -> bytes:
+    """HEAD (as message.Message has it) with EDITS done in their order.
+
+    cut  whether the head goes on after what is here
+    """
+    end = b"\r\n" if b"\r\n" in head[:1000] else b"\n"
+    lines = _lines(head)
+    closing = lines.pop() if lines and not lines[-1].strip(b"\r\n") else b""
+    for edit in edits:
+        kept, at = _without(lines, edit.name) if edit.deed != "add" else (lines, None)
+        if edit.deed != "remove":
+            if kept and not kept[-1].endswith(b"\n") and not cut:
+                kept[-1] += end
+            place = at if at is not None else 0 if cut else len(kept)
+            kept.insert(place, field_line(edit.name, edit.text, end))
+        lines = kept
+    # A message that was all header needs an end of it no more than before.
+    return b"".join(lines) + closing
+
+
+def edited_letter(letter: Letter, edits: tuple[Edit, ...]) -> Letter:
+    """LETTER with EDITS done to its header; it shares the spool of the one it is made from."""
+    if not edits:
+        return letter
+    head = edited_head(letter.head, edits, cut=letter.head_cut)
+    size = letter.size - len(letter.head) + len(head)
+    if letter.memory is not None:
+        memory = head + letter.memory[len(letter.head) :]
+        return letter.replace(head=head, size=size, memory=memory)
+    read = letter.body_at or len(letter.head)
+    return letter.replace(head=head, size=size, front=head, body_at=read)
+
+
+def field_line(name: str, text: str, end: bytes = b"\n") -> bytes:
+    """The field NAME with the value TEXT, folded where encoded words ask for it."""
+    plain = "".join([c if c.isprintable() else " " for c in text]).strip()
+    if plain.isascii():
+        return f"{name}: {plain}".encode() + end
+    from email.header import Header
+
+    folded = Header(plain, "utf-8", header_name=name, maxlinelen=76).encode(linesep="\n")
+    return f"{name}: {folded}".encode().replace(b"\n", end) + end
+
+
+def _lines(head: bytes) -> list[bytes]:
+    """The lines of HEAD with their ends; a CR alone ends none."""
+    pieces = head.split(b"\n")
+    last = pieces.pop()
+    return [piece + b"\n" for piece in pieces] + ([last] if last else [])
+
+
+def _without(lines: list[bytes], name: str) -> tuple[list[bytes], int | None]:
+    """LINES without the fields called NAME, and where the first of them stood."""
+    wanted = name.lower().encode("utf-8", "replace")
+    kept: list[bytes] = []
+    first: int | None = None
+    dropping = False
+    for line in lines:
+        if not (line.startswith(_FOLD) and (kept or dropping)):
+            label, colon, _value = line.partition(b":")
+            dropping = bool(colon) and label.rstrip(b" \t").lower() == wanted
+        if not dropping:
+            kept.append(line)
+        elif first is None:
+            first = len(kept)
+    return kept, first

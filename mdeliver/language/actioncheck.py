@@ -1,0 +1,78 @@
+"""Find the errors of single actions: codes, names and texts that can mean nothing.
+
+Fails with  findings; nothing is raised.
+See also    checker.py, which walks the statements; findings.py for the codes
+"""
+
+from __future__ import annotations
+
+from mdeliver.language import syntax
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mdeliver.language.checker import Checker
+
+# RFC 5322 3.6.8: ftext = %d33-57 / %d59-126
+_FTEXT = frozenset(chr(code) for code in range(33, 127) if chr(code) != ":")
+
+
+def check_action(checker: Checker, action: syntax.Action) -> None:
+    """Check ACTION, which is neither `file to` nor `keep` nor `discard`."""
+    match action:
+        case syntax.Reject() | syntax.Defer():
+            if action.text is not None:
+                checker.text(action.text)
+                _status(checker, action)
+        case syntax.Mark():
+            pass  # the parser knows the flags
+        case syntax.SetHeader() | syntax.AddHeader():
+            checker.text(action.line)
+            _header_line(checker, action.line)
+        case syntax.RemoveHeader():
+            for name in action.names:
+                _header_name(checker, "".join([p for p in name.parts if isinstance(p, str)]), name)
+        case syntax.Log():
+            checker.text(action.text)
+        case _:
+            if not checker.not_yet(type(action).__name__, action.span):
+                raise AssertionError(f"{type(action).__name__} is not checked")
+
+
+def _header_line(checker: Checker, line: syntax.Text) -> None:
+    """`Name: text`, the name and its colon written out."""
+    first = line.parts[0] if line.parts else ""
+    name, colon, _text = first.partition(":") if isinstance(first, str) else ("", "", "")
+    if not colon:
+        hint = 'write "Name: text"; only the text may hold braces'
+        checker.report("E329", "a header line begins with its name and a colon", line.span, hint)
+    else:
+        _header_name(checker, name.rstrip(), line)
+
+
+def _header_name(checker: Checker, name: str, place: syntax.Text) -> None:
+    if any(isinstance(part, syntax.Brace) for part in place.parts[:1]):
+        checker.report("E329", "a header's name is written out, without braces", place.span)
+    elif not name or not _FTEXT.issuperset(name):
+        hint = "letters, digits and - make a name, such as X-Spam-Flag"
+        checker.report("E329", f'"{name}" is no name of a header', place.span, hint)
+
+
+def _status(checker: Checker, action: syntax.Reject | syntax.Defer) -> None:
+    """A status code that opens the text is of the action's class (RFC 3463)."""
+    rejects = isinstance(action, syntax.Reject)
+    text = action.text
+    first = text.parts[0] if text is not None and text.parts else ""
+    if text is None or not isinstance(first, str) or not first.strip():
+        return
+    code = first.split()[0]
+    parts = code.split(".")
+    wanted = "5" if rejects else "4"
+    if len(parts) != 3 or not all(p.isascii() and p.isdigit() for p in parts):
+        return
+    word = "reject" if rejects else "defer"
+    if parts[0] != wanted:
+        hint = f"{wanted} means {'permanent' if rejects else 'for the time being'}"
+        message = f"{code} is no status of a {word}: it must begin with {wanted}."
+        checker.report("E315", message, text.span, hint)
+    elif any(len(part) > 3 for part in parts):
+        checker.report("E315", f"{code} has a number of more than three digits", text.span)
