@@ -149,28 +149,53 @@ def deliver(arguments: Sequence[str], environ: Mapping[str, str]) -> Outcome:
         return deferred_by(error)
 
 
+def program_for(
+    cache: RulesCache, envelope: Envelope, rules: str | None, site: Site
+) -> Program | Outcome:
+    """The checked rules of the user of ENVELOPE; the outcome where they have an error.
+
+    rules  the option --rules
+    """
+    program = cache.fetch()
+    if program is None:
+        compiled = load_rules(envelope.home, envelope.uid, rules, cache.files)
+        program = cache.program = compiled.program
+        if program is None:
+            if site.on_rules_error == "defer":
+                return rules_error(compiled)
+            program = _without_rules()
+    return program
+
+
+def deliver_letter(
+    program: Program, letter: Letter, envelope: Envelope, site: Site, state: str, rules: str = ""
+) -> Outcome:
+    """Decide, and do it: what all ways in have in common.
+
+    state  the state directory, which exists
+    rules  the option --rules, if it was given
+    Raises OSError or Deferral where nothing, or not all, could be done.
+    """
+    plan = decide(program, letter, envelope, site, explain=False).plan
+    return carry_out(plan, letter, envelope, site, state, rules)
+
+
 def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:
     system.umask(0o077)
     envelope = make_envelope(options, environ)
     become_owner(envelope)
     site = load_site()
     cache = RulesCache(envelope, options.rules, environ)
-    program = cache.fetch()
-    if program is None:
-        compiled = load_rules(envelope.home, envelope.uid, options.rules, cache.files)
-        program = cache.program = compiled.program
-        if program is None:
-            if site.on_rules_error == "defer":
-                return rules_error(compiled)
-            program = _without_rules()
+    program = program_for(cache, envelope, options.rules, site)
+    if isinstance(program, Outcome):
+        return program
     state = state_directory(envelope, environ)
     durable.make_directory(state)
     letter = read_letter(_STANDARD_INPUT, state)
     try:
         if letter.size == 0 and not letter.from_line:
             raise Deferral("standard input was empty: no message came")
-        plan = decide(program, letter, envelope, site, explain=False).plan
-        outcome = carry_out(plan, letter, envelope, site, state, options.rules or "")
+        outcome = deliver_letter(program, letter, envelope, site, state, options.rules or "")
         # Only now: nothing that goes wrong with it can touch the delivery.
         cache.keep()
         return outcome

@@ -48,7 +48,7 @@ class RulesCache:
     program  what `keep` keeps: what was compiled; None if that is nothing to keep
     """
 
-    __slots__ = ("_asked", "_began_s", "_path", "files", "program")
+    __slots__ = ("_asked", "_began_s", "_fetched", "_path", "files", "program")
 
     def __init__(
         self, envelope: Envelope, override: str | None, environ: Mapping[str, str]
@@ -61,6 +61,7 @@ class RulesCache:
         self.files: dict[str, system.stat_result] = {}
         self.program: Program | None = None
         self._asked: tuple[Any, ...] | None = None
+        self._fetched: tuple[tuple[str, tuple[int, ...]], ...] = ()
         try:
             self._asked = _asked(envelope, override)
         except (AttributeError, OSError):
@@ -76,6 +77,7 @@ class RulesCache:
                 if _signature(system.stat(path)) != signature:
                     return None
             program = unpack(packed)
+            self._fetched = files
         except Exception:
             return None
         return program if isinstance(program, Program) else None
@@ -84,18 +86,39 @@ class RulesCache:
         """Keep `program`, if it may be kept."""
         if self.program is None or self._asked is None:
             return
-        *_, paths = self._asked
-        settled_s = self._began_s - _SETTLED_S
-        # A file that vanished before it could be read would be missed if it came back.
-        if not self.files.keys() >= set(paths) or any(
-            status.st_ctime > settled_s for status in self.files.values()
-        ):
+        if not self._settled(self._asked):
             return
         try:
             files = tuple([(path, _signature(status)) for path, status in self.files.items()])
             _write(self._path, marshal.dumps((self._asked, files, pack(self.program))))
         except Exception:
             pass
+
+    def holds(self, envelope: Envelope, override: str | None) -> bool:
+        """Whether what was fetched, or compiled, would be the same for ENVELOPE now.
+
+        For a process that has more than one message to deliver.
+        """
+        try:
+            if self._asked is None or _asked(envelope, override) != self._asked:
+                return False
+            if self._fetched:
+                return all(_signature(system.stat(path)) == s for path, s in self._fetched)
+            return self._settled(self._asked) and all(
+                _signature(system.stat(path)) == _signature(status)
+                for path, status in self.files.items()
+            )
+        except OSError:
+            return False
+
+    def _settled(self, asked: tuple[Any, ...]) -> bool:
+        """Whether no file can have changed since without a trace."""
+        *_, paths = asked
+        settled_s = self._began_s - _SETTLED_S
+        # A file that vanished before it could be read would be missed if it came back.
+        return self.files.keys() >= set(paths) and all(
+            status.st_ctime <= settled_s for status in self.files.values()
+        )
 
 
 def _asked(envelope: Envelope, override: str | None) -> tuple[Any, ...]:
