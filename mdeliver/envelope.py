@@ -26,6 +26,7 @@ class Envelope(Record):
     client_hostname     verified name of the SMTP client, else ""
     client_helo         what it said in HELO or EHLO, else ""
     client_protocol     SMTP, ESMTP, ... else ""
+    queue_id            the MTA's name for the message, if it said so (XFORWARD IDENT), else ""
     """
 
     user: str
@@ -42,3 +43,4 @@ class Envelope(Record):
     client_hostname: str = ""
     client_helo: str = ""
     client_protocol: str = ""
+    queue_id: str = ""

@@ -71,12 +71,16 @@ def deliver_files(
     Returns a few words on what was done, "" for nothing. Raises OSError or Deferral.
     """
     words = (envelope.user, envelope.recipient, envelope.sender, rules)
+    if envelope.queue_id:
+        words += (envelope.queue_id,)
     key = message_key(*(w.encode("utf-8", "surrogateescape") for w in words), letter.digest)
     journal = Journal(state_directory, key)
     try:
         deliveries = deliveries_in(actions)
         earlier = journal.earlier()
-        if earlier is not None and earlier.state in ("D", "F") and _is_second(earlier, letter):
+        if earlier is not None and earlier.state in ("D", "F") and (
+            envelope.queue_id or _is_second(earlier, letter)
+        ):
             journal.resume(earlier)
             _clear_locks(earlier)
             journal.state(b"F")
