@@ -70,17 +70,15 @@ def deliver_files(
     rules            the option --rules: under other rules it is another delivery
     Returns a few words on what was done, "" for nothing. Raises OSError or Deferral.
     """
-    words = (envelope.user, envelope.recipient, envelope.sender, rules)
+    words = [envelope.user, envelope.recipient, envelope.sender, rules]
     if envelope.queue_id:
-        words += (envelope.queue_id,)
+        words.append(envelope.queue_id)
     key = message_key(*(w.encode("utf-8", "surrogateescape") for w in words), letter.digest)
     journal = Journal(state_directory, key)
     try:
         deliveries = deliveries_in(actions)
         earlier = journal.earlier()
-        if earlier is not None and earlier.state in ("D", "F") and (
-            envelope.queue_id or _is_second(earlier, letter)
-        ):
+        if earlier is not None and earlier.state in ("D", "F") and _is_second(earlier, letter, envelope):
             journal.resume(earlier)
             _clear_locks(earlier)
             journal.state(b"F")
@@ -119,7 +117,7 @@ def _from_line_of(letter: Letter, envelope: Envelope, now_s: float) -> bytes:
     return make_from_line(envelope.sender, now_s)
 
 
-def _is_second(earlier: Recorded, letter: Letter) -> bool:
+def _is_second(earlier: Recorded, letter: Letter, envelope: Envelope) -> bool:
     """Whether this is the finished message EARLIER brought again, not a new one with its words.
 
     D without F is an attempt that was cut short: the MTA cannot have heard of its success. After
@@ -127,7 +125,7 @@ def _is_second(earlier: Recorded, letter: Letter) -> bool:
     once, if two recipients of one message come to the same mailbox; then its Received line, with
     queue id and time, makes the octets unique. Anybody else may feed us one file twice.
     """
-    if earlier.state == "D" or earlier.from_came != letter.from_line:
+    if earlier.state == "D" or envelope.queue_id or earlier.from_came != letter.from_line:
         return True
     return letter.from_line != b"" and b"\nreceived:" in b"\n" + letter.head.lower()
 
