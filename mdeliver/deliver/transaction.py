@@ -78,7 +78,7 @@ def deliver_files(
     try:
         deliveries = deliveries_in(actions)
         earlier = journal.earlier()
-        if earlier is not None and earlier.state in ("D", "F") and _is_second(earlier, letter, envelope):
+        if earlier is not None and _is_second(earlier, letter, envelope):
             journal.resume(earlier)
             _clear_locks(earlier)
             journal.state(b"F")
@@ -118,13 +118,15 @@ def _from_line_of(letter: Letter, envelope: Envelope, now_s: float) -> bytes:
 
 
 def _is_second(earlier: Recorded, letter: Letter, envelope: Envelope) -> bool:
-    """Whether this is the finished message EARLIER brought again, not a new one with its words.
+    """Whether EARLIER is this message, finished and brought again, and not one with its words.
 
     D without F is an attempt that was cut short: the MTA cannot have heard of its success. After
     F, an MTA brings the same octets again later (its From_ line is the time of the attempt), or at
     once, if two recipients of one message come to the same mailbox; then its Received line, with
     queue id and time, makes the octets unique. Anybody else may feed us one file twice.
     """
+    if earlier.state not in ("D", "F"):
+        return False
     if earlier.state == "D" or envelope.queue_id or earlier.from_came != letter.from_line:
         return True
     return letter.from_line != b"" and b"\nreceived:" in b"\n" + letter.head.lower()
