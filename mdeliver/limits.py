@@ -80,6 +80,10 @@ FOLDER_STEP_BYTES = 200
 CACHE_BYTES = 16 << 20
 """Size of the file with a user's checked rules; a larger program is compiled for each message."""
 
+# --- sent copies -----------------------------------------------------------------------------
+TAGS_BYTES = 256 << 20
+"""Size of the table of tags: three million of them. What lies behind that is not found."""
+
 # --- the stores ------------------------------------------------------------------------------
 LOCK_WAIT_S = 300
 """How long a delivery waits for a lock before it defers; Postfix's own limit is 1000 s."""

@@ -1,7 +1,8 @@
 """What the site says once for all users.
 
 Read from    /etc/mdeliver/mdeliver.toml, if it is there (tomllib is imported only then)
-Keys         [site] domains, hostname, recipient_delimiter, authserv_ids; [rules] on_error
+Keys         [site] domains, hostname, recipient_delimiter, authserv_ids; [rules] on_error;
+             [sent] believe_tags, folder, tags. [bcc_maps] is read by sent/settings.py
 Fails with   Deferral: one line with file and key; a delivery then stays in the queue
 See also     mdeliver(1), FILES
 """
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
 SETTINGS_PATH = "/etc/mdeliver/mdeliver.toml"
+TAGS_PATH = "/var/lib/mdeliver/sent.tags"
 
 
 class Site(Record):
@@ -30,6 +32,11 @@ class Site(Record):
     authserv_ids         lower-case names by which this site's filters sign Authentication-Results,
                          and which they remove from what comes in; () means: the host's name, and
                          only where no sender can have written it (authentication/results.py)
+    believe_tags         whether a secret Sent address proves who sent a message: only where
+                         Postfix uses the map with the tags for senders that it knows
+                         (sent/setup.py)
+    sent_folder          the folder that the IMAP server calls \\Sent
+    tags_path            the table of digests that tags are looked up in (sent/evidence.py)
     """
 
     domains: tuple[str, ...] = ()
@@ -37,6 +44,9 @@ class Site(Record):
     recipient_delimiter: str = "+"
     on_rules_error: Literal["defer", "inbox"] = "defer"
     authserv_ids: tuple[str, ...] = ()
+    believe_tags: bool = False
+    sent_folder: str = "Sent"
+    tags_path: str = TAGS_PATH
 
 
 def load_site(path: str = SETTINGS_PATH) -> Site:
@@ -56,10 +66,11 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
         raise Deferral(f"{path}: {error}", "4.3.5") from None
     site = _table(path, tables, "site")
     rules = _table(path, tables, "rules")
+    sent = _table(path, tables, "sent")
+    _table(path, tables, "bcc_maps")
     for table in tables:
-        raise Deferral(
-            f"{path}: there is no table [{table}]; there are [site] and [rules]", "4.3.5"
-        )
+        known = "[site], [rules], [sent] and [bcc_maps]"
+        raise Deferral(f"{path}: there is no table [{table}]; there are {known}", "4.3.5")
     on_error = _take(path, rules, "rules", "on_error", "defer")
     if on_error not in ("defer", "inbox"):
         raise Deferral(f'{path}: rules.on_error is "defer" or "inbox", not "{on_error}"', "4.3.5")
@@ -69,8 +80,11 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
         _take(path, site, "site", "recipient_delimiter", "+"),
         on_error,
         _take_list(path, site, "site", "authserv_ids"),
+        _take_flag(path, sent, "sent", "believe_tags"),
+        _folder(path, _take(path, sent, "sent", "folder", "Sent")),
+        _take(path, sent, "sent", "tags", TAGS_PATH),
     )
-    for name, left in (("site", site), ("rules", rules)):
+    for name, left in (("site", site), ("rules", rules), ("sent", sent)):
         for key in left:
             raise Deferral(f"{path}: there is no key {name}.{key}; see mdeliver(1)", "4.3.5")
     return found
@@ -89,6 +103,20 @@ def _take_list(path: str, table: dict[str, Any], name: str, key: str) -> tuple[s
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise Deferral(f"{path}: {name}.{key} is a list of texts", "4.3.5")
     return tuple([value.lower() for value in values])
+
+
+def _folder(path: str, name: str) -> str:
+    """NAME, if it can be a folder's: steps parted by `/`."""
+    if not all(name.split("/")):
+        raise Deferral(f"{path}: sent.folder is a folder's name, such as Sent", "4.3.5")
+    return name
+
+
+def _take_flag(path: str, table: dict[str, Any], name: str, key: str) -> bool:
+    value = table.pop(key, False)
+    if not isinstance(value, bool):
+        raise Deferral(f"{path}: {name}.{key} is true or false", "4.3.5")
+    return value
 
 
 def _take(path: str, table: dict[str, Any], name: str, key: str, default: str) -> Any:

@@ -16,7 +16,9 @@ COMMANDS = (
     ("demo", "mdeliver.cli.demo"),
     ("check", "mdeliver.cli.check"),
     ("test", "mdeliver.cli.test"),
+    ("rejects", "mdeliver.cli.rejects"),
     ("deliver", "mdeliver.cli.deliver"),
+    ("bcc-maps", "mdeliver.cli.bcc_maps"),
 )
 """Name of each command and the module that has it as `command`, in the order of a first day."""
 

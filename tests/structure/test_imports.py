@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "mail as bytes, and the only ways to files",
         """headertext addresses structured message durable locks dotlock letter settings
-        authentication authentication.results rulesfile""",
+        sent sent.evidence authentication authentication.results rulesfile""",
     ),
     (
         "the language: text to Program, pure",
@@ -52,7 +52,16 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "the LMTP server: sessions, processes, the launcher's door",
         "lmtp lmtp.commands lmtp.content lmtp.events lmtp.protocol",
     ),
-    ("the command line", "cli cli.check cli.deliver cli.demo.stage cli.demo cli.test"),
+    (
+        "what Postfix is told and asked: settings, tables, sent copies",
+        """postfix postfix.configuration sent.files sent.keys sent.mailaddress sent.owners
+        sent.sources sent.settings sent.tables sent.generate sent.setup sent.socketmap
+        sent.server""",
+    ),
+    (
+        "the command line",
+        "cli cli.check cli.deliver cli.demo.stage cli.demo cli.test cli.bcc_serve cli.bcc_maps",
+    ),
     ("the edge of the process", "__main__"),
 )
 

@@ -25,6 +25,7 @@ from mdeliver.language.compile import Source, compile_rules
 from mdeliver.language.findings import CATALOGUE
 from mdeliver.language.lints import lint
 from mdeliver.language.prelude import BUILT_IN, SENT_COPIES
+from mdeliver.sent.settings import BccSettings
 from tests.structure.source import MODULES, PACKAGE, ROOT
 
 COMMANDS_PAGE = ROOT / "man" / "mdeliver.1"
@@ -67,7 +68,7 @@ def constants(tree: ast.AST) -> Iterator[str]:
 
 
 def test_every_command_has_its_subsection() -> None:
-    found = re.findall(r"^\.Ss mdeliver (\w+)", section(COMMANDS_TEXT, "COMMANDS"), re.MULTILINE)
+    found = re.findall(r"^\.Ss mdeliver ([\w-]+)", section(COMMANDS_TEXT, "COMMANDS"), re.MULTILINE)
     assert found == [name for name, _module in COMMANDS]
 
 
@@ -113,8 +114,9 @@ def test_settings() -> None:
         if isinstance(node, ast.Call):
             words = [text for argument in node.args for text in constants(argument)]
             called = ast.unparse(node.func)
-            if called in ("_take", "_take_list"):
+            if called in ("_take", "_take_list", "_take_flag"):
                 keys.add(f"{words[0]}.{words[1]}")
+    keys |= {f"bcc_maps.{field}" for field in BccSettings._fields}
     assert sorted(items(section(COMMANDS_TEXT, "SETTINGS"), "Va")) == sorted(keys)
 
 

@@ -1,0 +1,270 @@
+"""`mdeliver bcc-maps`: which senders get a copy of what they send, as tables for Postfix.
+
+Without options  the tables are written, if they changed, and what Postfix still lacks is shown.
+Exit status      0 fine; 1 with --check if anything is stale or not set; 2 usage; 75 while another
+                 run goes on; 78 if a source, a key file, a setting or Postfix is in the way
+See also         sent/generate.py, sent/setup.py; mdeliver(1)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import click
+
+from mdeliver.outcome import one_line
+from mdeliver.postfix.configuration import Postfix, PostfixError
+from mdeliver.sent import generate, setup
+from mdeliver.sent.keys import KeysError
+from mdeliver.sent.owners import SourceError
+from mdeliver.sent.settings import BccSettings, SettingsError, checked, load_bcc_settings
+from mdeliver.sent.tables import TableError
+from mdeliver.settings import SETTINGS_PATH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EX_CONFIG = 78
+EX_TEMPFAIL = 75
+
+SHOWN = 20
+"""Changes of each kind that are named, unless --json asks for all."""
+
+
+@click.command(name="bcc-maps")
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    metavar="SOURCE",
+    help="passwd, virtual, aliases, logins, dovecot:FILE or list:FILE; may be repeated.",
+)
+@click.option("--output", metavar="TYPE:FILE", help="The table to write.")
+@click.option(
+    "--domain",
+    "domains",
+    multiple=True,
+    metavar="DOMAIN",
+    help="Only senders at this domain; may be repeated.",
+)
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="WHO",
+    help="No copies for this address, @domain or user; may be repeated.",
+)
+@click.option(
+    "--tags/--no-tags", "tagged", default=None, help="Whether copies go to secret addresses."
+)
+@click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
+@click.option(
+    "--check",
+    "check_only",
+    is_flag=True,
+    help="Write nothing; exit with 1 if anything is stale or not set.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--apply", "apply_", is_flag=True, help="Set what Postfix needs, too.")
+@click.option("--undo", is_flag=True, help="Take back what --apply has set.")
+@click.option("--rotate", is_flag=True, help="Make new tags; old ones stay valid for a time.")
+@click.option("--forget", is_flag=True, help="With --rotate: old tags end at once.")
+@click.option(
+    "--serve",
+    is_flag=False,
+    flag_value="",
+    default=None,
+    metavar="SOCKET",
+    help="Answer Postfix live on unix:PATH or inet:HOST:PORT.",
+)
+@click.option(
+    "--settings",
+    "settings_path",
+    default=SETTINGS_PATH,
+    metavar="FILE",
+    help="Settings of the site.",
+)
+@click.option(
+    "--postfix", "postfix_directory", metavar="DIRECTORY", help="Postfix's configuration directory."
+)
+def command(settings_path: str, **options: object) -> None:
+    """Write Postfix's sender_bcc_maps tables, so that what users send appears in Sent.
+
+    Which senders there are comes from the sources; what is written goes beside main.cf. Without
+    --apply nothing of Postfix's own settings is changed: what they lack is shown.
+    """
+    try:
+        settings = _settings(settings_path, options)
+        _run(settings, settings_path, options)
+    except (
+        SourceError,
+        SettingsError,
+        KeysError,
+        TableError,
+        PostfixError,
+        setup.SetupError,
+    ) as error:
+        for line in str(error).split("\n"):
+            click.echo(f"mdeliver: {one_line(line)}", err=True)
+        sys.exit(EX_CONFIG)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"mdeliver: {one_line(f'{where}{error.strerror}')}", err=True)
+        sys.exit(EX_CONFIG)
+
+
+def _settings(path: str, options: dict[str, object]) -> BccSettings:
+    """The site's settings, with options over them."""
+    settings = load_bcc_settings(path)
+    given = {
+        field: options[option]
+        for field, option in (
+            ("sources", "sources"),
+            ("output", "output"),
+            ("domains", "domains"),
+            ("tagged", "tagged"),
+            ("postfix", "postfix_directory"),
+        )
+        if options[option] not in (None, ())
+    }
+    exclude = (*settings.exclude, *options["exclude"])  # type: ignore[misc]
+    if options["serve"]:
+        given["serve"] = options["serve"]
+    return checked(settings.replace(exclude=exclude, **given), "options")
+
+
+def _run(settings: BccSettings, settings_path: str, options: dict[str, object]) -> None:
+    postfix = Postfix(settings.postfix or None)
+    if options["forget"] and not options["rotate"]:
+        raise click.UsageError("--forget goes with --rotate")
+    if options["undo"]:
+        changed = setup.undo(_kept(settings), postfix)
+        click.echo("put back as before: " + ", ".join(changed))
+        _reload(postfix)
+        return
+    if options["serve"] is not None:
+        from mdeliver.cli.bcc_serve import serve
+
+        serve(settings, settings_path, postfix)
+        return
+    if options["dry_run"] or options["check_only"]:
+        _look(settings, settings_path, postfix, options)
+        return
+    from filelock import FileLock, Timeout
+
+    _kind, path = generate.output_of(settings, postfix)
+    try:
+        with FileLock(f"{path}.lock", timeout=generate.LOCK_WAIT_S, mode=0o600):
+            _write(settings, settings_path, postfix, options)
+    except Timeout:
+        click.echo(f"mdeliver: another run holds {path}.lock", err=True)
+        sys.exit(EX_TEMPFAIL)
+
+
+def _kept(settings: BccSettings) -> str:
+    """Where --apply remembers what was there before."""
+    return os.path.join(os.path.dirname(settings.tags), "bcc-maps.undo")
+
+
+def _look(
+    settings: BccSettings, settings_path: str, postfix: Postfix, options: dict[str, object]
+) -> None:
+    """--dry-run and --check: all but the writing."""
+    keys = generate.keys_for(
+        settings, generate.now(), rotate=bool(options["rotate"]), forget=bool(options["forget"])
+    )
+    wanted = generate.want(settings, postfix, keys, generate.now())
+    report = generate.compare(wanted, settings)
+    lacking = setup.needed(_names(wanted, settings), postfix, postfix.services())
+    _show(wanted, report, lacking, settings_path, done=False, as_json=bool(options["as_json"]))
+    if options["check_only"] and (report.stale or lacking):
+        sys.exit(1)
+
+
+def _write(
+    settings: BccSettings, settings_path: str, postfix: Postfix, options: dict[str, object]
+) -> None:
+    keys = generate.keys_for(
+        settings, generate.now(), rotate=bool(options["rotate"]), forget=bool(options["forget"])
+    )
+    wanted = generate.want(settings, postfix, keys, generate.now())
+    report = generate.compare(wanted, settings)
+    generate.write(wanted, settings, postfix)
+    lacking = setup.needed(_names(wanted, settings), postfix, postfix.services())
+    changed: list[str] = []
+    if options["apply_"]:
+        believe = wanted.keys and not setup.has_sent_table(settings_path)
+        changed = setup.make(lacking, postfix, _kept(settings), settings_path if believe else None)
+        lacking = []
+        if changed or (report.stale and wanted.tables[0].kind == "texthash"):
+            _reload(postfix)
+    as_json = bool(options["as_json"])
+    _show(wanted, report, lacking, settings_path, done=True, as_json=as_json, changed=changed)
+
+
+def _names(wanted: generate.Wanted, settings: BccSettings) -> list[str]:
+    """The maps as Postfix's settings name them."""
+    if settings.serve:
+        kind, _, rest = settings.serve.partition(":")
+        names = generate.MAP_NAMES[: len(wanted.tables)]
+        return [f"socketmap:{kind}:{rest}:{name}" for name in names]
+    return [table.name for table in wanted.tables]
+
+
+def _reload(postfix: Postfix) -> None:
+    if setup.is_running(postfix):
+        postfix.run("postfix", "reload")
+
+
+# --- what is shown ---------------------------------------------------------------------------
+
+
+def _show(
+    wanted: generate.Wanted,
+    report: generate.Report,
+    lacking: Sequence[setup.Change],
+    settings_path: str,
+    *,
+    done: bool,
+    as_json: bool,
+    changed: Sequence[str] = (),
+) -> None:
+    believed = not wanted.keys or setup.has_sent_table(settings_path)
+    if as_json:
+        shown = {
+            "addresses": len(wanted.rows),
+            "table": wanted.tables[0].name,
+            "added": report.added,
+            "removed": report.removed,
+            "changed": report.changed,
+            "stale": report.stale and not done,
+            "written": report.stale and done,
+            "notes": wanted.notes,
+            "needed": [change.command for change in lacking],
+            "settings_changed": list(changed),
+            "tags_believed": bool(wanted.keys) and believed,
+        }
+        click.echo(json.dumps(shown, ensure_ascii=False))
+        return
+    table = wanted.tables[0].name
+    for word, keys in (("+", report.added), ("-", report.removed), ("~", report.changed)):
+        for key in keys[:SHOWN]:
+            click.echo(f"{word} {one_line(key)}")
+        if len(keys) > SHOWN:
+            click.echo(f"{word} and {len(keys) - SHOWN} more")
+    for note in wanted.notes[:SHOWN]:
+        click.echo(f"left as it is: {one_line(note)}")
+    state = "written" if report.stale and done else "stale" if report.stale else "unchanged"
+    click.echo(f"{table}: {len(wanted.rows)} senders, {state}")
+    if changed:
+        click.echo("set in " + ", ".join(changed) + "; --undo takes it back")
+    if lacking:
+        click.echo("Postfix still needs (or run this again with --apply):")
+        for change in lacking:
+            click.echo(f"    {change.command}")
+        click.echo("    postfix reload")
+    if not believed:
+        click.echo(f"and once that is set, deliveries need in {settings_path}:")
+        click.echo("    [sent]\n    believe_tags = true")

@@ -1,0 +1,1 @@
+"""Postfix: its settings, its log, and what both say about mail that does not come through."""

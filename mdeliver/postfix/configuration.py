@@ -1,0 +1,161 @@
+"""Postfix's settings and tables, through its own commands: postconf, postmap, postfix.
+
+Why         only Postfix knows what its files mean: defaults, continuation lines, `$names`, table
+            types, the quoting of keys. Nothing here reads main.cf or master.cf.
+Commands    found on the PATH, else in /usr/sbin; run without a shell, with a time limit.
+Fails with  PostfixError, one line: what was run and what it said.
+See also    postconf(1), postmap(1), DATABASE_README
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+from mdeliver.outcome import one_line
+from mdeliver.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+COMMAND_LIMIT_S = 60
+"""No command of Postfix takes longer, but for a table of millions of rows."""
+
+LISTED_FROM_SOURCE = ("cdb", "texthash")
+"""Types of which postmap lists no rows, or none that were compiled: their text is read."""
+
+# What lists its rows with `postmap -s`, and types that wrap another one.
+_LISTABLE = ("hash", "btree", "lmdb", "dbm", "sdbm", "inline", *LISTED_FROM_SOURCE)
+
+
+class PostfixError(Exception):
+    """One line for the administrator."""
+
+
+class Postfix:
+    """One instance of Postfix.
+
+    directory  its configuration directory; None for the one that the commands know
+    """
+
+    def __init__(self, directory: str | None = None) -> None:
+        self.directory = directory
+
+    def run(
+        self, program: str, *arguments: str, octets: bytes = b"", fine: Sequence[int] = (0,)
+    ) -> str:
+        """Run PROGRAM of Postfix and return what it printed.
+
+        octets  its standard input
+        fine    exit statuses that are no failure
+        """
+        where = ["-c", self.directory] if self.directory else []
+        command = [_found(program), *where, *arguments]
+        try:
+            done = subprocess.run(
+                command, input=octets, capture_output=True, timeout=COMMAND_LIMIT_S, check=False
+            )
+        except OSError as error:
+            raise PostfixError(f"cannot run {program}: {error.strerror}") from None
+        except subprocess.TimeoutExpired:
+            raise PostfixError(f"{program} took longer than {COMMAND_LIMIT_S} s") from None
+        if done.returncode not in fine:
+            said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            words = " ".join([program, *arguments])
+            raise PostfixError(one_line(f"{words}: {said or f'exit status {done.returncode}'}"))
+        return done.stdout.decode("utf-8", "surrogateescape")
+
+    # --- main.cf -----------------------------------------------------------------------------
+
+    def value(self, name: str) -> str:
+        """The value of a setting in main.cf, or its default, with `$names` filled in."""
+        return self.run("postconf", "-hx", name).strip()
+
+    def values(self, name: str) -> list[str]:
+        """A value that is a list: parted at commas and white space, `{ ... }` kept together."""
+        return split_list(self.value(name))
+
+    def written(self, name: str) -> str | None:
+        """What main.cf itself says of a setting; None where it says nothing."""
+        line = self.run("postconf", "-n", name).strip()
+        return line.partition("=")[2].strip() if line else None
+
+    # --- master.cf ---------------------------------------------------------------------------
+
+    def services(self) -> list[Service]:
+        """Every service in master.cf, in its order, with the settings of its own."""
+        settings: dict[str, dict[str, str]] = {}
+        for line in self.run("postconf", "-Px").splitlines():
+            name, equals, value = line.partition(" = ")
+            service, _, setting = name.strip().rpartition("/")
+            if equals:
+                settings.setdefault(service, {})[setting] = value.strip()
+        fields: dict[str, dict[str, str]] = {}
+        for line in self.run("postconf", "-F").splitlines():
+            name, _, value = line.partition(" = ")
+            service, _, field = name.strip().rpartition("/")
+            fields.setdefault(service, {})[field] = value.strip()
+        return [
+            Service(name, its["command"], its["chroot"], settings.get(name, {}))
+            for name, its in fields.items()
+        ]
+
+    # --- tables ------------------------------------------------------------------------------
+
+    def rows(self, table: str) -> list[tuple[str, str]]:
+        """Every row of TABLE (`TYPE:NAME`), its key and its value.
+
+        Raises PostfixError for types that cannot be listed, such as ldap or regexp.
+        """
+        kind, colon, name = table.removeprefix("proxy:").partition(":")
+        if not colon:
+            raise PostfixError(f"{one_line(table)} is no table: TYPE:NAME is expected")
+        if kind not in _LISTABLE:
+            raise PostfixError(
+                f"the users in {one_line(table)} cannot be listed: Postfix lists no {kind} tables; "
+                "name these users in a plain list"
+            )
+        if kind in LISTED_FROM_SOURCE:
+            kind = "texthash"
+        listed = self.run("postmap", "-s", f"{kind}:{name}")
+        return [(key, value) for key, _, value in (x.partition("\t") for x in listed.splitlines())]
+
+    def table_types(self) -> frozenset[str]:
+        """The table types that this Postfix has."""
+        return frozenset(self.run("postconf", "-m").split())
+
+
+class Service(Record):
+    """A line of master.cf.
+
+    name      as postconf writes it: "submission/inet"
+    command   the daemon and its arguments
+    chroot    "y", "n" or "-"
+    settings  what its `-o` options set
+    """
+
+    name: str
+    command: str
+    chroot: str
+    settings: dict[str, str]
+
+    @property
+    def program(self) -> str:
+        """The daemon, such as smtpd."""
+        return self.command.partition(" ")[0]
+
+
+def split_list(value: str) -> list[str]:
+    """Parts of a list in main.cf: commas and white space part, `{ ... }` holds together."""
+    return [part for part in re.findall(r"\{[^{}]*\}|[^\s,{}]+(?:\{[^{}]*\})?", value) if part]
+
+
+def joined(values: Iterable[str]) -> str:
+    """A list as one word, for `-o name=value` in master.cf."""
+    return ",".join(values)
+
+
+def _found(program: str) -> str:
+    return shutil.which(program) or f"/usr/sbin/{program}"

@@ -1,0 +1,53 @@
+"""Files of our own that are written whole: keys, tables, digests of tags.
+
+Guarantee   a reader sees the file before or the file after, never a part; it outlives a power cut.
+Fails with  OSError; then the file is as it was, and nothing lies beside it.
+See also    durable.py, whose functions these are made of
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+from mdeliver import durable
+
+
+def replace_file(path: str, octets: bytes, mode: int) -> None:
+    """Make PATH hold OCTETS, with the permissions MODE, whatever the umask."""
+    temporary = temporary_name(path)
+    write_new(temporary, octets, mode)
+    put_in_place([(temporary, path)])
+
+
+def temporary_name(path: str) -> str:
+    """A name beside PATH that nobody has and nobody guesses."""
+    directory, _, name = path.rpartition("/")
+    return f"{directory}/.{name}.{secrets.token_hex(6)}"
+
+
+def write_new(path: str, octets: bytes, mode: int) -> None:
+    """Make the file PATH, which must not exist, and have it on disk."""
+    fd = durable.create(path, 0o600)
+    try:
+        try:
+            durable.write_all(fd, octets)
+            os.fchmod(fd, mode)
+            durable.sync(fd)
+        finally:
+            os.close(fd)
+    except BaseException:
+        durable.remove(path)
+        raise
+
+
+def put_in_place(pairs: list[tuple[str, str]]) -> None:
+    """Give each file its name, in this order; on failure remove those that have none yet."""
+    try:
+        for temporary, path in pairs:
+            durable.rename(temporary, path)
+            durable.sync_directory(os.path.dirname(path))
+    except BaseException:
+        for temporary, _path in pairs:
+            durable.remove(temporary)
+        raise

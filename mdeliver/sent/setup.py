@@ -1,0 +1,245 @@
+"""The Postfix settings that sent copies need: shown, made, and taken back.
+
+Scope       sender_bcc_maps in main.cf holds for every cleanup(8), and so for what strangers bring
+            with a forged MAIL FROM: they would get their message into Sent, and the secret address
+            would prove nothing. So main.cf has none, and the map is set where the sender is known:
+
+    submission, submissions   cleanup-sent    sender_bcc: copies with a tag. AUTH is demanded, and
+                                              whoever uses one of our senders must own it
+                                              (reject_known_sender_login_mismatch)
+    pickup (sendmail)         cleanup-local   sender_bcc-local: copies without a tag, since any
+                                              local user can name any sender; mdeliver looks at
+                                              the user id in the Received line
+    everything else           cleanup         no copies
+
+Untagged    a table without tags needs no scope: the plain line in main.cf. Evidence is then what
+            Postfix says of the client (mailbox_command), never the copy itself.
+Undo        main.cf, master.cf and mdeliver.toml are kept as they were before; `undo` puts them
+            back, unless somebody has changed them since.
+See also    postconf(5), cleanup_service_name; SASL_README; audit/sent.py, which checks the result
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from mdeliver import durable
+from mdeliver.postfix.configuration import Postfix, Service, joined, split_list
+from mdeliver.record import Record
+from mdeliver.sent.files import replace_file
+from mdeliver.settings import SETTINGS_PATH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+CLEANUP, CLEANUP_LOCAL = "cleanup-sent", "cleanup-local"
+
+OWNER_CHECKS = (
+    "reject_sender_login_mismatch",
+    "reject_known_sender_login_mismatch",
+    "reject_authenticated_sender_login_mismatch",
+)
+"""Any of these keeps a client that has authenticated from using another user's address."""
+
+BELIEVE = "\n[sent]\nbelieve_tags = true\n"
+
+_BYTES = 16 << 20
+
+
+class SetupError(Exception):
+    """One line for the administrator."""
+
+
+class Change(Record):
+    """One call of postconf.
+
+    flag   "-e" main.cf, "-M" a service in master.cf, "-P" a setting of a service
+    name   setting, service ("cleanup-sent/unix") or service setting
+    value  what it becomes
+    """
+
+    flag: str
+    name: str
+    value: str
+
+    @property
+    def command(self) -> str:
+        """As an administrator would type it."""
+        value = self.value.replace("'", "'\\''")
+        return f"postconf {self.flag} '{self.name}={value}'"
+
+
+def submission_services(services: Sequence[Service]) -> list[Service]:
+    """smtpd services on which clients must authenticate."""
+    return [s for s in services if s.program == "smtpd" and demands_auth(s)]
+
+
+def demands_auth(service: Service) -> bool:
+    """Whether SERVICE takes mail from nobody but clients that have authenticated.
+
+    As shipped, submission has smtpd_sasl_auth_enable, and refuses all others in
+    smtpd_client_restrictions, smtpd_relay_restrictions or smtpd_recipient_restrictions.
+    """
+    if service.settings.get("smtpd_sasl_auth_enable") != "yes":
+        return False
+    for when in ("client", "helo", "sender", "relay", "recipient"):
+        value = service.settings.get(f"smtpd_{when}_restrictions", "")
+        words = split_list(value)
+        if words[-1:] == ["reject"] and set(words[:-1]) <= {
+            "permit_sasl_authenticated",
+            *OWNER_CHECKS,
+        }:
+            return True
+    return False
+
+
+def needed(maps: Sequence[str], postfix: Postfix, services: Sequence[Service]) -> list[Change]:
+    """What Postfix lacks; [] where all is set. Raises SetupError, PostfixError.
+
+    maps  names of the tables: one without tags, or the three of generate.py
+    """
+    if len(maps) == 1:
+        if postfix.values("sender_bcc_maps") == list(maps):
+            return []
+        return [Change("-e", "sender_bcc_maps", maps[0])]
+    tagged, local, login = maps
+    found = submission_services(services)
+    if not found:
+        raise SetupError(
+            "master.cf has no service that takes mail only from clients that have authenticated: "
+            "set one up first (submission and submissions in the master.cf as shipped), or run "
+            "mdeliver bcc-maps --no-tags"
+        )
+    wanted = [*_cleanup(CLEANUP, tagged, services), *_cleanup(CLEANUP_LOCAL, local, services)]
+    for service in found:
+        wanted += _submission(service, login, postfix)
+    wanted.append(Change("-P", "pickup/unix/cleanup_service_name", CLEANUP_LOCAL))
+    if postfix.value("sender_bcc_maps"):
+        wanted.append(Change("-e", "sender_bcc_maps", ""))
+    have = {s.name: s for s in services}
+    return [change for change in wanted if not _is_made(change, have)]
+
+
+def _cleanup(name: str, table: str, services: Sequence[Service]) -> Iterator[Change]:
+    """A cleanup service of its own: like the one that is there, with its own map."""
+    if f"{name}/unix" not in [service.name for service in services]:
+        yield Change("-M", f"{name}/unix", f"{name} unix n - {_chroot(services)} - 0 cleanup")
+    yield Change("-P", f"{name}/unix/sender_bcc_maps", table)
+
+
+def _chroot(services: Sequence[Service]) -> str:
+    for service in services:
+        if service.name == "cleanup/unix":
+            return service.chroot
+    return "n"
+
+
+def _submission(service: Service, login: str, postfix: Postfix) -> Iterator[Change]:
+    yield Change("-P", f"{service.name}/cleanup_service_name", CLEANUP)
+    setting = "smtpd_sender_restrictions"
+    value = service.settings.get(setting)
+    words = split_list(postfix.value(setting) if value is None else value)
+    if not set(words) & set(OWNER_CHECKS):
+        value = joined([OWNER_CHECKS[1], *words])
+        yield Change("-P", f"{service.name}/{setting}", value)
+    maps = "smtpd_sender_login_maps"
+    if not (service.settings.get(maps) or postfix.value(maps)):
+        yield Change("-P", f"{service.name}/{maps}", login)
+
+
+def _is_made(change: Change, services: dict[str, Service]) -> bool:
+    if change.flag != "-P":
+        return False
+    service, _, setting = change.name.rpartition("/")
+    return service in services and services[service].settings.get(setting) == change.value
+
+
+# --- doing and undoing -----------------------------------------------------------------------
+
+
+def has_sent_table(path: str = SETTINGS_PATH) -> bool:
+    """Whether mdeliver.toml has a table [sent] already: then what it says is the site's will."""
+    text = durable.read_file(path, _BYTES).decode("utf-8", "replace")
+    return any(line.strip().replace(" ", "") == "[sent]" for line in text.split("\n"))
+
+
+def make(
+    changes: Sequence[Change], postfix: Postfix, keep: str, settings_path: str | None
+) -> list[str]:
+    """Make CHANGES, after a copy of every file that they touch.
+
+    keep           path of the file that remembers what was there before
+    settings_path  mdeliver.toml, if it shall say that tags are proof; None to leave it
+    Returns the files that were changed. Raises SetupError, PostfixError, OSError; whatever was
+    changed until then is taken back.
+    """
+    directory = postfix.directory or postfix.run("postconf", "-hd", "config_directory").strip()
+    paths = [f"{directory}/main.cf", f"{directory}/master.cf"]
+    if settings_path:
+        paths.append(settings_path)
+    before = {path: _read(path) for path in paths}
+    try:
+        for change in changes:
+            postfix.run("postconf", change.flag, f"{change.name}={change.value}")
+        if settings_path:
+            durable.make_directory(os.path.dirname(settings_path), 0o755)
+            text = (_read(settings_path) or "") + BELIEVE
+            replace_file(settings_path, text.encode(), 0o644)
+        postfix.run("postfix", "check")
+    except BaseException:
+        _put_back(before)
+        raise
+    after = {path: _read(path) for path in paths}
+    changed = [path for path in paths if before[path] != after[path]]
+    if changed:
+        kept = {path: {"before": before[path], "after": after[path]} for path in changed}
+        durable.make_directory(os.path.dirname(keep), 0o755)
+        replace_file(keep, json.dumps(kept, indent=1).encode(), 0o600)
+    return changed
+
+
+def undo(keep: str, postfix: Postfix) -> list[str]:
+    """Put every file back as it was before `make`; returns them. Raises SetupError."""
+    text = durable.read_file(keep, _BYTES)
+    if not text:
+        raise SetupError(f"there is nothing to undo: {keep} does not exist")
+    kept = json.loads(text)
+    for path, states in kept.items():
+        if _read(path) != states["after"]:
+            raise SetupError(
+                f"{path} has been changed since: take back by hand what you do not want "
+                f"({keep} has what was there before)"
+            )
+    _put_back({path: states["before"] for path, states in kept.items()})
+    postfix.run("postfix", "check")
+    durable.remove(keep)
+    return list(kept)
+
+
+def _read(path: str) -> str | None:
+    if not os.path.exists(path):
+        return None
+    return durable.read_file(path, _BYTES).decode("utf-8", "surrogateescape")
+
+
+def _put_back(texts: dict[str, str | None]) -> None:
+    for path, text in texts.items():
+        if _read(path) == text:
+            continue
+        if text is None:
+            durable.remove(path)
+        else:
+            replace_file(path, text.encode("utf-8", "surrogateescape"), 0o644)
+
+
+def is_running(postfix: Postfix) -> bool:
+    """Whether the mail system is up."""
+    from mdeliver.postfix.configuration import PostfixError
+
+    try:
+        postfix.run("postfix", "status")
+    except PostfixError:
+        return False
+    return True
