@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NO_SPOOL = -1
+NO_SPOOL = -1
 
 
 class Letter(Record):
@@ -58,7 +58,7 @@ class Letter(Record):
 
     def close(self) -> None:
         """Let go of the spool."""
-        if self.spool != _NO_SPOOL:
+        if self.spool != NO_SPOOL:
             system.close(self.spool)
 
 
@@ -82,8 +82,8 @@ def read_letter(fd: int, spool_directory: str) -> Letter:
     memory = b"".join(pieces)
     del pieces
     if at_end:
-        head, cut = _head_of(memory)
-        return Letter(from_line, head, cut, size, digest.digest(), memory, _NO_SPOOL)
+        head, cut = head_of(memory)
+        return Letter(from_line, head, cut, size, digest.digest(), memory, NO_SPOOL)
     spool = durable.create_nameless(spool_directory)
     try:
         durable.write_all(spool, memory)
@@ -92,7 +92,7 @@ def read_letter(fd: int, spool_directory: str) -> Letter:
             digest.update(piece)
             durable.write_all(spool, piece)
             size += len(piece)
-        head, cut = _head_of(durable.read_at(spool, limits.HEAD_BYTES + 1, 0))
+        head, cut = head_of(durable.read_at(spool, limits.HEAD_BYTES + 1, 0))
     except BaseException:
         system.close(spool)
         raise
@@ -102,9 +102,9 @@ def read_letter(fd: int, spool_directory: str) -> Letter:
 def letter_of(octets: bytes) -> Letter:
     """OCTETS, which may begin with a From_ line, as a letter: a message out of a mailbox."""
     from_line, memory = _split_from_line(octets)
-    head, cut = _head_of(memory)
+    head, cut = head_of(memory)
     digest = blake2b(memory, digest_size=16).digest()
-    return Letter(from_line, head, cut, len(memory), digest, memory, _NO_SPOOL)
+    return Letter(from_line, head, cut, len(memory), digest, memory, NO_SPOOL)
 
 
 def _read_up_to(fd: int, count: int) -> bytes:
@@ -130,7 +130,7 @@ def _split_from_line(start: bytes) -> tuple[bytes, bytes]:
     return start[:end], start[end:]
 
 
-def _head_of(start: bytes) -> tuple[bytes, bool]:
+def head_of(start: bytes) -> tuple[bytes, bool]:
     """The head at the beginning of START, and whether it is cut off by the limit.
 
     It ends with the first empty line, which may end in CRLF; a message may have no body, and its

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdeliver.letter import _head_of
+from mdeliver.letter import head_of
 from mdeliver.message import Message
 from mdeliver.mime import Body
 from tests.hostile_bodies import HOSTILE, multipart
 
 
 def body_of(octets: bytes) -> tuple[Message, Body]:
-    head, cut = _head_of(octets)
+    head, cut = head_of(octets)
     message = Message(head, len(octets), cut=cut, octets=lambda: [octets])
     return message, Body(message)
 
@@ -155,7 +155,7 @@ PIECES = st.lists(
 
 @given(PIECES)
 def test_any_octets_have_parts(octets: bytes) -> None:
-    head, cut = _head_of(octets)
+    head, cut = head_of(octets)
     for pieces in ([octets], [octets[n : n + 1] for n in range(len(octets))]):
         message = Message(head, len(octets), cut=cut, octets=pieces.copy)
         body = Body(message)
