@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _STANDARD_INPUT = 0
 
 
-class _DeadlinePassed(BaseException):
+class DeadlinePassed(BaseException):
     """Our time is over. No Exception: it comes once, and who forgives errors must not take it."""
 
 
@@ -141,9 +141,9 @@ def deliver(arguments: Sequence[str], environ: Mapping[str, str]) -> Outcome:
     environ    as Postfix made it
     """
     try:
-        _start_deadline()
+        start_deadline(limits.DEADLINE_S)
         return _deliver(parse_options(arguments), environ)
-    except _DeadlinePassed:
+    except DeadlinePassed:
         return deferred(f"the delivery took longer than {limits.DEADLINE_S} s")
     except Exception as error:
         return deferred_by(error)
@@ -212,15 +212,16 @@ def _without_rules() -> Program:
     return program
 
 
-def _start_deadline() -> None:
+def start_deadline(seconds: int) -> None:
     """End ourselves in time, with everything taken back: Postfix would bounce at its limit.
 
-    `_signal` is the module beneath `signal`, which imports enum.
+    DeadlinePassed is raised in SECONDS; 0 calls that off. `_signal` is the module beneath `signal`,
+    which imports enum.
     """
     import _signal
 
     def give_up(_signal_number: int, _frame: object) -> NoReturn:
-        raise _DeadlinePassed
+        raise DeadlinePassed
 
     _signal.signal(_signal.SIGALRM, give_up)
-    _signal.alarm(limits.DEADLINE_S)
+    _signal.alarm(seconds)
