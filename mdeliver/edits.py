@@ -4,13 +4,17 @@ set      the field stands in the place of the first of its name; further ones of
 add      the field is put at the end of the header; in a head that is longer than what is read of
          it, at the beginning
 remove   all fields of that name go, their folded lines with them
-Text     what is not ASCII becomes RFC 2047 encoded words; line ends and other control characters
-         become a space: a text that came from a message can add no field of its own.
+         A field that the limit of what is read cuts in two stays as it is.
+Text     what is not ASCII, or looks encoded, becomes RFC 2047 encoded words; line ends and other
+         control characters become a space: a text that came from a message can add no field of its
+         own. limits.HEADER_TEXT bounds it.
 Fails with  nothing: the checker has seen to the names.
 See also    RFC 5322 2.1-2.2; actions/headers.py, deliver/contents.py
 """
 
 from __future__ import annotations
+
+from mdeliver import limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
 
 _FOLD = (b" ", b"\t")
 
+# RFC 5322 2.1.1: a line has 998 characters at most.
+_LINE_CHARACTERS = 900
+
 
 def edited_head(head: bytes, edits: Iterable[Edit], *, cut: bool) -> bytes:
     """HEAD (as message.Message has it) with EDITS done in their order.
@@ -29,11 +36,17 @@ def edited_head(head: bytes, edits: Iterable[Edit], *, cut: bool) -> bytes:
     """
     end = b"\r\n" if b"\r\n" in head[:1000] else b"\n"
     lines = _lines(head)
-    closing = lines.pop() if lines and not lines[-1].strip(b"\r\n") else b""
+    closing = b""
+    if cut:
+        # What is here of its last field cannot go without the rest, which would be a field, or
+        # the end of the head, of its own.
+        lines, closing = _parted(lines)
+    elif lines and not lines[-1].strip(b"\r\n"):
+        closing = lines.pop()
     for edit in edits:
         kept, at = _without(lines, edit.name) if edit.deed != "add" else (lines, None)
         if edit.deed != "remove":
-            if kept and not kept[-1].endswith(b"\n") and not cut:
+            if kept and not kept[-1].endswith(b"\n"):
                 kept[-1] += end
             place = at if at is not None else 0 if cut else len(kept)
             kept.insert(place, field_line(edit.name, edit.text, end))
@@ -46,7 +59,11 @@ def edited_letter(letter: Letter, edits: tuple[Edit, ...]) -> Letter:
     """LETTER with EDITS done to its header; it shares the spool of the one it is made from."""
     if not edits:
         return letter
-    head = edited_head(letter.head, edits, cut=letter.head_cut)
+    return with_head(letter, edited_head(letter.head, edits, cut=letter.head_cut))
+
+
+def with_head(letter: Letter, head: bytes) -> Letter:
+    """LETTER with HEAD in the place of its own; it shares the spool of the one it is made from."""
     size = letter.size - len(letter.head) + len(head)
     if letter.memory is not None:
         memory = head + letter.memory[len(letter.head) :]
@@ -57,12 +74,15 @@ def edited_letter(letter: Letter, edits: tuple[Edit, ...]) -> Letter:
 
 def field_line(name: str, text: str, end: bytes = b"\n") -> bytes:
     """The field NAME with the value TEXT, folded where encoded words ask for it."""
+    text = text[: limits.HEADER_TEXT]
     plain = "".join([c if c.isprintable() else " " for c in text]).strip()
-    if plain.isascii():
+    is_plain = plain.isascii() and "=?" not in plain
+    if is_plain and len(plain) <= _LINE_CHARACTERS:
         return f"{name}: {plain}".encode() + end
     from email.header import Header
 
-    folded = Header(plain, "utf-8", header_name=name, maxlinelen=76).encode(linesep="\n")
+    charset, width = ("us-ascii", _LINE_CHARACTERS) if is_plain else ("utf-8", 76)
+    folded = Header(plain, charset, header_name=name, maxlinelen=width).encode(linesep="\n")
     return f"{name}: {folded}".encode().replace(b"\n", end) + end
 
 
@@ -71,6 +91,14 @@ def _lines(head: bytes) -> list[bytes]:
     pieces = head.split(b"\n")
     last = pieces.pop()
     return [piece + b"\n" for piece in pieces] + ([last] if last else [])
+
+
+def _parted(lines: list[bytes]) -> tuple[list[bytes], bytes]:
+    """LINES but for their last field, and that."""
+    last = len(lines) - 1
+    while last > 0 and lines[last].startswith(_FOLD):
+        last -= 1
+    return lines[: max(0, last)], b"".join(lines[max(0, last) :])
 
 
 def _without(lines: list[bytes], name: str) -> tuple[list[bytes], int | None]:

@@ -31,6 +31,9 @@ RESULTS_TEXT = 64 << 10
 ENCODED_WORDS = 10_000
 """RFC 2047 words decoded in all header fields of one name; the rest stands as it is."""
 
+HEADER_TEXT = 8000
+"""Characters that a rule can put into one header field; encoded they take up to 27 KB."""
+
 MIME_BYTES = 32 << 20
 """Bytes of a body in which parts are looked for."""
 
