@@ -27,9 +27,10 @@ from mdeliver.outcome import (
     discarded,
     rejected,
 )
+from mdeliver.plan import File
 from mdeliver.rulescache import RulesCache
 from mdeliver.rulesfile import read_rules, reader, rules_paths
-from mdeliver.settings import Site, load_site
+from mdeliver.settings import SETTINGS_PATH, Site, load_site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
     from mdeliver.plan import Decision, Plan
 
 _STANDARD_INPUT = 0
+
+_TAG_MARK = "sent-"
+"""How the extension of a secret Sent address begins (sent/evidence.py)."""
+
+SENT_COPIES = "sent-copies"
+"""Name, in the state directory, of what sent/filing.py remembers."""
 
 
 class DeadlinePassed(BaseException):
@@ -80,9 +87,25 @@ def decide(
 
     now_s  its arrival, seconds since 1970; None for now
     """
-    message = Message(letter.head, letter.size, cut=letter.head_cut, octets=letter.chunks)
     arrived_s = time.time() if now_s is None else now_s
+    letter, envelope = _recognised(letter, envelope, site, arrived_s)
+    message = Message(letter.head, letter.size, cut=letter.head_cut, octets=letter.chunks)
     return evaluate(program, message, envelope, site, arrived_s, explain=explain)
+
+
+def _recognised(
+    letter: Letter, envelope: Envelope, site: Site, now_s: float
+) -> tuple[Letter, Envelope]:
+    """Where the recipient has a tag: LETTER without it, ENVELOPE with what it proves."""
+    if _TAG_MARK not in f"{envelope.extension} {envelope.recipient}".lower():
+        return letter, envelope
+    from mdeliver.sent.evidence import look_up, without_tag
+
+    found = look_up(envelope, site, now_s)
+    if not found.tag:
+        return letter, envelope
+    letter = without_tag(letter, found.tag, site.recipient_delimiter)
+    return letter, envelope.replace(sent_tag=found)
 
 
 def outcome_of(plan: Plan, done: str = "delivered") -> Outcome:
@@ -176,15 +199,30 @@ def deliver_letter(
     rules  the option --rules, if it was given
     Raises OSError or Deferral where nothing, or not all, could be done.
     """
-    plan = decide(program, letter, envelope, site, explain=False).plan
-    return carry_out(plan, letter, envelope, site, state, rules)
+    now_s = time.time()
+    letter, envelope = _recognised(letter, envelope, site, now_s)
+    plan = decide(program, letter, envelope, site, explain=False, now_s=now_s).plan
+
+    def do(plan: Plan) -> Outcome:
+        return carry_out(plan, letter, envelope, site, state, rules)
+
+    if not any(isinstance(action, File) and action.once for action in plan.actions):
+        outcome = do(plan)
+        if system.exists(system.join(state, SENT_COPIES)):
+            from mdeliver.sent.filing import look_again
+
+            look_again(state, now_s)
+        return outcome
+    from mdeliver.sent.filing import file_once
+
+    return file_once(plan, letter, state, now_s, do)
 
 
 def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:
     system.umask(0o077)
     envelope = make_envelope(options, environ)
     become_owner(envelope)
-    site = load_site()
+    site = load_site(options.settings or SETTINGS_PATH)
     cache = RulesCache(envelope, options.rules, environ)
     program = program_for(cache, envelope, options.rules, site)
     if isinstance(program, Outcome):

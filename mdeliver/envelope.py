@@ -9,6 +9,24 @@ from __future__ import annotations
 from mdeliver.record import Record
 
 
+class SentTag(Record):
+    """What the tag in a recipient's address says (sent/evidence.py).
+
+    tag    the tag, or what stands in its place; "" where the address has none
+    mine   whether it is the user's own and valid
+    proof  whether it is, and the site says that tags are proof
+    words  why, or why not
+    """
+
+    tag: str = ""
+    mine: bool = False
+    proof: bool = False
+    words: str = ""
+
+
+NO_TAG = SentTag()
+
+
 class Envelope(Record):
     """One recipient's envelope.
 
@@ -27,6 +45,7 @@ class Envelope(Record):
     client_helo         what it said in HELO or EHLO, else ""
     client_protocol     SMTP, ESMTP, ... else ""
     queue_id            the MTA's name for the message, if it said so (XFORWARD IDENT), else ""
+    sent_tag            what is known of the tag in a secret Sent address
     """
 
     user: str
@@ -44,3 +63,4 @@ class Envelope(Record):
     client_helo: str = ""
     client_protocol: str = ""
     queue_id: str = ""
+    sent_tag: SentTag = NO_TAG

@@ -216,10 +216,15 @@ class Run:
         """Plan copies in TARGETS; a place named before gets the flags of both."""
         scene = self.scene
         for place in places(scene, targets, flags + scene.marks, rule):
+            if place.folder == scene.site.sent_folder and place.store == "maildir":
+                place = place.replace(once=sent_by_me(scene))
             known = self.actions.get(place.path)
             if isinstance(known, plan.File):
                 both = tuple([f for f in FLAGS if f in known.flags or f in place.flags])
                 place = known.replace(flags=both, content=scene.content)
+                if known.content is not scene.content:
+                    # It stands after what changed the message meanwhile.
+                    del self.actions[place.path]
             elif scene.content is not plan.AS_IT_CAME:
                 place = place.replace(content=scene.content)
             self.actions[place.path] = place

@@ -25,6 +25,7 @@ class Options(Record):
     """The options that `deliver`, `test` and `apply` share; None where not given."""
 
     rules: str | None = None
+    settings: str | None = None
     user: str | None = None
     home: str | None = None
     sender: str | None = None
@@ -34,6 +35,7 @@ class Options(Record):
 
 OPTIONS = (
     ("rules", "FILE", "rules to go by, in place of the site's and the user's"),
+    ("settings", "FILE", "settings of the site, in place of /etc/mdeliver/mdeliver.toml"),
     ("user", "NAME", "login name of the recipient"),
     ("home", "DIRECTORY", "home directory of the recipient"),
     ("sender", "ADDRESS", 'envelope sender; "" is the null sender'),

@@ -59,6 +59,7 @@ class File(Record):
     flags    of seen, flagged, answered, draft, in this order; a mbox ignores them
     rule     FILE:LINE of the rule that named it first; None for the implicit inbox
     content  what is put there
+    once     whether it is a copy for the Sent folder, and left out where that has the message
     """
 
     store: Literal["maildir", "mbox"]
@@ -69,6 +70,7 @@ class File(Record):
     flags: tuple[str, ...]
     rule: str | None
     content: Content = AS_IT_CAME
+    once: bool = False
 
 
 class Forward(Record):

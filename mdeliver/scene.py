@@ -190,6 +190,8 @@ class Scene:
                 return self.envelope.user
             case "home":
                 return self.envelope.home
+            case "sent":
+                return self.site.sent_folder
             case "year":
                 return time.strftime("%Y", time.localtime(self.now_s))
             case "month":

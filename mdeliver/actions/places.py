@@ -23,7 +23,7 @@ FLAGS = ("seen", "flagged", "answered", "draft")
 """All flags, in the order in which a plan lists them."""
 
 # Words of the system and of whoever wrote the rules; they may hold separators.
-_TRUSTED = ("home", "user", "year", "month", "day")
+_TRUSTED = ("home", "user", "sent", "year", "month", "day")
 
 
 def places(
@@ -36,10 +36,19 @@ def places(
             yield from places(scene, scene.inbox, flags, rule)
         elif isinstance(target, FolderTarget):
             store = scene.mailboxes[target.mailbox]
-            steps = [scene.words(step) for step in target.steps]
+            steps = [name for step in target.steps for name in _names(scene, step)]
             yield _file(scene, store, target.mailbox, steps, ordered, rule)
         else:
             yield _file(scene, target, None, [], ordered, rule)
+
+
+def _names(scene: Scene, step: Text) -> list[str]:
+    """The folder names of STEP; what the site calls its Sent folder may be several."""
+    match step.parts:
+        case (Brace(name="sent"),) if "sent" not in scene.lets:
+            return scene.site.sent_folder.split("/")
+        case _:
+            return [scene.words(step)]
 
 
 def _file(

@@ -34,7 +34,9 @@ SHOWN = 20
 """Changes of each kind that are named, unless --json asks for all."""
 
 
-@click.command(name="bcc-maps")
+@click.command(
+    name="bcc-maps", short_help="Have Postfix send what users send to their Sent folders."
+)
 @click.option(
     "--source",
     "sources",

@@ -31,7 +31,7 @@ from mdeliver.language.syntax import Program
 from mdeliver.outcome import Deferral, Outcome, deferred_by, one_line
 from mdeliver.replay import against, fates, stores, trial, workers
 from mdeliver.replay.rehearsal import Rehearsal, Rehearsed
-from mdeliver.settings import Site, load_site
+from mdeliver.settings import SETTINGS_PATH, Site, load_site
 
 Answer = TypeVar("Answer")
 
@@ -42,6 +42,7 @@ TROUBLE = 2
 @click.command("test")
 @click.argument("messages", nargs=-1, metavar="[MESSAGE...]")
 @click.option("--rules", metavar="FILE", help="These rules instead of the site's and the user's.")
+@click.option("--settings", metavar="FILE", help="Settings of the site.")
 @click.option("--user", help="Login name of the recipient.")
 @click.option("--home", metavar="DIRECTORY", help="Home directory of the recipient.")
 @click.option("--sender", help='Envelope sender; "" is the null sender.')
@@ -96,7 +97,7 @@ class _Session:
         self.paint = _painter()
         try:
             self.envelope: Envelope = make_envelope(options, self.environ)
-            self.site: Site = load_site()
+            self.site: Site = load_site(options.settings or SETTINGS_PATH)
         except Deferral as deferral:
             raise click.ClickException(one_line(deferral.text)) from None
 

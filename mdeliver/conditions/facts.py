@@ -3,8 +3,11 @@
 sent by me       the copy that sender_bcc_maps brings back of one's own mail. A Return-Path or From
                  proves nothing: anybody can write them, and the map fires for forged ones too.
                  So either Postfix says who authenticated, or the message was submitted on this
-                 host by this user's own process. Never with the null sender: bounces are not mine.
-addressed to me  one of `me` is in To, Cc or their Resent- forms.
+                 host by this user's own process, or it came to the user's secret Sent address
+                 and the site says that tags are proof (sent/evidence.py). Never with the null
+                 sender: bounces are not mine.
+addressed to me  one of `me` is in To, Cc or their Resent- forms, and it is not the Sent copy that
+                 came to the secret address: the message itself comes by a delivery of its own.
 """
 
 from __future__ import annotations
@@ -31,7 +34,13 @@ def sent_by_me(scene: Scene) -> bool:
     if not login and not envelope.client_address and _submitted_here(scene):
         scene.because = f"submitted on this host by user id {envelope.uid}"
         return True
-    if login:
+    tag = envelope.sent_tag
+    if tag.proof:
+        scene.because = tag.words
+        return True
+    if tag.tag:
+        scene.because = tag.words
+    elif login:
         scene.because = f'authenticated as "{login}", which is not {envelope.user}'
     else:
         scene.because = "no authentication, and not submitted on this host by this user"
@@ -84,6 +93,9 @@ def addressed_to_me(scene: Scene) -> bool:
 
     `ann+lists@` is ann's: an extension that the address itself does not have is not looked at.
     """
+    if scene.envelope.sent_tag.mine:
+        scene.because = "it is the copy for the Sent folder"
+        return False
     mine = {_key(*_parts(address)) for address in scene.my_addresses()}
     for header in _ADDRESSED:
         for address in scene.message.addresses(header):

@@ -31,15 +31,18 @@ def refuse_if_full(root: str, octets: int) -> None:
         )
 
 
-def count(root: str, octets: int) -> None:
-    """Note that one message of OCTETS came, if there is a quota; a failure is not the message's."""
+def count(root: str, octets: int, messages: int = 1) -> None:
+    """Note that a message of OCTETS came, if there is a quota; a failure is not the message's.
+
+    One that went has negative numbers.
+    """
     path = system.join(root, "maildirsize")
     try:
         fd = durable.open_own_file(path, create=False)
     except (OSError, Deferral):
         return
     try:
-        durable.write_all(fd, b"%d 1\n" % octets)
+        durable.write_all(fd, b"%d %d\n" % (octets, messages))
     except OSError:
         pass
     finally:

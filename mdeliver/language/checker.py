@@ -34,7 +34,7 @@ _DISPOSES = frozenset(
         syntax.Defer,
     )
 )
-VARIABLES = frozenset(("user", "home", "year", "month", "day"))
+VARIABLES = frozenset(("user", "home", "sent", "year", "month", "day"))
 _PARTS = ("", " name", " address", " domain", " local part")
 BRACE_FIELDS = frozenset(
     ["subject", "list-id", "extension", "size", "date", "weekday", "time"]

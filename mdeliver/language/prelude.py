@@ -16,7 +16,7 @@ inbox = imap, pop3
 
 SENT_COPIES = """\
 if sent by me and addressed to me:
-    also file to imap/Sent as seen
+    also file to imap/{sent} as seen
 elif sent by me:
-    file to imap/Sent as seen
+    file to imap/{sent} as seen
 """

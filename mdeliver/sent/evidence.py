@@ -19,11 +19,12 @@ See also    keys.py, which writes the table; SECURITY.md
 from __future__ import annotations
 
 from mdeliver import durable, limits, system
-from mdeliver.record import Record
+from mdeliver.envelope import NO_TAG, SentTag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mdeliver.envelope import Envelope
+    from mdeliver.letter import Letter
     from mdeliver.settings import Site
 
 MARK = "sent-"
@@ -33,22 +34,6 @@ TAG_LENGTH = 20
 """Characters of a tag: 100 bits in base32."""
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz234567")
-
-
-class SentTag(Record):
-    """What a delivery's address says.
-
-    tag    the tag, or what stood in its place; "" where the address has none
-    proof  whether it is this user's, valid, and the site says that tags are proof
-    words  why, or why not, in words
-    """
-
-    tag: str = ""
-    proof: bool = False
-    words: str = ""
-
-
-NO_TAG = SentTag()
 
 
 def tag_in(envelope: Envelope, site: Site) -> str:
@@ -72,31 +57,54 @@ def look_up(envelope: Envelope, site: Site, now_s: float) -> SentTag:
     tag = tag_in(envelope, site)
     if not tag:
         return NO_TAG
-    if not site.believe_tags:
-        return SentTag(tag, False, "it has a tag, but the site does not believe tags")
     try:
         table = _read_table(site.tags_path, envelope.uid)
     except OSError as error:
-        return SentTag(tag, False, f"it has a tag, but {site.tags_path}: {error.strerror}")
+        return SentTag(tag, words=f"it has a tag, but {site.tags_path}: {error.strerror}")
     except ValueError as error:
-        return SentTag(tag, False, f"it has a tag, but {error}")
-    return _judge(tag, table, envelope, now_s)
+        return SentTag(tag, words=f"it has a tag, but {error}")
+    mine, words = _judge(tag, table, envelope, now_s)
+    if mine and not site.believe_tags:
+        words = f"{words}, but the site does not believe tags (sent.believe_tags)"
+    return SentTag(tag, mine, mine and site.believe_tags, words)
 
 
-def _judge(tag: str, table: bytes, envelope: Envelope, now_s: float) -> SentTag:
+def _judge(tag: str, table: bytes, envelope: Envelope, now_s: float) -> tuple[bool, str]:
+    """Whether TAG is this user's, and why."""
     # Every line ends in a newline, and a digest stands at the beginning of one.
     start = b"\n" + tag_digest(tag).encode() + b" "
     at = 0 if table.startswith(start[1:]) else table.find(start) + 1
     if at == 0 and not table.startswith(start[1:]):
-        return SentTag(tag, False, "its tag is none of this site's")
+        return False, "its tag is none of this site's"
     line = table[at : table.find(b"\n", at)].decode("ascii", "replace")
     _digest, ends, owner = line.split(" ", 2)
     owner = _unquoted(owner)
     if owner not in _names_of(envelope):
-        return SentTag(tag, False, f"its tag is {owner}'s, not {envelope.user}'s")
+        return False, f"its tag is {owner}'s, not {envelope.user}'s"
     if ends != "0" and now_s >= int(ends):
-        return SentTag(tag, False, "its tag is of an old key, no longer valid")
-    return SentTag(tag, True, f"it came to the Sent address of {owner}")
+        return False, "its tag is of an old key, no longer valid"
+    return True, f"it came to the Sent address of {owner}"
+
+
+def without_tag(letter: Letter, tag: str, delimiters: str) -> Letter:
+    """LETTER without the secret: TAG and its mark go from every field of the head.
+
+    Postfix writes it into X-Original-To, Delivered-To and `for <...>` of Received; what is left
+    there is the plain address. It goes where the tag is no proof, too: it may be somebody else's.
+    """
+    secret = f"{MARK}{tag}".encode()
+    head, lower = letter.head, letter.head.lower()
+    pieces = []
+    start = 0
+    while (at := lower.find(secret, start)) >= 0:
+        cut = at - 1 if at > start and chr(head[at - 1]) in delimiters else at
+        pieces.append(head[start:cut])
+        start = at + len(secret)
+    if not start:
+        return letter
+    from mdeliver.edits import with_head
+
+    return with_head(letter, b"".join(pieces) + head[start:])
 
 
 def _names_of(envelope: Envelope) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "mail as bytes, and the only ways to files",
         """headertext addresses structured message durable locks dotlock letter settings
-        sent sent.evidence authentication authentication.results rulesfile""",
+        authentication authentication.results rulesfile""",
     ),
     (
         "the language: text to Program, pure",
@@ -32,7 +32,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "meaning: Program and message to Plan, pure",
-        """plan outside edits deedwords glob htmltext mime folders explain conditions conditions.moments
+        """plan outside edits sent sent.evidence deedwords glob htmltext mime folders explain
+        conditions conditions.moments
         conditions.tables scene conditions.texts
         conditions.facts conditions.automatic conditions.authenticated
         actions actions.places actions.headers actions.deeds evaluate""",
@@ -45,7 +46,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "one message for one user, from edge to outcome; for many, without the effects",
-        """intake rulescache agent replay replay.mboxread replay.stores replay.rehearsal
+        """intake rulescache sent.filing agent replay replay.mboxread replay.stores replay.rehearsal
         replay.workers replay.fates replay.against replay.cases replay.trial""",
     ),
     (

@@ -47,7 +47,7 @@ def test_without_a_command_the_help_is_shown_and_the_status_says_so() -> None:
     [
         ("tset", "there is no command tset; did you mean test?"),
         ("chekc", "did you mean check?"),
-        ("fetch", "there is no command fetch; there are demo, check, test, deliver."),
+        ("fetch", f"there is no command fetch; there are {', '.join(n for n, _ in COMMANDS)}."),
     ],
 )
 def test_an_unknown_command_is_answered_with_the_nearest(word: str, hint: str) -> None:
@@ -97,7 +97,7 @@ def test_completion_script(shell: str) -> None:
     [
         ("mdeliver te", ["test"]),
         ("mdeliver de", ["demo", "deliver"]),
-        ("mdeliver test --se", ["--sender"]),
+        ("mdeliver test --sen", ["--sender"]),
         ("mdeliver deliver --ho", ["--home"]),
     ],
 )

@@ -22,9 +22,9 @@ inbox = imap, pop3
 """
 SENT = """\
 if sent by me and addressed to me:
-    also file to imap/Sent as seen
+    also file to imap/{sent} as seen
 elif sent by me:
-    file to imap/Sent as seen
+    file to imap/{sent} as seen
 """
 
 
