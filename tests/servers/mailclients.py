@@ -66,12 +66,19 @@ def send_from_outside(
         return _send(server, sender, [to], message)
 
 
-def submit(postfix: Postfix, person: Person, message: bytes, *, to: Sequence[str]) -> str:
-    """Submit MESSAGE as PERSON's mail program does: STARTTLS, AUTH; returns the queue id."""
+@contextmanager
+def authenticated(postfix: Postfix, person: Person) -> Iterator[smtplib.SMTP]:
+    """A session of PERSON's mail program: STARTTLS, AUTH."""
     trusted = ssl.create_default_context(cafile=str(postfix.top / "tls.crt"))
     with smtplib.SMTP("127.0.0.1", postfix.submission, "laptop.example.org", timeout=30) as server:
         server.starttls(context=trusted)
         server.login(person.name, PASSWORD)
+        yield server
+
+
+def submit(postfix: Postfix, person: Person, message: bytes, *, to: Sequence[str]) -> str:
+    """Submit MESSAGE as PERSON's mail program does; returns the queue id."""
+    with authenticated(postfix, person) as server:
         return _send(server, address(person), to, message)
 
 
