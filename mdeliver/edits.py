@@ -72,10 +72,15 @@ def with_head(letter: Letter, head: bytes) -> Letter:
     return letter.replace(head=head, size=size, front=head, body_at=read)
 
 
+def header_text(text: str) -> str:
+    """TEXT as a field can hold it: one line, nothing but what is printed, of bounded length."""
+    text = text[: limits.HEADER_TEXT]
+    return "".join([c if c.isprintable() else " " for c in text]).strip()
+
+
 def field_line(name: str, text: str, end: bytes = b"\n") -> bytes:
     """The field NAME with the value TEXT, folded where encoded words ask for it."""
-    text = text[: limits.HEADER_TEXT]
-    plain = "".join([c if c.isprintable() else " " for c in text]).strip()
+    plain = header_text(text)
     is_plain = plain.isascii() and "=?" not in plain
     if is_plain and len(plain) <= _LINE_CHARACTERS:
         return f"{name}: {plain}".encode() + end

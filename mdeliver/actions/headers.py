@@ -6,7 +6,7 @@ message decides which field is changed. See edits.py for what is done to the oct
 
 from __future__ import annotations
 
-from mdeliver.edits import edited_head
+from mdeliver.edits import edited_head, header_text
 from mdeliver.language.syntax import AddHeader, RemoveHeader, SetHeader
 from mdeliver.plan import Edit
 
@@ -37,4 +37,4 @@ def _edits(scene: Scene, action: SetHeader | AddHeader | RemoveHeader) -> Iterat
         return
     name_text, _colon, text = scene.words(action.line).partition(":")
     deed = "set" if isinstance(action, SetHeader) else "add"
-    yield Edit(deed, name_text.strip(), text.strip(), where)  # type: ignore[arg-type]
+    yield Edit(deed, name_text.strip(), header_text(text), where)  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,8 @@ def run(parts: dict[str, str]) -> tuple[str, str]:
         "recipient": "ann@example.org",
         "domain": "example.org",
     }
-    envelope = Envelope("ann", "/home/ann", 1000, **(defaults | settings))
+    said: dict[str, Any] = defaults | settings
+    envelope = Envelope("ann", "/home/ann", 1000, **said)
     compiled = compile_rules([Source("rules", parts["rules"] + "\n")], lambda _path: "")
     assert compiled.program is not None, [finding.line for finding in compiled.findings]
     message = Message(head, 1000, octets=lambda: [whole])

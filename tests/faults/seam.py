@@ -25,7 +25,7 @@ from mdeliver.deliver import journal
 from mdeliver.deliver.transaction import deliver_files
 from mdeliver.envelope import Envelope
 from mdeliver.letter import read_letter
-from mdeliver.plan import File
+from mdeliver.plan import Content, Edit, File
 from tests.mboxreader import Torn, read_mbox
 
 DONE, FAILED, BROKEN, KILLED = 10, 11, 12, 9
@@ -50,6 +50,8 @@ _PURE = {
 
 FROM_FIRST = b"From sender@example.net Tue Nov 14 22:13:20 2023\n"
 FROM_RETRY = b"From sender@example.net Tue Nov 14 22:33:20 2023\n"
+
+_TAGGED = Content(0, (Edit("add", "X-Tag", "by a rule", "r:1"),))
 
 
 class Fault(NamedTuple):
@@ -99,7 +101,9 @@ class _Counted:
 class Box:
     """One user's home for one trial."""
 
-    def __init__(self, home: Path, message: bytes, *, spooled: bool = False) -> None:
+    def __init__(
+        self, home: Path, message: bytes, *, spooled: bool = False, edited: bool = False
+    ) -> None:
         self.home = home
         self.message = message
         self.spooled = spooled
@@ -108,11 +112,15 @@ class Box:
         self.maildir = home / "Maildir"
         self.mbox = home / "mbox"
         self.folder = self.maildir / ".Work"
-        self.files = (
+        self.files: tuple[File, ...] = (
             File("maildir", str(self.maildir), str(self.maildir), "imap", None, (), None),
             File("mbox", str(self.mbox), str(self.mbox), "pop3", None, (), None),
             File("maildir", str(self.folder), str(self.maildir), "imap", "Work", ("seen",), "r:1"),
         )
+        self.stored = message
+        if edited:
+            self.files = tuple([file.replace(content=_TAGGED) for file in self.files])
+            self.stored = message.replace(b"\n\n", b"\nX-Tag: by a rule\n\n", 1)
         self.envelope = Envelope("ann", str(home), os.geteuid(), sender="sender@example.net")
 
     def deliver(
@@ -175,14 +183,14 @@ class Box:
             for part in ("new", "cur")
             if (folder / part).is_dir()
             for path in sorted((folder / part).iterdir())
-            if (octets := path.read_bytes()) == self.message
+            if (octets := path.read_bytes()) == self.stored
         ]
 
     def mbox_copies(self) -> int:
         """How often our message is in the mbox, the header lines of POP3 servers not counted."""
         return sum(
             stored.message.replace(b"X-UID: 7\nStatus: RO\n", b"").rstrip(b"\n")
-            == self.message.rstrip(b"\n")
+            == self.stored.rstrip(b"\n")
             for stored in read_mbox(self.mbox.read_bytes())
         )
 

@@ -73,9 +73,9 @@ def home(tmp_path: Path) -> Iterator[Path]:
         yield Path(place)
 
 
-def calls_of(home: Path, message: bytes, *, spooled: bool) -> list[str]:
+def calls_of(home: Path, message: bytes, *, spooled: bool, edited: bool = False) -> list[str]:
     """The system calls of a delivery without a fault."""
-    box = _box(home / "count", message, spooled=spooled)
+    box = _box(home / "count", message, spooled=spooled, edited=edited)
     status, calls = box.deliver(FROM_FIRST)
     assert status == DONE
     assert box.faults_found() == []
@@ -83,8 +83,8 @@ def calls_of(home: Path, message: bytes, *, spooled: bool) -> list[str]:
     return calls
 
 
-def _box(home: Path, message: bytes, *, spooled: bool) -> Box:
-    box = Box(home, message, spooled=spooled)
+def _box(home: Path, message: bytes, *, spooled: bool, edited: bool = False) -> Box:
+    box = Box(home, message, spooled=spooled, edited=edited)
     box.mbox.write_bytes(EARLIER)
     return box
 
@@ -108,6 +108,21 @@ def test_one_fault_at_every_call(
             if retried != DONE or found:
                 wrong.append(f"{kind} at call {number} ({name}): {retried} {found}")
             box.remove()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("spooled", [False, True], ids=["small", "spooled"])
+def test_a_header_that_rules_changed_is_the_same_after_the_retry(home: Path, spooled: bool) -> None:
+    message = SPOOLED if spooled else SMALL
+    wrong = []
+    for number, name in enumerate(calls_of(home, message, spooled=spooled, edited=True)):
+        box = _box(home / "trial", message, spooled=spooled, edited=True)
+        state, _ = box.deliver(FROM_FIRST, Fault(number, "kill after"))
+        if state != DONE:
+            state, _ = box.deliver(FROM_RETRY)
+        if state != DONE or box.faults_found():
+            wrong.append(f"killed at call {number} ({name}): {state} {box.faults_found()}")
+        box.remove()
     assert wrong == []
 
 

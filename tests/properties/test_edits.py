@@ -27,8 +27,7 @@ LINES = st.one_of(
 HEADS = st.tuples(st.lists(LINES, max_size=8), st.sampled_from([b"\n", b"\r\n"])).map(
     # An empty line would end the head before its end.
     lambda drawn: (
-        re.sub(rb"^\r*\n", b"", b"".join(line + drawn[1] for line in drawn[0]), flags=re.M)
-        + drawn[1]
+        re.sub(rb"(?m)^\r*\n", b"", b"".join(line + drawn[1] for line in drawn[0])) + drawn[1]
     )
 )
 TEXTS = st.one_of(
@@ -69,8 +68,8 @@ def test_remove_takes_those_fields_and_nothing_else(head: bytes, name: str) -> N
 def test_add_puts_one_field_at_the_end(head: bytes, name: str, text: str) -> None:
     longer = edited_head(head, [Edit("add", name, text, None)], cut=False)
     end = b"\r\n" if b"\r\n" in head else b"\n"
-    at = len(head) - len(end)
-    assert longer == head[:at] + field_line(name, text, end) + end
+    at = len(head) - (2 if head.endswith(b"\r\n") else 1)
+    assert longer == head[:at] + field_line(name, text, end) + head[at:]
     assert fields(longer)[:-1] == fields(head)
 
 

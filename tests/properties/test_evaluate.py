@@ -10,6 +10,7 @@ from mdeliver.evaluate import evaluate
 from mdeliver.language.compile import Source, compile_rules
 from mdeliver.message import Message
 from mdeliver.outcome import one_line
+from mdeliver.plan import File
 from mdeliver.settings import Site
 
 RULES = """\
@@ -80,6 +81,7 @@ def test_any_message_has_a_plan_within_the_home(
     assert decisions[0].plan == decisions[1].plan
     assert decisions[1].trace == ()
     for file in decisions[0].plan.actions:
+        assert isinstance(file, File)  # these rules file, and do nothing else
         inbox = file.path in ("/var/mail/ann", "/home/ann/Maildir")
         assert inbox or file.path.startswith(
             ("/home/ann/Mail/", "/home/ann/M/", "/home/ann/Maildir/.")

@@ -15,7 +15,7 @@ from mdeliver.language.compile import Source, compile_rules
 from mdeliver.language.parser import parse
 from mdeliver.language.syntax import And, Automatic, Branch, Do, If, Keep, Not, Or, Program
 from mdeliver.message import Message
-from mdeliver.plan import Decision
+from mdeliver.plan import Decision, File
 from mdeliver.settings import Site
 
 HERE = Span("rules", 1, 1, 2)
@@ -25,6 +25,10 @@ HEAD = b"From: Bob <bob@example.org>\nSubject: Lunch\n\n"
 
 def decide(program: Program, head: bytes = HEAD) -> Decision:
     return evaluate(program, Message(head, len(head)), ENVELOPE, Site(), 0.0, explain=True)
+
+
+def files(decision: Decision) -> list[File]:
+    return [action for action in decision.plan.actions if isinstance(action, File)]
 
 
 def compiled(rules: str) -> Program:
@@ -87,7 +91,7 @@ def test_captures_do_not_outlive_their_block() -> None:
         '    elif "{1}" is "L":\n        also file to imap/{1}\n'
         '    if from matches "*@*":\n        file to imap/{1}/again\n'
     )
-    assert [file.folder for file in decide(compiled(rules)).plan.actions] == ["L", "L/again"]
+    assert [file.folder for file in files(decide(compiled(rules)))] == ["L", "L/again"]
 
 
 def test_a_hundred_rules_take_milliseconds() -> None:

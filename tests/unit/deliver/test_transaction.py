@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from mdeliver import agent
+from mdeliver import agent, durable
 from mdeliver.deliver.journal import Journal
 from mdeliver.deliver.maildir import MaildirCopy
+from mdeliver.deliver.mbox import MboxCopy
 from mdeliver.deliver.transaction import deliver_files
 from mdeliver.envelope import Envelope
 from mdeliver.letter import Letter, read_letter
 from mdeliver.outcome import Deferral
-from mdeliver.plan import File, Plan, Verdict
+from mdeliver.plan import Content, Edit, File, Plan, Verdict
 from mdeliver.settings import Site
 from tests.mboxreader import read_mbox
 
@@ -193,3 +194,46 @@ def test_an_error_that_names_no_file_names_the_place(
     monkeypatch.setattr(MaildirCopy, method, fail)
     with pytest.raises(OSError, match=str(home.path / "Maildir")):
         home.deliver(FROM_LINE + b"Subject: a\n\n")
+
+
+def edited(file: File) -> File:
+    return file.replace(content=Content(0, (Edit("set", "X-A", "one\ttwo é", None),)))
+
+
+@pytest.mark.parametrize("first", ["maildir", "mbox"])
+def test_a_retry_completes_with_the_octets_of_the_attempt(
+    home: Home, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """The rules have changed meanwhile: what they planned then is what both places get."""
+    message = b"Subject: a\nX-A: old\n\nbody\n"
+    plain = home.place("maildir", "Plain")
+    kind = MaildirCopy if first == "maildir" else MboxCopy
+    places = (plain, edited(home.maildir), edited(home.mbox))
+    home.kill_at(monkeypatch, kind, "commit", FROM_LINE + message, *places)
+    home.deliver(LATER + message, home.place("maildir", "Elsewhere"))
+    (stored,) = home.in_maildir()
+    assert home.in_mbox() == [stored]
+    assert stored.startswith(b"Subject: a\nX-A: =?utf-8?")
+    assert home.in_maildir("Plain") == [message]
+    assert not (home.path / "Elsewhere").exists()
+
+
+def test_a_torn_edited_copy_is_mended(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = b"Subject: a\n\n" + b"body\n" * 100
+    write = durable.write_all
+
+    def half(fd: int, octets: bytes) -> None:
+        if b"Subject" not in octets:
+            return write(fd, octets)  # a lock file
+        write(fd, octets[: len(octets) // 2])
+        raise SystemExit
+
+    with monkeypatch.context() as dying:
+        dying.setattr("mdeliver.deliver.transaction._roll_back", lambda *_: None)
+        dying.setattr("mdeliver.deliver.mbox.durable.write_all", half)
+        with pytest.raises(SystemExit):
+            home.deliver(FROM_LINE + message, edited(home.mbox))
+    home.deliver(LATER + message, home.mbox)
+    (stored,) = home.in_mbox()
+    assert stored.endswith(b"\n\n" + b"body\n" * 100)
+    assert b"\nX-A: =?utf-8?" in stored
