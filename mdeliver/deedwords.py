@@ -7,11 +7,12 @@ See also  plan.py, explain.py; `mdeliver test --json` in mdeliver(1)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, assert_never
-
 from mdeliver.plan import Edit, File, Filter, Forward, Note, Pipe, Reply, Run
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from mdeliver.plan import Action
 
 
@@ -42,7 +43,7 @@ def action_object(action: Action) -> dict[str, Any]:
         case Note():
             what = {"action": "log", "text": action.text}
         case _:
-            assert_never(action)
+            raise AssertionError(f"no name for a {type(action).__name__}")
     return {**what, "rule": action.rule}
 
 
@@ -68,7 +69,7 @@ def action_words(action: Action) -> str:
         case Note():
             return f'log "{action.text}"'
         case _:
-            assert_never(action)
+            raise AssertionError(f"no words for a {type(action).__name__}")
 
 
 def _command(argv: tuple[str, ...]) -> str:

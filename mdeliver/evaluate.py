@@ -90,18 +90,21 @@ def evaluate(
         verdict = Verdict("deliver", "", "", None)
     actions = () if verdict.fate == "defer" else tuple(run.actions.values())
     filtered, remember = tuple(scene.filtered), tuple(scene.remember)
-    return Decision(Plan(actions, verdict, filtered, remember), tuple(run.trace))
+    made = Plan(actions, verdict, filtered, remember, tuple(run.fired))
+    return Decision(made, tuple(run.trace))
 
 
 class Run:
     """One evaluation under way."""
 
-    __slots__ = ("actions", "scene", "trace")
+    __slots__ = ("actions", "fired", "scene", "trace")
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.actions: dict[str | int, plan.Action] = {}
         """What is to be done, in the order of the rules; what is filed, by its path."""
+        self.fired: list[str] = []
+        """The place of every action that was reached."""
         self.trace: list[Step] = []
 
     def statements(self, statements: tuple[Statement, ...], depth: int) -> Verdict | None:
@@ -184,6 +187,7 @@ class Run:
     def action(self, action: Action, also: bool) -> Verdict | None:
         """Plan ACTION; the verdict if it disposes of the message."""
         where = action.span.where
+        self.fired.append(where)
         match action:
             case FileTo():
                 self.file(action.targets, action.flags, where)

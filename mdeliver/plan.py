@@ -165,12 +165,14 @@ class Plan(Record):
     actions   in the order of the rules
     filtered  what filters made of the message, in their order
     remember  what names this message to a later `duplicate within`, once it is delivered
+    fired     FILE:LINE of every action that was reached, in order, `mark` and `also` included
     """
 
     actions: tuple[Action, ...]
     verdict: Verdict
     filtered: tuple[Letter, ...] = ()
     remember: tuple[bytes, ...] = ()
+    fired: tuple[str, ...] = ()
 
 
 class Step(Record):

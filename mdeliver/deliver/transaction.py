@@ -48,6 +48,20 @@ if TYPE_CHECKING:
     from mdeliver.plan import Action, Delivery
 
 
+class Done:
+    """Where the copies of a message are, once `deliver_files` has returned.
+
+    places     each place as the journal has it: the deliverers' `words`
+    from_line  of the copies in mboxes
+    """
+
+    __slots__ = ("from_line", "places")
+
+    def __init__(self) -> None:
+        self.places: tuple[tuple[str, ...], ...] = ()
+        self.from_line = b""
+
+
 def deliver_files(
     actions: tuple[Action, ...],
     letter: Letter,
@@ -58,6 +72,7 @@ def deliver_files(
     hostname: str,
     now_s: float,
     rules: str = "",
+    done: Done | None = None,
 ) -> str:
     """Do all of ACTIONS with the message, or raise and leave it nowhere.
 
@@ -68,13 +83,11 @@ def deliver_files(
     hostname         for unique names and lock files
     now_s            arrival, seconds since 1970
     rules            the option --rules: under other rules it is another delivery
+    done             gets where the copies are
     Returns a few words on what was done, "" for nothing. Raises OSError or Deferral.
     """
-    words = [envelope.user, envelope.recipient, envelope.sender, rules]
-    if envelope.queue_id:
-        words.append(envelope.queue_id)
-    key = message_key(*(w.encode("utf-8", "surrogateescape") for w in words), letter.digest)
-    journal = Journal(state_directory, key)
+    journal = Journal(state_directory, _key_of(letter, envelope, rules))
+    done = done or Done()
     try:
         deliveries = deliveries_in(actions)
         earlier = journal.earlier()
@@ -82,6 +95,7 @@ def deliver_files(
             journal.resume(earlier)
             _clear_locks(earlier)
             journal.state(b"F")
+            done.places, done.from_line = earlier.places, earlier.from_line
             return "delivered by an earlier attempt"
         if earlier is not None and earlier.state == ".":
             deliveries = tuple(delivery_of(words) for words in earlier.places)
@@ -96,9 +110,18 @@ def deliver_files(
         copies = [deliverer_of(d, contents, from_line, journal, hostname) for d in deliveries]
         _run(journal, copies, earlier, letter.from_line, from_line)
         journal.state(b"F")
+        done.places, done.from_line = tuple([copy.words() for copy in copies]), from_line
         return _done_words(copies)
     finally:
         journal.close()
+
+
+def _key_of(letter: Letter, envelope: Envelope, rules: str) -> bytes:
+    """The key of this message in the journal."""
+    words = [envelope.user, envelope.recipient, envelope.sender, rules]
+    if envelope.queue_id:
+        words.append(envelope.queue_id)
+    return message_key(*(w.encode("utf-8", "surrogateescape") for w in words), letter.digest)
 
 
 def _done_words(copies: list[Copy]) -> str:
