@@ -83,6 +83,30 @@ FOLDER_STEP_BYTES = 200
 CACHE_BYTES = 16 << 20
 """Size of the file with a user's checked rules; a larger program is compiled for each message."""
 
+# --- programs ------------------------------------------------------------------------------
+PROGRAM_S = 240
+"""How long a program that rules name may run; below LOCK_WAIT_S, since mboxes stay locked while
+`pipe to` does its work, and far below DEADLINE_S."""
+
+PROGRAM_GRACE_S = 2
+"""What a program has between SIGTERM and SIGKILL once its time is over."""
+
+PROGRAM_GROWTH_BYTES = 32 << 20
+"""By how much what a filter gives may be longer than the message; beyond that the filter failed."""
+
+PROGRAM_WORDS_BYTES = 4 << 10
+"""Bytes of a program's standard error that are looked at for its first line; it may write more."""
+
+PROGRAM_WORDS = 200
+"""Characters of that line that are told."""
+
+ARGUMENT_BYTES = 16 << 10
+"""Length of one argument of a program: what a message brings in beyond that is cut off. The
+kernel refuses 128 KB, and then no later try could do better."""
+
+FILTERED_KEPT_S = 30 * 24 * 3600
+"""What a filter made is kept so long for a retry that never comes; Postfix gives up in 5 days."""
+
 # --- sent copies -----------------------------------------------------------------------------
 TAGS_BYTES = 256 << 20
 """Size of the table of tags: three million of them. What lies behind that is not found."""
@@ -96,6 +120,16 @@ DEADLINE_S = 900
 
 JOURNAL_BYTES = 1 << 20
 """A journal longer than this is rewritten with its newest half."""
+
+REMEMBERED_BYTES = 4 << 20
+"""Size of the memory of messages delivered and replies sent: 100 000 of them, the oldest go."""
+
+# --- replies ---------------------------------------------------------------------------------
+REPLY_TEXT = 32 << 10
+"""Characters of the text of an automatic reply; a longer one is an error in the rules."""
+
+REFERENCES_TEXT = 2000
+"""Characters of a reply's References; what is older goes."""
 
 # --- LMTP ------------------------------------------------------------------------------------
 LMTP_COMMAND_BYTES = 4096

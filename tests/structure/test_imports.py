@@ -19,7 +19,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "mail as bytes, and the only ways to files",
-        """headertext addresses structured message durable locks dotlock letter settings
+        """headertext addresses structured message durable locks dotlock letter attendance programs
+        settings
         authentication authentication.results rulesfile""",
     ),
     (
@@ -51,7 +52,9 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "the LMTP server: sessions, processes, the launcher's door",
-        "lmtp lmtp.commands lmtp.content lmtp.events lmtp.protocol",
+        """lmtp lmtp.commands lmtp.content lmtp.events lmtp.protocol lmtp.settings lmtp.accounts
+        lmtp.systemd lmtp.listeners lmtp.frames lmtp.wire lmtp.jobs lmtp.parcel lmtp.crew
+        lmtp.sessions lmtp.front lmtp.keptrules lmtp.door lmtp.worker lmtp.identity lmtp.master""",
     ),
     (
         "what Postfix is told and asked: settings, tables, sent copies",
@@ -61,7 +64,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "the command line",
-        "cli cli.check cli.deliver cli.demo.stage cli.demo cli.test cli.bcc_serve cli.bcc_maps",
+        "cli cli.check cli.deliver cli.lmtp cli.demo.stage cli.demo cli.test cli.bcc_serve cli.bcc_maps",
     ),
     ("the edge of the process", "__main__"),
 )
