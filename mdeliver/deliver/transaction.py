@@ -92,11 +92,8 @@ def deliver_files(
         deliveries = deliveries_in(actions)
         earlier = journal.earlier()
         if earlier is not None and _is_second(earlier, letter, envelope):
-            journal.resume(earlier)
-            _clear_locks(earlier)
-            journal.state(b"F")
             done.places, done.from_line = earlier.places, earlier.from_line
-            return "delivered by an earlier attempt"
+            return _finish_again(journal, earlier)
         if earlier is not None and earlier.state == ".":
             deliveries = tuple(delivery_of(words) for words in earlier.places)
             from_line = earlier.from_line
@@ -153,6 +150,14 @@ def _is_second(earlier: Recorded, letter: Letter, envelope: Envelope) -> bool:
     if earlier.state == "D" or envelope.queue_id or earlier.from_came != letter.from_line:
         return True
     return letter.from_line != b"" and b"\nreceived:" in b"\n" + letter.head.lower()
+
+
+def _finish_again(journal: Journal, earlier: Recorded) -> str:
+    """Say F, for the attempt that may have been killed before it could; a few words."""
+    journal.resume(earlier)
+    _clear_locks(earlier)
+    journal.state(b"F")
+    return "delivered by an earlier attempt"
 
 
 def _clear_locks(earlier: Recorded) -> None:
