@@ -2,7 +2,8 @@
 
 Read from    /etc/mdeliver/mdeliver.toml, if it is there (tomllib is imported only then)
 Keys         [site] domains, hostname, recipient_delimiter, authserv_ids; [rules] on_error;
-             [sent] believe_tags, folder, tags. [bcc_maps] is read by sent/settings.py
+             [sent] believe_tags, folder, tags. [bcc_maps] is read by sent/settings.py, [lmtp] by
+             lmtp/settings.py
 Fails with   Deferral: one line with file and key; a delivery then stays in the queue
 See also     mdeliver(1), FILES
 """
@@ -68,8 +69,9 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
     rules = _table(path, tables, "rules")
     sent = _table(path, tables, "sent")
     _table(path, tables, "bcc_maps")
+    _table(path, tables, "lmtp")
     for table in tables:
-        known = "[site], [rules], [sent] and [bcc_maps]"
+        known = "[site], [rules], [sent], [bcc_maps] and [lmtp]"
         raise Deferral(f"{path}: there is no table [{table}]; there are {known}", "4.3.5")
     on_error = _take(path, rules, "rules", "on_error", "defer")
     if on_error not in ("defer", "inbox"):

@@ -18,6 +18,7 @@ COMMANDS = (
     ("test", "mdeliver.cli.test"),
     ("rejects", "mdeliver.cli.rejects"),
     ("deliver", "mdeliver.cli.deliver"),
+    ("lmtp", "mdeliver.cli.lmtp"),
     ("bcc-maps", "mdeliver.cli.bcc_maps"),
 )
 """Name of each command and the module that has it as `command`, in the order of a first day."""

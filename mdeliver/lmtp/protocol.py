@@ -103,6 +103,11 @@ class Engine:
         """Whether nobody would miss anything if the session ended now."""
         return self.state is State.COMMAND and self._mail is None
 
+    @property
+    def accepted(self) -> int:
+        """How many recipients the message that is coming has so far."""
+        return len(self._recipients)
+
     def next_event(self) -> Event | None:
         """The next thing to do; None when more input, or an answer, is needed first."""
         while not self._events and self._advance():

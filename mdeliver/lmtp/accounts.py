@@ -1,0 +1,166 @@
+"""Whose mailbox a recipient's address means: users of the system, or virtual ones.
+
+system   the local part is a login name with a uid of at least `first_uid`; the domain is the
+         MTA's business. Without root only the server's own user is known.
+virtual  an address stands in one of `virtual_users`, and all mail belongs to `virtual_user`. A file
+         is a Dovecot passwd-file (user:password:uid:gid:gecos:home), or what postmap(1) reads:
+         "ADDRESS  HOME", and lines that begin with white space go on. HOME may be left out or be
+         relative to `virtual_homes`: DOMAIN/LOCAL is what it is without.
+Order    as Postfix has it: the address with its extension, without it, then @domain for all the
+         rest of a domain.
+Fails with   Deferral where a table cannot be read: nobody is refused for good then.
+See also     virtual(5), postmap(1) of Postfix
+"""
+
+from __future__ import annotations
+
+import pwd
+
+from mdeliver import durable, system
+from mdeliver.outcome import Deferral
+from mdeliver.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mdeliver.lmtp.settings import Lmtp
+
+_TABLE_BYTES = 256 << 20
+_KEPT_S = 10
+"""How long a passwd entry is believed without asking again."""
+
+
+class Account(Record):
+    """Where mail for one address goes.
+
+    name       login name, or virtual address: one worker serves it
+    home       "" where the worker knows better (users of the system)
+    extension  what followed the delimiter
+    """
+
+    name: str
+    home: str
+    extension: str
+
+
+def split_extension(local: str, delimiters: str) -> tuple[str, str]:
+    """User and extension of a local part; the first delimiter parts them, as in Postfix."""
+    at = min([found for d in delimiters if (found := local.find(d, 1)) > 0], default=len(local))
+    return local[:at], local[at + 1 :]
+
+
+class SystemAccounts:
+    """The passwd database."""
+
+    def __init__(self, settings: Lmtp, delimiters: str) -> None:
+        self._first_uid = settings.first_uid
+        self._delimiters = delimiters
+        self._alone = system.geteuid() if system.geteuid() != 0 else None
+        self._known: dict[str, float] = {}
+
+    def only(self, uid: int) -> None:
+        """Know nobody but the user UID."""
+        self._alone = uid
+
+    def find(self, address: str, now_s: float) -> Account | None:
+        """The account of ADDRESS; None if there is none."""
+        local = address.rpartition("@")[0] or address
+        user, extension = split_extension(local, self._delimiters)
+        for name, rest in ((local, ""), (user, extension)):
+            for spelt in dict.fromkeys((name, name.lower())):
+                if self._known.get(spelt, 0) > now_s or self._is_user(spelt):
+                    self._known[spelt] = now_s + _KEPT_S
+                    return Account(spelt, "", rest)
+        return None
+
+    def _is_user(self, name: str) -> bool:
+        try:
+            entry = pwd.getpwnam(name)
+        except (KeyError, ValueError):
+            return False
+        if self._alone is not None:
+            return entry.pw_uid == self._alone
+        return entry.pw_uid >= self._first_uid
+
+
+class VirtualAccounts:
+    """Tables of addresses, read anew when they change."""
+
+    def __init__(self, settings: Lmtp, delimiters: str) -> None:
+        self._homes = settings.virtual_homes
+        self._delimiters = delimiters
+        self._paths = settings.virtual_users
+        self._signatures: list[object] = []
+        self._tables: list[dict[str, str]] = []
+        self._looked_s = float("-inf")
+
+    def find(self, address: str, now_s: float) -> Account | None:
+        """The account of ADDRESS; None if there is none. Raises Deferral."""
+        if now_s - self._looked_s > 1:
+            self._read_again()
+            self._looked_s = now_s
+        address = address.lower()
+        local, at, domain = address.rpartition("@")
+        if not at:
+            local, domain = address, ""
+        user, extension = split_extension(local, self._delimiters)
+        keys = [(address, ""), (f"{user}{at}{domain}", extension)]
+        keys += [(f"@{domain}", extension)] if domain else []
+        for key, rest in keys:
+            for table in self._tables:
+                if key in table:
+                    name = f"{user}{at}{domain}" if key.startswith("@") else key
+                    return Account(name, self._home_of(table[key], name), rest)
+        return None
+
+    def _home_of(self, value: str, name: str) -> str:
+        local, _, domain = name.rpartition("@")
+        # Whoever writes the table may name any directory; a sender, who makes up the local part
+        # of a catch-all address, may not.
+        steps = [step.replace("/", "_").lstrip(".") or "_" for step in (domain, local or name)]
+        path = system.join(self._homes, value) if value else system.join(self._homes, *steps)
+        return system.normal(path)
+
+    def _read_again(self) -> None:
+        try:
+            signatures: list[object] = [
+                (s.st_ino, s.st_size, s.st_mtime_ns) for s in map(system.stat, self._paths)
+            ]
+            if signatures != self._signatures:
+                self._tables = [_read_table(path) for path in self._paths]
+                self._signatures = signatures
+        except OSError as error:
+            raise Deferral(f"{error.filename}: {error.strerror}", "4.3.5") from None
+
+
+def _read_table(path: str) -> dict[str, str]:
+    octets = durable.read_file(path, _TABLE_BYTES)
+    return dict(read_entries(octets.decode("utf-8", "surrogateescape")))
+
+
+def read_entries(text: str) -> Iterator[tuple[str, str]]:
+    """Address in lower case, and home or "", of every entry of a table."""
+    for line in _joined(text):
+        words = line.split(None, 1)
+        if ":" in words[0]:
+            fields = line.split(":")
+            yield fields[0].lower(), fields[5].strip() if len(fields) > 5 else ""
+        else:
+            yield words[0].lower(), words[1].strip() if len(words) > 1 else ""
+
+
+def _joined(text: str) -> Iterator[str]:
+    """Logical lines: comments and empty lines left out, continued ones put together."""
+    line = ""
+    for raw in text.split("\n"):
+        if not raw.strip() or raw.lstrip().startswith("#"):
+            continue
+        if raw[0] in " \t" and line:
+            line += raw
+        else:
+            if line:
+                yield line
+            line = raw
+    if line.strip():
+        yield line

@@ -1,0 +1,236 @@
+"""The workers as the front sees them: a queue for each, and an answer for every job.
+
+Order       jobs of one account are delivered in the order in which they came
+Window      a worker has at most WINDOW jobs in hand; the others wait here
+Slow        where a worker has not answered anything for `slow_s`, all that waits for it but the
+            job in its hands is answered with 451 and taken back, and further mail is refused at
+            RCPT. So one user's slow program holds one session, not all of them.
+Stuck       after `delivery_s`, and GRACE_S more, the master is asked to kill the worker
+Gone        a worker that ends without BYE had its jobs: they are answered with 451; the retry finds
+            in the journal what was done
+See also    frames.py, worker.py
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from mdeliver import durable
+from mdeliver.lmtp import frames
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from mdeliver.lmtp.parcel import Parcel
+    from mdeliver.lmtp.settings import Lmtp
+
+    Answer = Callable[[str], None]
+
+WINDOW = 32
+GRACE_S = 15
+
+
+class Errand:
+    """One packet for a worker, and who waits for the answer."""
+
+    __slots__ = ("answer", "number", "packet", "parcel")
+
+    def __init__(self, number: int, packet: bytes, parcel: Parcel | None, answer: Answer) -> None:
+        self.number = number
+        self.packet = packet
+        self.parcel = parcel
+        self.answer = answer
+        if parcel is not None:
+            parcel.hold()
+
+    def settle(self, reply: str) -> None:
+        """Tell who waits."""
+        if self.parcel is not None:
+            self.parcel.let_go()
+        self.answer(reply)
+
+
+class Mate:
+    """One worker."""
+
+    def __init__(self, name: str, now_s: float) -> None:
+        self.name = name
+        self.channel: socket.socket | None = None
+        self.waiting: deque[Errand] = deque()
+        self.in_hand: dict[int, Errand] = {}
+        self.progress_s = now_s
+        self.killed = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has nothing to do."""
+        return not self.waiting and not self.in_hand
+
+
+class Crew:
+    """All workers of this front."""
+
+    def __init__(
+        self,
+        settings: Lmtp,
+        tell_master: Callable[[bytes], None],
+        watch: Callable[[socket.socket, Mate | None, bool], None],
+    ) -> None:
+        """TELL_MASTER sends a packet; WATCH(channel, mate, writing) has a channel looked at."""
+        self._settings = settings
+        self._tell_master = tell_master
+        self._watch = watch
+        self._mates: dict[str, Mate] = {}
+        self._numbers = 0
+
+    def is_slow(self, name: str, now_s: float) -> float:
+        """For how many seconds the worker of NAME has not answered, if that is too long; else 0."""
+        mate = self._mates.get(name)
+        if mate is None or not mate.in_hand:
+            return 0
+        silent_s = now_s - mate.progress_s
+        return silent_s if silent_s > self._settings.slow_s else 0
+
+    def next_number(self) -> int:
+        """A number for a job."""
+        self._numbers += 1
+        return self._numbers
+
+    def send(self, name: str, errand: Errand, now_s: float) -> None:
+        """Have ERRAND done by the worker of NAME, which is started if there is none."""
+        mate = self._mates.get(name)
+        if mate is None:
+            self._make_place()
+            mate = self._mates[name] = Mate(name, now_s)
+            self._tell_master(frames.pack(frames.WANT, name.encode("utf-8", "surrogateescape")))
+        mate.waiting.append(errand)
+        self._push(mate, now_s)
+
+    def _make_place(self) -> None:
+        """Let the worker end that has been idle for longest, where there are too many."""
+        if len(self._mates) >= self._settings.workers:
+            idle = [mate for mate in self._mates.values() if mate.idle and mate.channel]
+            if idle:
+                self._forget(min(idle, key=lambda mate: mate.progress_s))
+
+    def _push(self, mate: Mate, now_s: float) -> None:
+        """Send what waits, as far as the window and the channel let us."""
+        blocked = False
+        try:
+            while mate.channel and mate.waiting and len(mate.in_hand) < WINDOW and not blocked:
+                errand = mate.waiting[0]
+                fd = errand.parcel.fd if errand.parcel is not None else -1
+                if not mate.in_hand:
+                    mate.progress_s = now_s
+                blocked = not frames.send(mate.channel, errand.packet, fd)
+                if not blocked:
+                    mate.in_hand[errand.number] = mate.waiting.popleft()
+        except OSError:
+            self.hung_up(mate)
+            return
+        if mate.channel:
+            self._watch(mate.channel, mate, blocked)
+
+    # --- what comes back ---------------------------------------------------------------------
+
+    def started(self, name: str, channel: socket.socket | None, why_not: str, now_s: float) -> None:
+        """The master's answer: the worker's CHANNEL, or WHY_NOT."""
+        mate = self._mates.get(name)
+        if mate is None or mate.channel is not None:
+            if channel is not None:
+                channel.close()
+            return
+        if channel is None:
+            self._give_up(mate, f"451 4.3.0 {why_not}")
+            return
+        mate.channel = channel
+        self._push(mate, now_s)
+
+    def ready(self, mate: Mate, now_s: float) -> None:
+        """Take what the worker has sent; and send what waits."""
+        while mate.channel is not None:
+            try:
+                received = frames.receive(mate.channel)
+                if received is None:
+                    break
+                packet, fd = received
+                if fd >= 0:
+                    durable.close_read(fd)
+                if not packet:
+                    raise ValueError("the worker has hung up")
+                self._take(mate, *frames.unpack(packet), now_s)
+            except (OSError, ValueError, IndexError):
+                self.hung_up(mate)
+                return
+        if mate.channel is not None:
+            self._push(mate, now_s)
+
+    def _take(self, mate: Mate, kind: bytes, fields: list[bytes], now_s: float) -> None:
+        if kind == frames.BYE:
+            if mate.idle:
+                self._forget(mate)
+        elif kind == frames.DONE:
+            mate.progress_s = now_s
+            errand = mate.in_hand.pop(int(fields[0]), None)
+            if errand is not None:
+                errand.settle(fields[1].decode("utf-8", "backslashreplace"))
+
+    def hung_up(self, mate: Mate) -> None:
+        """The worker has ended in the midst of its work."""
+        why = "took too long and was ended" if mate.killed else "ended before it was done"
+        self._give_up(mate, f"451 4.3.0 the delivery {why}; it is tried again")
+
+    def _give_up(self, mate: Mate, reply: str) -> None:
+        self._forget(mate)
+        for errand in [*mate.in_hand.values(), *mate.waiting]:
+            errand.settle(reply)
+
+    def _forget(self, mate: Mate) -> None:
+        if mate.channel is not None:
+            self._watch(mate.channel, None, False)
+            mate.channel.close()
+            mate.channel = None
+        if self._mates.get(mate.name) is mate:
+            del self._mates[mate.name]
+
+    # --- time --------------------------------------------------------------------------------
+
+    def look_at_the_clock(self, now_s: float) -> None:
+        """Take back what waits for slow workers, and have the stuck ones killed."""
+        for mate in list(self._mates.values()):
+            silent_s = now_s - mate.progress_s
+            if mate.idle or silent_s <= self._settings.slow_s:
+                continue
+            self._take_back(mate, silent_s)
+            if silent_s > self._settings.delivery_s + GRACE_S and mate.in_hand and not mate.killed:
+                mate.killed = True
+                self._tell_master(
+                    frames.pack(frames.KILL, mate.name.encode("utf-8", "surrogateescape"))
+                )
+
+    def _take_back(self, mate: Mate, silent_s: float) -> None:
+        reply = slow_reply(mate.name, silent_s)
+        waiting, mate.waiting = mate.waiting, deque()
+        for errand in waiting:
+            errand.settle(reply)
+        for errand in list(mate.in_hand.values())[1:]:
+            try:
+                packet = frames.pack(frames.CANCEL, b"%d" % errand.number)
+                if mate.channel is None or not frames.send(mate.channel, packet):
+                    return
+            except OSError:
+                return
+            del mate.in_hand[errand.number]
+            errand.settle(reply)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody has anything to do."""
+        return all(mate.idle for mate in self._mates.values())
+
+
+def slow_reply(name: str, silent_s: float) -> str:
+    """What mail for NAME is told while a delivery takes its time."""
+    return f"451 4.3.2 a delivery to {name} has been at work for {silent_s:.0f} s; try again later"

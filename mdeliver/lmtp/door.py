@@ -1,0 +1,189 @@
+"""The launcher's door: what mdeliver-lda asks of a worker, and what it is told.
+
+The launcher connects to the UNIX stream socket `lmtp.launcher` (/run/mdeliver/launcher). The master
+accepts, asks the kernel who that is (SO_PEERCRED; nothing else is believed), and passes the
+connection on to that user's worker, unread. All numbers are unsigned and little-endian.
+
+Request   one sendmsg(2) whose octets begin with this header, and which carries one descriptor
+          (SCM_RIGHTS): the launcher's standard input
+
+              0   4  magic "MDL1"; the digit is the version
+              4   4  A  number of arguments: what follows `mdeliver deliver`
+              8   4  E  number of environment entries, NAME=VALUE
+             12   4  N  octets that follow the header: at most 131072
+
+          then A + E strings, arguments first, each with a NUL behind it; N octets in all. They may
+          come in as many pieces as it takes; the header may not.
+
+Answer    0   4  magic "MDL1"
+          4   1  status: 0 delivered; 75 not now; 77 rejected by a rule; 255 declined
+          5   1  0
+          6   2  L  octets of the line that follows, at most 1000
+          8   L  the line "D.S.N text" without its end; empty for 0
+
+The launcher  may go the direct path where it cannot connect (no server, or it may not), and where
+              it is told 255: nothing of standard input has been read then. Once it has sent its
+              request, anything else that is no whole answer (the connection ends, another magic,
+              another status, silence beyond its own limit) means 75: the message may be half read.
+              77 counts only with a line that begins with "5.".
+The worker    reads the request within REQUEST_S seconds and delivers as `mdeliver deliver` would
+              in the launcher's place, environment included, within DEADLINE_S.
+See also      launcher/lda.c, agent.py, unix(7)
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from array import array
+from struct import Struct
+
+from mdeliver import durable, limits
+from mdeliver.agent import DeadlinePassed, deliver_letter, start_deadline
+from mdeliver.intake import make_envelope, parse_options, state_directory
+from mdeliver.letter import read_letter
+from mdeliver.outcome import Deferral, Outcome, deferred, deferred_by
+from mdeliver.system import from_octets, to_octets
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mdeliver.lmtp.keptrules import KeptRules
+    from mdeliver.settings import Site
+
+MAGIC = b"MDL1"
+REQUEST = Struct("<4sIII")
+ANSWER = Struct("<4sBBH")
+DECLINED = 255
+REQUEST_BYTES = 128 << 10
+LINE_BYTES = 1000
+REQUEST_S = 10
+
+
+class Malformed(Exception):
+    """A request that is none."""
+
+
+def attend(fd: int, rules: KeptRules, load_site: Callable[[], Site]) -> None:
+    """Do what the launcher at the other end of the connection FD asks; closes it."""
+    with socket.socket(fileno=fd) as connection:
+        connection.settimeout(REQUEST_S)
+        try:
+            arguments, environ, standard_input = read_request(connection)
+        except (Malformed, OSError):
+            return
+        try:
+            outcome = _within_time(arguments, environ, standard_input, rules, load_site)
+        finally:
+            durable.close_read(standard_input)
+        try:
+            connection.sendall(pack_answer(outcome))
+        except OSError:
+            pass  # whoever killed the launcher has deferred the message; the journal knows it
+    rules.keep()
+
+
+def decline(connection: socket.socket) -> None:
+    """Tell a launcher to go the direct path; closes the connection."""
+    with connection:
+        connection.setblocking(False)
+        try:
+            connection.send(ANSWER.pack(MAGIC, DECLINED, 0, 0))
+        except OSError:
+            pass  # it goes away, or finds the connection closed
+
+
+def read_request(connection: socket.socket) -> tuple[list[str], dict[str, str], int]:
+    """Arguments, environment, and the descriptor of standard input.
+
+    Raises Malformed or OSError; no descriptor is left open then.
+    """
+    octets, ancillary, flags, _ = connection.recvmsg(REQUEST_BYTES, socket.CMSG_SPACE(4 * 4))
+    fds = array("i")
+    for level, kind, rights in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(rights[: len(rights) - len(rights) % fds.itemsize])
+    try:
+        if len(fds) != 1 or flags & socket.MSG_CTRUNC:
+            raise Malformed
+        arguments, environ = _read_strings(connection, octets)
+    except BaseException:
+        for fd in fds:
+            durable.close_read(fd)
+        raise
+    return arguments, environ, fds[0]
+
+
+def _read_strings(connection: socket.socket, octets: bytes) -> tuple[list[str], dict[str, str]]:
+    if len(octets) < REQUEST.size:
+        raise Malformed
+    magic, arguments, entries, count = REQUEST.unpack_from(octets)
+    if magic != MAGIC or count > REQUEST_BYTES:
+        raise Malformed
+    strings = octets[REQUEST.size :]
+    while len(strings) < count:
+        piece = connection.recv(count - len(strings))
+        if not piece:
+            raise Malformed
+        strings += piece
+    words = strings.split(b"\0")
+    if len(strings) != count or words.pop() or len(words) != arguments + entries:
+        raise Malformed
+    texts = [from_octets(word) for word in words]
+    environ = dict(text.partition("=")[::2] for text in texts[arguments:])
+    return texts[:arguments], environ
+
+
+def pack_answer(outcome: Outcome) -> bytes:
+    """OUTCOME as an answer."""
+    status = outcome.exit_status
+    line = to_octets(outcome.line)[:LINE_BYTES] if status else b""
+    return ANSWER.pack(MAGIC, status, 0, len(line)) + line
+
+
+def _within_time(
+    arguments: list[str],
+    environ: dict[str, str],
+    standard_input: int,
+    rules: KeptRules,
+    load_site: Callable[[], Site],
+) -> Outcome:
+    try:
+        try:
+            start_deadline(limits.DEADLINE_S)
+            return _deliver(arguments, environ, standard_input, rules, load_site())
+        finally:
+            start_deadline(0)
+    except DeadlinePassed:
+        return deferred(f"the delivery took longer than {limits.DEADLINE_S} s")
+    except Exception as error:
+        return deferred_by(error)
+
+
+def _deliver(
+    arguments: list[str],
+    environ: dict[str, str],
+    standard_input: int,
+    rules: KeptRules,
+    site: Site,
+) -> Outcome:
+    """As agent.deliver, with what the launcher has in place of what this process has."""
+    options = parse_options(arguments)
+    # What the rules' programs get, and where XDG directories are looked for. The worker puts its
+    # own back.
+    os.environ.clear()
+    os.environ.update({name: value for name, value in environ.items() if name})
+    envelope = make_envelope(options, environ)
+    program = rules.program(envelope, options.rules, environ, site)
+    if isinstance(program, Outcome):
+        return program
+    state = state_directory(envelope, environ)
+    durable.make_directory(state)
+    letter = read_letter(standard_input, state)
+    try:
+        if letter.size == 0 and not letter.from_line:
+            raise Deferral("standard input was empty: no message came")
+        return deliver_letter(program, letter, envelope, site, state, options.rules or "")
+    finally:
+        letter.close()

@@ -1,0 +1,112 @@
+"""What the server's processes tell each other: packets of a kind and fields, and descriptors.
+
+Sockets   UNIX, SOCK_SEQPACKET: a packet comes whole or not at all, with its descriptors
+Packet    one octet for the kind, then each field as its length (4 octets) and itself
+Trusts    nothing: a packet that is no such thing raises ValueError. The front, which reads what
+          strangers write, sends packets to workers that run as users.
+
+    front to master    WANT name              a worker for this account
+                       KILL name              its worker does not answer
+    master to front    WORKER name [fd]       here it is; without descriptor: its words are why not
+                       FINISH                 take no further sessions, end when all are over
+    front to worker    JOB id ...             deliver (jobs.py); a large message as descriptor
+                       ROOM id home size      would a message of this size fit?
+                       CANCEL id              nobody waits for this job any more
+    worker to front    DONE id reply          what became of it
+                       BYE                    nothing to do: hang up, if you have nothing either
+    master to worker   FRONT [fd]             jobs come from there
+                       DOOR [fd]              a launcher waits at the other end
+                       RELOAD                 read the settings again, end when idle
+    worker to master   BYE                    as above
+"""
+
+from __future__ import annotations
+
+import array
+import socket
+from struct import Struct, error
+
+WANT, KILL, WORKER, FINISH = b"W", b"K", b"w", b"F"
+JOB, ROOM, CANCEL, DONE, BYE = b"J", b"R", b"C", b"d", b"b"
+FRONT, DOOR, RELOAD = b"f", b"D", b"r"
+
+PACKET_BYTES = 160 << 10
+"""The largest packet; what a socket takes at once by default is more."""
+
+INLINE_BYTES = 100 << 10
+"""Messages up to this size travel within the packet."""
+
+_LENGTH = Struct("<I")
+_SEND_BUFFER_FORCE = 32
+_BUFFER_BYTES = 1 << 20
+
+
+def pack(kind: bytes, *fields: bytes) -> bytes:
+    """One packet."""
+    pieces = [kind]
+    for field in fields:
+        pieces.append(_LENGTH.pack(len(field)))
+        pieces.append(field)
+    return b"".join(pieces)
+
+
+def unpack(packet: bytes) -> tuple[bytes, list[bytes]]:
+    """Kind and fields. Raises ValueError."""
+    fields = []
+    at = 1
+    try:
+        while at < len(packet):
+            (length,) = _LENGTH.unpack_from(packet, at)
+            at += _LENGTH.size
+            if length > len(packet) - at:
+                raise ValueError("a field is longer than its packet")
+            fields.append(packet[at : at + length])
+            at += length
+    except error as broken:
+        raise ValueError(str(broken)) from None
+    return packet[:1], fields
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected ends; as root with room for many packets."""
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for end in ends:
+        end.setblocking(False)
+        try:
+            end.setsockopt(socket.SOL_SOCKET, _SEND_BUFFER_FORCE, _BUFFER_BYTES)
+        except PermissionError:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+    return ends
+
+
+def send(channel: socket.socket, packet: bytes, fd: int = -1) -> bool:
+    """Send PACKET, and FD if it is one; false where there is no room now. Raises OSError."""
+    try:
+        if fd < 0:
+            channel.send(packet)
+        else:
+            rights = array.array("i", [fd])
+            channel.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+    except BlockingIOError:
+        return False
+    return True
+
+
+def receive(channel: socket.socket) -> tuple[bytes, int] | None:
+    """The next packet and its descriptor, -1 if none came; b"" at the end, None if none is there.
+
+    Raises OSError.
+    """
+    try:
+        packet, ancillary, flags, _ = channel.recvmsg(PACKET_BYTES, socket.CMSG_SPACE(4))
+    except BlockingIOError:
+        return None
+    except ConnectionResetError:
+        return b"", -1
+    fd = -1
+    for level, kind, octets in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fd = array.array("i", octets[:4])[0]
+    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        raise ValueError("a packet was cut")
+    return packet, fd

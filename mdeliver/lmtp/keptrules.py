@@ -1,0 +1,52 @@
+"""The checked rules of one user, kept while a worker lives and the files stay the same.
+
+Asks       which files there are, and the status of each, before every delivery: nothing is parsed
+See also   rulescache.py, which keeps them on disk; agent.py
+"""
+
+from __future__ import annotations
+
+from mdeliver.agent import program_for
+from mdeliver.outcome import Outcome
+from mdeliver.rulescache import RulesCache
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mdeliver.envelope import Envelope
+    from mdeliver.language.syntax import Program
+    from mdeliver.settings import Site
+
+
+class KeptRules:
+    """At most one program."""
+
+    def __init__(self) -> None:
+        self._cache: RulesCache | None = None
+        self._program: Program | None = None
+        self._to_keep = False
+
+    def program(
+        self, envelope: Envelope, rules: str | None, environ: Mapping[str, str], site: Site
+    ) -> Program | Outcome:
+        """The program for ENVELOPE; the outcome where the rules have an error.
+
+        rules  the option --rules
+        """
+        cache = self._cache
+        if cache is not None and self._program is not None and cache.holds(envelope, rules):
+            return self._program
+        cache = RulesCache(envelope, rules, environ)
+        found = program_for(cache, envelope, rules, site)
+        if isinstance(found, Outcome):
+            self._cache = self._program = None
+            return found
+        self._cache, self._program, self._to_keep = cache, found, True
+        return found
+
+    def keep(self) -> None:
+        """Keep the program on disk too, once; after the delivery, which comes first."""
+        if self._to_keep and self._cache is not None:
+            self._to_keep = False
+            self._cache.keep()

@@ -1,0 +1,381 @@
+"""The process that has the privileges, and reads nothing that a stranger or a user wrote.
+
+Does      binds sockets, forks the front and the workers, gives each worker its uid; accepts at the
+          launcher's door, asks the kernel who is there, passes the connection on unread
+Reads     settings and the passwd database; from the front names of accounts, nothing else from
+          anybody
+Signals   SIGTERM, SIGINT: what is in hand is finished, then all end. SIGHUP: settings are read
+          again; a new front takes over the sockets, the old one finishes what it has
+Forked    a child closes every descriptor but its own: else a worker would keep open the ends of
+          others, and none of them would ever see that the other side has gone
+Fails with  OSError, Deferral at the start; later trouble is reported and mail stays in the queue
+See also  front.py, worker.py, frames.py, door.py; credentials(7)
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pwd
+import selectors
+import signal
+import socket
+import time
+from importlib import import_module
+
+from mdeliver import durable
+from mdeliver.lmtp import frames, systemd
+from mdeliver.lmtp.door import decline
+from mdeliver.lmtp.front import Front
+from mdeliver.lmtp.identity import (
+    NotServed,
+    become_front,
+    become_user,
+    identity_of_account,
+    identity_of_uid,
+)
+from mdeliver.lmtp.settings import load_lmtp
+from mdeliver.lmtp.wire import tls_context
+from mdeliver.lmtp.worker import Worker
+from mdeliver.outcome import Deferral
+from mdeliver.settings import load_site
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mdeliver.lmtp.settings import Lmtp
+    from mdeliver.lmtp.worker import Identity
+
+_CREDENTIALS_BYTES = 12
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
+_FRONT_AGAIN_S = 1.0
+_WORKERS_USE = (
+    "mdeliver.deliver.transaction",
+    "mdeliver.language.compile",
+    "mdeliver.deliver.mboxfind",
+    "mdeliver.deliver.subscriptions",
+    "mdeliver.mime",
+    "re2",
+)
+"""What agent.py and others import when it is first needed."""
+
+
+def prepare(settings: Lmtp) -> None:
+    """See that SETTINGS can work here, and import what workers use: they share it once forked.
+
+    Raises Deferral.
+    """
+    if os.geteuid() == 0:
+        users = {"front_user": settings.front_user}
+        if settings.users == "virtual":
+            users["virtual_user"] = settings.virtual_user
+        for key, user in users.items():
+            try:
+                pwd.getpwnam(user)
+            except KeyError:
+                raise Deferral(f"lmtp.{key}: there is no user {user}", "4.3.5") from None
+    if settings.tls_certificate:
+        try:
+            tls_context(settings.tls_certificate, settings.tls_key)
+        except OSError as error:
+            raise Deferral(f"lmtp.tls_certificate or tls_key: {error}", "4.3.5") from None
+    for module in _WORKERS_USE:
+        import_module(module)
+
+
+class _Child:
+    """A front or a worker: its process, and our end of the channel to it."""
+
+    def __init__(self, pid: int, channel: socket.socket, name: str) -> None:
+        self.pid = pid
+        self.channel = channel
+        self.name = name
+
+
+class Master:
+    """The loop of this process."""
+
+    def __init__(
+        self,
+        settings_path: str,
+        settings: Lmtp,
+        listeners: list[socket.socket],
+        door: socket.socket | None,
+        report: Callable[[str], None],
+    ) -> None:
+        """REPORT takes one line for the administrator."""
+        self._settings_path = settings_path
+        self._settings = settings
+        self._listeners = listeners
+        self._door = door
+        self._report = report
+        self._front: _Child | None = None
+        self._old_fronts: list[_Child] = []
+        self._workers: dict[str, _Child] = {}
+        self._pids: dict[int, _Child] = {}
+        self._wanted: list[tuple[_Child, str]] = []
+        self._front_began_s = 0.0
+        self._stopping = False
+        self._reloading = False
+        self._selector = selectors.DefaultSelector()
+        self._wake, wake_end = socket.socketpair()
+        self._wake.setblocking(False)
+        wake_end.setblocking(False)
+        self._wake_end = wake_end
+
+    def run(self) -> None:
+        """Serve until a signal says to stop, and everything is finished."""
+        signal.set_wakeup_fd(self._wake_end.fileno(), warn_on_full_buffer=False)
+        for number in (*_STOPPING, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, self._signalled)
+        self._selector.register(self._wake, selectors.EVENT_READ, self._drain_wake)
+        if self._door is not None:
+            self._door.setblocking(False)
+            self._selector.register(self._door, selectors.EVENT_READ, self._at_the_door)
+        gc.collect()
+        gc.freeze()
+        self._start_front()
+        systemd.notify("READY=1")
+        while not (self._stopping and not self._pids):
+            for key, _ in self._selector.select(_FRONT_AGAIN_S):
+                key.data()
+            self._reap()
+            self._after_signals()
+
+    # --- signals -----------------------------------------------------------------------------
+
+    def _signalled(self, number: int, _frame: object) -> None:
+        if number in _STOPPING:
+            self._stopping = True
+        elif number == signal.SIGHUP:
+            self._reloading = True
+
+    def _drain_wake(self) -> None:
+        try:
+            while self._wake.recv(4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _after_signals(self) -> None:
+        if self._stopping:
+            self._stop()
+        elif self._reloading:
+            self._reloading = False
+            self._reload()
+        again = time.monotonic() > self._front_began_s + _FRONT_AGAIN_S
+        if self._front is None and not self._stopping and again:
+            self._report("the front has ended unexpectedly; another one is started")
+            self._start_front()
+
+    def _stop(self) -> None:
+        """Have the front finish; when it has, the workers."""
+        if self._front is not None:
+            systemd.notify("STOPPING=1")
+            self._retire_front()
+        for listener in [*self._listeners, *([self._door] if self._door else [])]:
+            if listener is self._door:
+                self._selector.unregister(listener)
+            listener.close()
+        self._listeners, self._door = [], None
+        if not self._old_fronts:
+            for child in list(self._workers.values()):
+                self._let_go(child)
+
+    def _reload(self) -> None:
+        systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            load_site(self._settings_path)
+            settings = load_lmtp(self._settings_path)
+            prepare(settings)
+        except (Deferral, OSError) as error:
+            self._report(f"{error}; the settings stay as they were")
+        else:
+            if (settings.listen, settings.launcher) != (
+                self._settings.listen,
+                self._settings.launcher,
+            ):
+                self._report("lmtp.listen and lmtp.launcher change when the server is restarted")
+            self._settings = settings
+            self._retire_front()
+            self._start_front()
+            for child in list(self._workers.values()):
+                self._send(child, frames.pack(frames.RELOAD))
+            self._report("the settings have been read again")
+        systemd.notify("READY=1")
+
+    # --- children ----------------------------------------------------------------------------
+
+    def _start_front(self) -> None:
+        self._front_began_s = time.monotonic()
+        ours, theirs = frames.pair()
+        settings, site = self._settings, load_site(self._settings_path)
+
+        def serve() -> None:
+            front = Front(settings, site, self._listeners, theirs)
+            become_front(settings)
+            front.run()
+
+        keep = [theirs.fileno(), *[one.fileno() for one in self._listeners]]
+        child = self._fork(serve, keep, ours, "front")
+        theirs.close()
+        self._front = child
+
+    def _retire_front(self) -> None:
+        if self._front is not None:
+            self._send(self._front, frames.pack(frames.FINISH))
+            self._old_fronts.append(self._front)
+            self._front = None
+
+    def _start_worker(self, identity: Identity) -> _Child:
+        ours, theirs = frames.pair()
+        settings, path = self._settings, self._settings_path
+
+        def work() -> None:
+            become_user(identity, settings)
+            Worker(identity, settings, theirs, path).run()
+
+        child = self._fork(work, [theirs.fileno()], ours, identity.name)
+        theirs.close()
+        self._workers[identity.name] = child
+        return child
+
+    def _fork(
+        self, task: Callable[[], None], keep: list[int], channel: socket.socket, name: str
+    ) -> _Child:
+        """Run TASK in a child that has standard error and the descriptors in KEEP only."""
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                self._in_child(keep)
+                task()
+                status = 0
+            except BaseException as error:
+                self._report(f"{name}: {type(error).__name__}: {error}")
+            finally:
+                os._exit(status)
+        child = _Child(pid, channel, name)
+        self._pids[pid] = child
+        self._selector.register(channel, selectors.EVENT_READ, lambda: self._from_child(child))
+        return child
+
+    def _in_child(self, keep: list[int]) -> None:
+        signal.set_wakeup_fd(-1)
+        for number in (*_STOPPING, signal.SIGHUP):
+            # A channel's end says when to stop. A handler, since ignoring would be inherited by
+            # the programs that rules run.
+            signal.signal(number, lambda _number, _frame: None)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        wanted = sorted({0, 1, 2, *keep})
+        for low, high in zip(wanted, [*wanted[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
+            os.closerange(low + 1, high)
+
+    def _reap(self) -> None:
+        while self._pids:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            child = self._pids.pop(pid)
+            if status:
+                how = os.waitstatus_to_exitcode(status)
+                self._report(f"the process of {child.name} has ended with {how}")
+            self._let_go(child)
+            if child is self._front:
+                self._front = None
+            if child in self._old_fronts:
+                self._old_fronts.remove(child)
+            self._serve_wanted()
+
+    def _let_go(self, child: _Child) -> None:
+        """Close our end of its channel: it ends when it has nothing more to do."""
+        if child.channel.fileno() >= 0:
+            self._selector.unregister(child.channel)
+            child.channel.close()
+        if self._workers.get(child.name) is child:
+            del self._workers[child.name]
+
+    def _send(self, child: _Child, packet: bytes, fd: int = -1) -> bool:
+        try:
+            return frames.send(child.channel, packet, fd)
+        except OSError:
+            return False  # it has ended, which `_reap` sees
+
+    # --- what children ask -------------------------------------------------------------------
+
+    def _from_child(self, child: _Child) -> None:
+        try:
+            received = frames.receive(child.channel)
+            if received is None:
+                return
+            packet, fd = received
+            if fd >= 0:
+                durable.close_read(fd)
+            kind, fields = frames.unpack(packet)
+            if child in (self._front, *self._old_fronts):
+                name = fields[0].decode("utf-8", "surrogateescape")
+                if kind == frames.WANT:
+                    self._wanted.append((child, name))
+                    self._serve_wanted()
+                elif kind == frames.KILL:
+                    self._kill(name)
+            elif kind == frames.BYE:
+                self._let_go(child)
+        except (OSError, ValueError, IndexError):
+            self._let_go(child)
+
+    def _serve_wanted(self) -> None:
+        """Answer those who want workers, as far as there may be more of them."""
+        waiting = self._wanted
+        self._wanted = []
+        for front, name in waiting:
+            busy = len(self._pids) > self._settings.workers + len(self._old_fronts) + 1
+            if busy and name not in self._workers:
+                self._wanted.append((front, name))
+            else:
+                self._answer(front, name)
+
+    def _answer(self, front: _Child, name: str) -> None:
+        octets = name.encode("utf-8", "surrogateescape")
+        try:
+            child = self._workers.get(name)
+            if child is None:
+                child = self._start_worker(identity_of_account(name, self._settings))
+            theirs, fronts = frames.pair()
+            with theirs, fronts:
+                self._send(child, frames.pack(frames.FRONT), theirs.fileno())
+                packet = frames.pack(frames.WORKER, octets, b"")
+                self._send(front, packet, fronts.fileno())
+        except (NotServed, OSError) as error:
+            why = str(error).encode("utf-8", "backslashreplace")
+            self._report(f"no worker for {name}: {error}")
+            self._send(front, frames.pack(frames.WORKER, octets, why))
+
+    def _kill(self, name: str) -> None:
+        child = self._workers.get(name)
+        if child is not None:
+            self._report(f"the process of {name} does not answer and is killed")
+            os.kill(child.pid, signal.SIGKILL)
+
+    # --- the door ----------------------------------------------------------------------------
+
+    def _at_the_door(self) -> None:
+        assert self._door is not None
+        try:
+            connection, _ = self._door.accept()
+        except OSError:
+            return
+        with connection:
+            peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS_BYTES)
+            uid = int.from_bytes(peer[4:8], "little")
+            try:
+                identity = identity_of_uid(uid, self._settings)
+                child = self._workers.get(identity.name)
+                if child is None and len(self._pids) > self._settings.workers:
+                    raise NotServed("too many workers")
+                child = child or self._start_worker(identity)
+                if not self._send(child, frames.pack(frames.DOOR), connection.fileno()):
+                    raise NotServed("the worker takes nothing now")
+            except (NotServed, OSError):
+                decline(connection)

@@ -1,0 +1,140 @@
+"""What the site says about the LMTP server: the table [lmtp] of mdeliver.toml.
+
+Read by      `mdeliver lmtp`, when it starts and at SIGHUP; deliveries do not look at it
+Fails with   Deferral: one line with file and key
+See also     mdeliver(1), SETTINGS; settings.py, which reads the other tables
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from mdeliver import durable, limits
+from mdeliver.outcome import Deferral
+from mdeliver.record import Record
+from mdeliver.settings import SETTINGS_PATH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal, NoReturn
+
+
+class Lmtp(Record):
+    """Settings of the server; mdeliver(1) says what each means.
+
+    Times are in seconds, sizes in MB (2**20 octets).
+    """
+
+    listen: tuple[str, ...] = ("unix:/run/mdeliver/lmtp",)
+    socket_user: str = "postfix"
+    socket_mode: str = "0600"
+    launcher: str = "/run/mdeliver/launcher"
+    front_user: str = "nobody"
+    users: Literal["system", "virtual"] = "system"
+    first_uid: int = 1000
+    virtual_user: str = "vmail"
+    virtual_users: tuple[str, ...] = ("/etc/mdeliver/users",)
+    virtual_homes: str = "/var/vmail"
+    mail_group: str = "mail"
+    over_quota: Literal["accept", "defer", "reject"] = "accept"
+    quota_maildir: str = "Maildir"
+    trusted: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    tls_certificate: str = ""
+    tls_key: str = ""
+    message_mb: int = 100
+    receiving_mb: int = 512
+    recipients: int = limits.LMTP_RECIPIENTS
+    sessions: int = 1000
+    workers: int = 200
+    command_s: int = 300
+    message_s: int = 600
+    delivery_s: int = 300
+    slow_s: int = 30
+    worker_idle_s: int = 60
+    memory_mb: int = 1024
+    processes: int = 1000
+    files: int = 256
+
+
+CHOICES = {"users": ("system", "virtual"), "over_quota": ("accept", "defer", "reject")}
+"""The keys that take one of a few words."""
+
+LEAST = {"message_mb": 0, "first_uid": 1}
+"""Numbers that may be less than 1, or must be more than nothing; all others begin at 1."""
+
+
+def load_lmtp(path: str = SETTINGS_PATH) -> Lmtp:
+    """The table [lmtp] of the settings in PATH; defaults for what is not set.
+
+    Raises Deferral where the file is no TOML, or has a key or a value that cannot be.
+    """
+    text = durable.read_file(path, limits.RULES_BYTES)
+    import tomllib
+
+    try:
+        table = tomllib.loads(text.decode()).get("lmtp", {})
+    except ValueError as error:
+        raise Deferral(f"{path}: {error}", "4.3.5") from None
+    if not isinstance(table, dict):
+        raise Deferral(f"{path}: lmtp is a table: [lmtp]", "4.3.5")
+    for key in table:
+        if key not in Lmtp._fields:
+            _refuse(path, key, "does not exist; see mdeliver(1)")
+    found = Lmtp(**{key: _checked(path, key, value) for key, value in table.items()})
+    _check_together(path, found)
+    return found
+
+
+def _checked(path: str, key: str, value: Any) -> Any:
+    """VALUE, if it is of the kind that KEY takes."""
+    default = Lmtp._defaults[key]
+    if isinstance(default, tuple):
+        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+            _refuse(path, key, "is a list of texts")
+        return tuple(value)
+    if isinstance(default, int):
+        least = LEAST.get(key, 1)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            _refuse(path, key, f"is a whole number of at least {least}")
+        return value
+    if not isinstance(value, str):
+        _refuse(path, key, "is a text")
+    if key in CHOICES and value not in CHOICES[key]:
+        _refuse(path, key, f'is one of {", ".join(CHOICES[key])}, not "{value}"')
+    return value
+
+
+def _check_together(path: str, found: Lmtp) -> None:
+    for address in found.listen:
+        try:
+            parse_address(address)
+        except ValueError as error:
+            _refuse(path, "listen", str(error))
+    if len(found.socket_mode) > 4 or set(found.socket_mode) - set("01234567"):
+        _refuse(path, "socket_mode", 'is an octal number in quotes, such as "0600"')
+    for network in found.trusted:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            _refuse(path, "trusted", f"has no address or network: {error}")
+    if bool(found.tls_certificate) != bool(found.tls_key):
+        _refuse(path, "tls_certificate", "and lmtp.tls_key are set together")
+    for key in ("launcher", "virtual_homes"):
+        value = getattr(found, key)
+        if value and not value.startswith("/"):
+            _refuse(path, key, "is an absolute path")
+
+
+def parse_address(text: str) -> str | tuple[str, int]:
+    """`unix:PATH` as the path, `inet:HOST:PORT` as host and port. Raises ValueError."""
+    kind, _, rest = text.partition(":")
+    if kind == "unix" and rest.startswith("/"):
+        return rest
+    host, _, port = rest.rpartition(":")
+    if kind == "inet" and host and port.isdigit() and 0 < int(port) < 65536:
+        return host.removeprefix("[").removesuffix("]"), int(port)
+    raise ValueError(f'has "unix:/path" and "inet:address:port", not "{text}"')
+
+
+def _refuse(path: str, key: str, words: str) -> NoReturn:
+    raise Deferral(f"{path}: lmtp.{key} {words}", "4.3.5")

@@ -1,0 +1,70 @@
+"""One client's connection, plain or TLS, that never waits.
+
+Plain and Tls offer the same: `read` gives octets, b"" at the end and None where nothing is there
+now; `write` says how many octets went out. Both raise OSError where the connection is broken.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+READ_BYTES = 64 << 10
+
+
+class Plain:
+    """A connection without TLS."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    def read(self) -> bytes | None:
+        """Octets from the client."""
+        try:
+            return self.sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return None
+
+    def write(self, octets: bytes) -> int:
+        """Send as many of OCTETS as go out now."""
+        try:
+            return self.sock.send(octets)
+        except BlockingIOError:
+            return 0
+
+
+class Tls:
+    """A connection on which TLS begins, or has begun: the handshake is part of reading."""
+
+    def __init__(self, plain: Plain, context: ssl.SSLContext) -> None:
+        self.sock = context.wrap_socket(
+            plain.sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
+        )
+        self._shaken = False
+
+    def read(self) -> bytes | None:
+        """Octets from the client."""
+        try:
+            if not self._shaken:
+                self.sock.do_handshake()
+                self._shaken = True
+            return self.sock.recv(READ_BYTES)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+
+    def write(self, octets: bytes) -> int:
+        """Send as many of OCTETS as go out now."""
+        try:
+            return self.sock.send(octets)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+
+
+def tls_context(certificate: str, key: str) -> ssl.SSLContext:
+    """What STARTTLS uses. Raises OSError, with words, where the files are no such thing."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # A client may send what is left of an earlier buffer at another place of memory.
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.load_cert_chain(certificate, key)
+    return context

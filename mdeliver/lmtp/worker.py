@@ -1,0 +1,270 @@
+"""A process that delivers for one user, as that user, for as long as mail keeps coming.
+
+Runs as    the recipient, with the recipient's groups, from before it reads anything
+Takes      jobs from the front, and launchers' connections and orders from the master, from nobody
+           else: a front that strangers have taken over can have mail delivered, no more
+Limits     time of each delivery; memory, processes and open files of this process and of whatever
+           programs the rules start
+Ends       when it was idle for a while and nobody has more to do (BYE), or when both ends are gone
+Fails with nothing: every job gets its answer; where this process dies the front answers for it
+See also   frames.py, jobs.py, door.py; agent.py
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from collections import deque
+
+from mdeliver import durable, system
+from mdeliver.agent import DeadlinePassed, deliver_letter, start_deadline
+from mdeliver.deliver import quota
+from mdeliver.envelope import Envelope
+from mdeliver.intake import state_directory
+from mdeliver.lmtp import frames
+from mdeliver.lmtp.door import attend
+from mdeliver.lmtp.jobs import Job, letter_for, unpack_job
+from mdeliver.lmtp.keptrules import KeptRules
+from mdeliver.lmtp.settings import Lmtp, load_lmtp
+from mdeliver.outcome import Deferral, Outcome, deferred, deferred_by
+from mdeliver.record import Record
+from mdeliver.settings import Site, load_site
+
+_READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
+
+
+class Identity(Record):
+    """Whom a worker is for.
+
+    name     login name, or virtual address
+    uid, gid what it runs as
+    home     of a user of the system; "" for a virtual one, whose jobs say it
+    login    whose groups it has
+    """
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    login: str
+
+
+class Worker:
+    """The loop of this process."""
+
+    def __init__(
+        self, identity: Identity, settings: Lmtp, control: socket.socket, settings_path: str
+    ) -> None:
+        self._identity = identity
+        self._settings = settings
+        self._settings_path = settings_path
+        self._control: socket.socket | None = control
+        self._front: socket.socket | None = None
+        self._jobs: deque[tuple[bytes, list[bytes], int]] = deque()
+        self._doors: deque[int] = deque()
+        self._rules = KeptRules()
+        self._site: Site | None = None
+        self._retiring = False
+        self._environ = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": identity.home or "/",
+            "USER": identity.name,
+            "LOGNAME": identity.name,
+            "SHELL": "/bin/sh",
+        }
+
+    def run(self) -> None:
+        """Work until there is nothing more to come."""
+        while True:
+            self._take_packets(0)
+            if self._jobs:
+                self._do(*self._jobs.popleft())
+            elif self._doors:
+                self._attend(self._doors.popleft())
+            elif self._control is None and self._front is None:
+                return
+            else:
+                idle_s = 0.0 if self._retiring else self._settings.worker_idle_s
+                if not self._take_packets(idle_s):
+                    self._say_bye()
+
+    # --- packets -----------------------------------------------------------------------------
+
+    def _take_packets(self, wait_s: float) -> bool:
+        """Take all that is there, waiting up to WAIT_S for the first; whether anything came."""
+        poll = select.poll()
+        channels = {c.fileno(): c for c in (self._control, self._front) if c is not None}
+        for fd in channels:
+            poll.register(fd, _READABLE)
+        ready = poll.poll(wait_s * 1000)
+        for fd, _ in ready:
+            channel = channels[fd]
+            while (received := self._receive(channel)) is not None:
+                try:
+                    self._take(channel, *received)
+                except (ValueError, IndexError):
+                    # The end of the channel, or what no front of ours sends.
+                    self._hung_up(channel)
+                    break
+        return bool(ready)
+
+    def _receive(self, channel: socket.socket) -> tuple[bytes, int] | None:
+        try:
+            return frames.receive(channel)
+        except (OSError, ValueError):
+            return b"", -1
+
+    def _hung_up(self, channel: socket.socket) -> None:
+        channel.close()
+        if channel is self._control:
+            self._control = None
+        else:
+            # Nobody waits for these any more: the MTA has lost its connection and comes again.
+            self._front = None
+            while self._jobs:
+                self._close(self._jobs.popleft()[2])
+
+    def _take(self, channel: socket.socket, packet: bytes, fd: int) -> None:
+        if not packet:
+            raise ValueError("the other end has hung up")
+        kind, fields = frames.unpack(packet)
+        if channel is not self._control:
+            if kind == frames.CANCEL:
+                self._cancel(fields[0])
+            elif kind in (frames.JOB, frames.ROOM):
+                self._jobs.append((kind, fields, fd))
+        elif kind == frames.FRONT:
+            if self._front is not None:
+                self._hung_up(self._front)
+            self._front = socket.socket(fileno=fd)
+            self._front.setblocking(False)
+        elif kind == frames.DOOR:
+            self._doors.append(fd)
+        elif kind == frames.RELOAD:
+            self._site = None
+            self._retiring = True
+
+    def _cancel(self, number: bytes) -> None:
+        for job in self._jobs:
+            if job[1][0] == number:
+                self._jobs.remove(job)
+                self._close(job[2])
+                return
+
+    def _close(self, fd: int) -> None:
+        if fd >= 0:
+            durable.close_read(fd)
+
+    def _say_bye(self) -> None:
+        """Offer to end, first to the front, then to the master; whoever has more to do says so."""
+        channel = self._front or self._control
+        try:
+            if channel is not None and frames.send(channel, frames.pack(frames.BYE)):
+                return
+        except OSError:
+            pass
+
+    # --- deliveries --------------------------------------------------------------------------
+
+    def _do(self, kind: bytes, fields: list[bytes], fd: int) -> None:
+        try:
+            if kind == frames.ROOM:
+                number, home, size = fields
+                self._answer(int(number), self._room(system.from_octets(home), int(size)))
+                return
+            job = unpack_job(fields)
+        except ValueError:
+            # No front of ours sends that: there is nobody to answer.
+            self._close(fd)
+            return
+        outcome = self._within_time(job, fd)
+        self._answer(job.number, outcome.reply)
+        self._rules.keep()
+
+    def _answer(self, number: int, reply: str) -> None:
+        packet = frames.pack(frames.DONE, b"%d" % number, system.to_octets(reply))
+        try:
+            while self._front is not None and not frames.send(self._front, packet):
+                select.select([], [self._front], [])
+        except OSError:
+            pass  # the front is gone; the next look at the channel says so
+
+    def _within_time(self, job: Job, fd: int) -> Outcome:
+        try:
+            try:
+                start_deadline(self._settings.delivery_s)
+                return self._deliver(job, fd)
+            finally:
+                start_deadline(0)
+        except DeadlinePassed:
+            return deferred(f"the delivery took longer than {self._settings.delivery_s} s")
+        except Exception as error:
+            return deferred_by(error)
+
+    def _deliver(self, job: Job, fd: int) -> Outcome:
+        letter = letter_for(job, fd, time.time())
+        try:
+            envelope = self._envelope(job)
+            site = self._load_site()
+            program = self._rules.program(envelope, None, self._environ, site)
+            if isinstance(program, Outcome):
+                return program
+            state = state_directory(envelope, self._environ)
+            durable.make_directory(state)
+            return deliver_letter(program, letter, envelope, site, state)
+        finally:
+            letter.close()
+
+    def _envelope(self, job: Job) -> Envelope:
+        identity = self._identity
+        home = identity.home or job.home
+        if not identity.home:
+            durable.make_directory(home)
+        elif not system.is_directory(home):
+            raise Deferral(f"home directory {home} of user {identity.name} does not exist")
+        return Envelope(
+            user=identity.name,
+            home=home,
+            uid=identity.uid,
+            sender=job.sender,
+            recipient=job.recipient,
+            original_recipient=job.original or job.recipient,
+            extension=job.extension,
+            domain=job.recipient.rpartition("@")[2].lower() if "@" in job.recipient else "",
+            client_address=job.client_address,
+            client_hostname=job.client_hostname,
+            client_helo=job.client_helo,
+            client_protocol=job.client_protocol,
+            queue_id=job.queue_id,
+        )
+
+    def _load_site(self) -> Site:
+        if self._site is None:
+            self._site = load_site(self._settings_path)
+            self._settings = load_lmtp(self._settings_path)
+        return self._site
+
+    def _room(self, home: str, size: int) -> str:
+        """The reply that refuses a message of SIZE octets, or "" if it fits."""
+        root = system.join(self._identity.home or home, self._settings.quota_maildir)
+        try:
+            quota.refuse_if_full(root, size)
+        except Deferral as full:
+            if self._settings.over_quota == "reject":
+                return f"552 5.2.2 {full.text}"
+            return f"452 4.2.2 {full.text}"
+        except OSError:
+            pass  # whatever that is, the delivery meets it too and says so
+        return ""
+
+    # --- the launcher ------------------------------------------------------------------------
+
+    def _attend(self, fd: int) -> None:
+        own = dict(os.environ)
+        try:
+            attend(fd, self._rules, self._load_site)
+        finally:
+            os.environ.clear()
+            os.environ.update(own)
