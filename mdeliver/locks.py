@@ -37,6 +37,11 @@ def try_lock(fd: int, start: int, length: int, *, exclusive: bool) -> bool:
     return True
 
 
+def unlock(fd: int, start: int, length: int) -> None:
+    """Give back the lock of LENGTH bytes from START; closing FD gives all of them back."""
+    _set_lock(fd, fcntl.F_UNLCK, start, length)
+
+
 def _set_lock(fd: int, kind: int, start: int, length: int) -> None:
     lock = pack(_FLOCK, kind, system.SEEK_SET, start, length, 0)
     fcntl.fcntl(fd, fcntl.F_OFD_SETLK, lock)

@@ -19,8 +19,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "mail as bytes, and the only ways to files",
-        """headertext addresses structured message durable locks dotlock letter attendance programs
-        settings
+        """headertext addresses structured message durable locks memory dotlock letter
+        attendance programs settings
         authentication authentication.results rulesfile""",
     ),
     (
@@ -63,8 +63,14 @@ FLOORS: tuple[tuple[str, str], ...] = (
         sent.server""",
     ),
     (
+        "what Postfix says: its log, and what it refused",
+        """postfix.checks postfix.maillog postfix.events postfix.history postfix.judgement
+        postfix.remedies postfix.logfiles postfix.readlogs postfix.rejects
+        postfix.rejectstext""",
+    ),
+    (
         "the command line",
-        "cli cli.check cli.deliver cli.lmtp cli.demo.stage cli.demo cli.test cli.bcc_serve cli.bcc_maps",
+        "cli cli.rejects cli.check cli.deliver cli.lmtp cli.demo.stage cli.demo cli.test cli.bcc_serve cli.bcc_maps",
     ),
     ("the edge of the process", "__main__"),
 )
