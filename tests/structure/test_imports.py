@@ -69,8 +69,16 @@ FLOORS: tuple[tuple[str, str], ...] = (
         postfix.rejectstext""",
     ),
     (
+        "other programs' rules: what they do, and the same in our words",
+        """procmail procmail.syntax procmail.words procmail.parser procmail.pattern
+        procmail.automaton procmail.matcher procmail.condition procmail.score procmail.mail
+        procmail.formail procmail.expand procmail.fate procmail.world procmail.state
+        procmail.testing procmail.deeds procmail.machine""",
+    ),
+    (
         "the command line",
-        "cli cli.rejects cli.check cli.deliver cli.lmtp cli.demo.stage cli.demo cli.test cli.bcc_serve cli.bcc_maps",
+        """cli cli.rejects cli.check cli.deliver cli.lmtp cli.demo.stage cli.demo cli.test
+        cli.bcc_serve cli.bcc_maps""",
     ),
     ("the edge of the process", "__main__"),
 )
@@ -92,7 +100,7 @@ THIRD_PARTY = {
     "filelock": ("mdeliver.cli", "mdeliver.sent"),  # our own state; never a mailbox
     "mailparser": ("mdeliver.cli", "mdeliver.explain"),  # never between a message and delivery
     "xdg": ("mdeliver.cli", "mdeliver.rulesfile", "mdeliver.settings"),
-    "re2": ("mdeliver.language", "mdeliver.conditions"),
+    "re2": ("mdeliver.language", "mdeliver.conditions", "mdeliver.procmail"),
 }
 
 

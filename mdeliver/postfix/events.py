@@ -1,0 +1,315 @@
+"""What Postfix's log says about mail: refused, taken in, delivered, out of the queue.
+
+    smtpd       ID: reject: RCPT from NAME[ADDRESS]: REPLY; from=<S> to=<R> proto=… helo=<H>
+    postscreen  ID: reject: RCPT from [ADDRESS]:PORT: REPLY; from=<S>, to=<R>, proto=…, helo=<H>
+    cleanup     ID: reject: header LINE from NAME[ADDRESS]; from=<S> to=<R> proto=… helo=<H>: REPLY
+
+Hostile     REPLY, LINE, S, R and H are the stranger's words, and may look like all the rest. The
+            fields are believed if there is one way to read them by the grammar below; where there
+            is none or a second, the refusal is doubtful, and nobody is to draw conclusions from it.
+See also    smtpd(8) log_whatsup, cleanup(8), postscreen(8) and POSTSCREEN_README, qmgr(8)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from mdeliver.postfix.checks import check_of
+from mdeliver.postfix.maillog import Clock, entry_of
+
+
+class Refusal(NamedTuple):
+    """A message, or what might have become one, that Postfix did not take as it came.
+
+    action       refused, warned (warn_if_reject: taken all the same), discarded, held
+    check        restriction or setting, as checks.py names it
+    stage        CONNECT, EHLO, MAIL, RCPT, DATA, END-OF-MESSAGE …
+    client_name  as verified by DNS; "" if there is none
+    client       its address
+    endpoint     address and port, from postscreen; else ""
+    reply        what the client was told
+    sender       None where there was none yet; "" is the null sender
+    recipient    None where there was none yet, or where all are meant
+    doubtful     whether the words of the log could be read in another way
+    queue_id     of the message, if it has one already, else ""
+    """
+
+    time_s: float
+    action: str
+    check: str
+    stage: str
+    client_name: str
+    client: str
+    endpoint: str
+    reply: str
+    sender: str | None = None
+    recipient: str | None = None
+    helo: str = ""
+    doubtful: bool = False
+    queue_id: str = ""
+
+
+class Screened(NamedTuple):
+    """What postscreen found out about a connection, or that the connection is over.
+
+    finding  such as "PREGREET"; "PASS" if it was let through, "DISCONNECT" at its end
+    """
+
+    time_s: float
+    endpoint: str
+    finding: str
+
+
+class Brought(NamedTuple):
+    """A client has begun a message that has a queue id. sasl_username is "" for strangers."""
+
+    time_s: float
+    queue_id: str
+    client_name: str
+    client: str
+    sasl_username: str
+
+
+class Queued(NamedTuple):
+    """A message has been taken in."""
+
+    time_s: float
+    queue_id: str
+    sender: str
+
+
+class Sent(NamedTuple):
+    """A message was delivered to a recipient; outside is whether it left this host by SMTP."""
+
+    time_s: float
+    queue_id: str
+    recipient: str
+    outside: bool
+
+
+class Removed(NamedTuple):
+    """A message has left the queue."""
+
+    time_s: float
+    queue_id: str
+
+
+Event = Refusal | Screened | Brought | Queued | Sent | Removed
+
+_ACTIONS = {
+    "reject": "refused",
+    "milter-reject": "refused",
+    "proxy-reject": "refused",
+    "reject_warning": "warned",
+    "discard": "discarded",
+    "milter-discard": "discarded",
+    "hold": "held",
+    "milter-hold": "held",
+    "milter-quarantine": "held",
+}
+
+# What each daemon logs that says something of mail; most lines are left here, undecoded.
+_DECISION = rb"\w+: (?:%s): " % b"|".join(action.encode() for action in _ACTIONS)
+_SCREENED = b"|".join(
+    (
+        *(b"PREGREET ", b"DNSBL rank ", b"DENYLISTED ", b"BLACKLISTED ", b"BARE NEWLINE "),
+        *(b"NON-SMTP COMMAND ", b"COMMAND PIPELINING ", b"COMMAND (?:TIME|COUNT|LENGTH) LIMIT "),
+        *(b"PASS (?:NEW|OLD) ", b"DISCONNECT "),
+    )
+)
+_LOCAL_DELIVERY = (b"local", b"virtual", b"lmtp", b"pipe", b"discard")
+WANTED: dict[bytes, re.Pattern[bytes]] = {
+    b"smtpd": re.compile(rb"\w+: client=|warning: [\w ]+ limit exceeded: |" + _DECISION),
+    b"cleanup": re.compile(_DECISION),
+    b"postscreen": re.compile(_SCREENED + rb"|" + _DECISION),
+    b"qmgr": re.compile(rb"\w+: (?:from=<|removed$)"),
+    **{
+        daemon: re.compile(rb"\w+: to=<.* status=sent ", re.DOTALL)
+        for daemon in (*_LOCAL_DELIVERY, b"smtp")
+    },
+}
+
+# --- fields ----------------------------------------------------------------------------------
+
+# An address in external form (RFC 5321 4.1.2 Path, tolerant): a local part with odd characters is
+# in quotes. Older releases quote nothing: what they log of such an address has no reading.
+_ADDRESS = r'<((?:"(?>[^"\\]+|\\.)*+"@)?[^<>" ]*+)>'
+_FIELDS = re.compile(
+    rf";(?: from={_ADDRESS},?)?(?: to={_ADDRESS},?)?(?: proto=(\w+),?)?(?: helo=<([^<>]*+)>)?"
+    r"(?: sasl_username=<[^<>]*+>)?(: |$)"
+)
+_FIRST_FIELDS = ("; from=<", "; to=<", "; proto=")
+_MOST_READINGS = 8
+"""Places in one line where the fields could begin; more than this is nobody's honest log."""
+
+_CLIENT = r"([^\s\[\]]*)\[([^\s\[\]]+)\](:\d+)?"
+_STAGE = re.compile(rf"([A-Za-z_ -]{{1,30}}?) from {_CLIENT}: ", re.DOTALL)
+_CONTENT_CLIENT = re.compile(rf" from {_CLIENT}$", re.DOTALL)
+_LIMIT = re.compile(rf"warning: ([\w ]+ limit exceeded: \d+) from {_CLIENT} for service ")
+_BROUGHT = re.compile(rf"(\w+): client={_CLIENT}(?:.*, sasl_username=([^, ]+))?", re.DOTALL)
+_TO_THIS_HOST = re.compile(r">, (?:orig_to=<[^>]*>, )?relay=[^ ]*\[(?:127\.|::1\])")
+_ENDPOINT = re.compile(r"(?:^[A-Z ]+|(?: from| for) )(\[[^\s\[\]]+\]:\d+)")
+
+
+class _Fields(NamedTuple):
+    start: int
+    end: int
+    sender: str | None
+    recipient: str | None
+    helo: str
+    doubtful: bool
+
+
+def _fields(text: str, *, at_end: bool) -> _Fields | None:
+    """The fields in TEXT: at its end, or followed by ": " and a reply."""
+    for word in _FIRST_FIELDS:
+        readings = []
+        at = text.find(word)
+        tried = 0
+        while at >= 0 and tried < _MOST_READINGS:
+            found = _FIELDS.match(text, at)
+            if found and (found[5] == "") == at_end:
+                readings.append(found)
+                # What stands within these fields is a part of them, not another reading.
+                at = found.end() - 1
+            at = text.find(word, at + 1)
+            tried += 1
+        if tried:
+            if not readings:
+                return None
+            last = readings[-1]
+            doubtful = len(readings) > 1 or at >= 0
+            return _Fields(last.start(), last.end(), last[1], last[2], last[4] or "", doubtful)
+    return None
+
+
+# --- the daemons -----------------------------------------------------------------------------
+
+
+def _smtpd(time_s: float, text: str) -> Event | None:
+    if brought := _BROUGHT.match(text):
+        queue_id, name, client, _port, user = brought.groups()
+        return Brought(time_s, queue_id, _verified(name), client, user or "")
+    if limit := _LIMIT.match(text):
+        words, name, client, _port = limit.groups()
+        kind = ("refused", "client limits", "CONNECT")
+        return Refusal(time_s, *kind, _verified(name), client, "", words)
+    return _decision(time_s, text, "smtpd")
+
+
+def _cleanup(time_s: float, text: str) -> Event | None:
+    return _decision(time_s, text, "cleanup")
+
+
+def _decision(time_s: float, text: str, service: str) -> Refusal | None:
+    """A line of smtpd, cleanup or postscreen that ends in fields, or in a reply after them."""
+    queue_id, action, rest = text.split(": ", 2)
+    stage = _STAGE.match(rest)
+    if stage is None:
+        return _content(time_s, queue_id, action, rest) if service == "cleanup" else None
+    fields = _fields(rest[stage.end() - 2 :], at_end=True)
+    reply = rest[stage.end() :]
+    if fields:
+        reply = reply[: max(0, fields.start - 2)]
+    check = check_of(service, action, reply)
+    where, name, client, port = stage.groups()
+    endpoint = f"[{client}]{port}" if port else ""
+    kind = (_ACTIONS[action], check, where)
+    return _refusal(time_s, kind, (name, client, endpoint), reply, queue_id, fields)
+
+
+def _content(time_s: float, queue_id: str, action: str, rest: str) -> Refusal | None:
+    """header_checks and body_checks: the line that was found is quoted before the fields."""
+    fields = _fields(rest, at_end=False)
+    client = _CONTENT_CLIENT.search(rest[: fields.start]) if fields else None
+    if fields is None or client is None:
+        return None
+    check = check_of("cleanup", action, rest)
+    reply = f"{rest[fields.end :]} ({rest[: client.start()]})"
+    kind = (_ACTIONS[action], check, "END-OF-MESSAGE")
+    return _refusal(time_s, kind, (client[1], client[2], ""), reply, queue_id, fields)
+
+
+def _refusal(
+    time_s: float,
+    kind: tuple[str, str, str],
+    client: tuple[str, str, str],
+    reply: str,
+    queue_id: str,
+    fields: _Fields | None,
+) -> Refusal:
+    """One Refusal; KIND is action, check and stage, CLIENT is name, address and endpoint."""
+    name, address, endpoint = client
+    about = (time_s, *kind, _verified(name), address, endpoint, reply)
+    known_id = "" if queue_id == "NOQUEUE" else queue_id
+    if fields is None:
+        return Refusal(*about, doubtful=True, queue_id=known_id)
+    _start, _end, sender, recipient, helo, doubtful = fields
+    return Refusal(*about, sender, recipient, helo, doubtful, known_id)
+
+
+def _verified(name: str) -> str:
+    return "" if name == "unknown" else name
+
+
+def _postscreen(time_s: float, text: str) -> Event | None:
+    if text.startswith("NOQUEUE: "):
+        return _decision(time_s, text, "postscreen")
+    endpoint = _ENDPOINT.search(text)
+    if endpoint is None:
+        return None
+    words = text.split(" ", 2)
+    finding = words[0] if words[0] in _ONE_WORD else " ".join(words[:2])
+    return Screened(time_s, endpoint[1], finding)
+
+
+_ONE_WORD = frozenset({"PREGREET", "DNSBL", "DENYLISTED", "BLACKLISTED", "PASS", "DISCONNECT"})
+
+
+def _qmgr(time_s: float, text: str) -> Event | None:
+    queue_id, _, rest = text.partition(": ")
+    if rest == "removed":
+        return Removed(time_s, queue_id)
+    # qmgr's own fields follow; the sender may have what looks like them in quotes.
+    sender, found, _ = rest[len("from=<") :].rpartition(">, size=")
+    return Queued(time_s, queue_id, sender) if found else None
+
+
+def _delivered(time_s: float, text: str) -> Event | None:
+    queue_id, _, rest = text.partition(": ")
+    recipient, found, _ = rest[len("to=<") :].partition(">, ")
+    return Sent(time_s, queue_id, recipient, outside=False) if found else None
+
+
+def _smtp(time_s: float, text: str) -> Event | None:
+    # A filter on this host (FILTER_README) brings the message again, and then it is delivered.
+    if _TO_THIS_HOST.search(text):
+        return None
+    sent = _delivered(time_s, text)
+    return sent._replace(outside=True) if isinstance(sent, Sent) else None
+
+
+_READERS: dict[bytes, Callable[[float, str], Event | None]] = {
+    b"smtpd": _smtpd,
+    b"cleanup": _cleanup,
+    b"postscreen": _postscreen,
+    b"qmgr": _qmgr,
+    b"smtp": _smtp,
+    **dict.fromkeys(_LOCAL_DELIVERY, _delivered),
+}
+
+
+def events(lines: Iterable[bytes], clock: Clock) -> Iterator[Event]:
+    """The events in LINES, in their order; lines that say nothing of mail are passed over."""
+    for line in lines:
+        entry = entry_of(line, WANTED)
+        if entry is None:
+            continue
+        time_s = clock.seconds(entry.stamp)
+        if time_s is None:
+            continue
+        event = _READERS[entry.daemon](time_s, entry.text.decode("utf-8", "backslashreplace"))
+        if event is not None:
+            yield event

@@ -1,0 +1,131 @@
+"""Lines of Postfix's log, taken apart: when, which daemon, what.
+
+    Nov 22 23:06:04 mail postfix/smtpd[14683]: TEXT
+    2026-11-22T23:06:04.123456+01:00 mail postfix/smtpd[14683]: TEXT
+    {"__REALTIME_TIMESTAMP": "…", "SYSLOG_IDENTIFIER": "postfix/smtpd", "MESSAGE": "TEXT", …}
+
+Forms       syslog's and maillog_file's; rsyslog's and journalctl -o short-iso; journalctl -o json.
+Years       the first form has none: the latest one that makes no line younger than its file.
+Services    are told by what follows the last "/": postfix/submission/smtpd is an smtpd.
+Guarantee   any octets give an entry or none; nothing is raised. A program that logs what strangers
+            say cannot make an entry by quoting a line: the whole head must be right.
+See also    postlogd(8), systemd.journal-fields(7), RFC 3164, RFC 3339
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+LINE_BYTES = 8192
+"""What stands behind is not looked at; syslog and Postfix cut far earlier."""
+
+_MONTHS = dict(
+    zip(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), range(1, 13), strict=True)
+)
+_SPACES_WITH_YEAR = 2
+_SPACES_WITHOUT_YEAR = 4
+_DAY_S = 86_400
+_LEAP_CYCLE = 8
+"""Years between two Februaries with 29 days, at most."""
+
+
+class Entry(NamedTuple):
+    """One line.
+
+    stamp   when, as it is written there; Clock makes seconds of it
+    daemon  smtpd, qmgr, …
+    text    what was logged, undecoded
+    """
+
+    stamp: bytes
+    daemon: bytes
+    text: bytes
+
+
+def entry_of(line: bytes, wanted: Mapping[bytes, re.Pattern[bytes]]) -> Entry | None:
+    """The entry that LINE is, or None where it is no line of a daemon of Postfix, or not WANTED.
+
+    wanted  daemons, and how the text begins that is wanted of each
+    """
+    if line.startswith(b"{"):
+        return _journal_entry(line, wanted)
+    # Most lines are not wanted, and this is done for each: no part is copied before it is needed.
+    end = line.find(b"]: ", 0, LINE_BYTES)
+    slash = line.rfind(b"/", 0, max(0, end))
+    daemon = line[slash + 1 : line.find(b"[", slash)]
+    pattern = wanted.get(daemon)
+    if slash < 0 or pattern is None or not pattern.match(line, end + 3):
+        return None
+    # Host and service have no spaces: with more of them a program quotes what it was told.
+    spaces = line.count(b" ", 0, end)
+    if spaces == _SPACES_WITH_YEAR and line[:1].isdigit():
+        return Entry(line[: line.find(b" ")], daemon, line[end + 3 : LINE_BYTES])
+    if spaces == _SPACES_WITHOUT_YEAR + line.startswith(b"  ", 3):
+        return Entry(line[:15], daemon, line[end + 3 : LINE_BYTES])
+    return None
+
+
+def _journal_entry(line: bytes, wanted: Mapping[bytes, re.Pattern[bytes]]) -> Entry | None:
+    try:
+        fields = json.loads(line)
+        stamp = fields["__REALTIME_TIMESTAMP"]
+        _name, slash, daemon = fields["SYSLOG_IDENTIFIER"].rpartition("/")
+        message = fields["MESSAGE"]
+        # What is no UTF-8, or has control characters, comes as a list of octets.
+        text = bytes(message) if isinstance(message, list) else message.encode("utf-8", "replace")
+        entry = Entry(f"@{int(stamp)}".encode(), daemon.encode("utf-8", "replace"), text)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    # A line break within a message would be another line in a file.
+    entry = entry._replace(text=entry.text[:LINE_BYTES].replace(b"\n", b" "))
+    pattern = wanted.get(entry.daemon) if slash else None
+    return entry if pattern and pattern.match(entry.text) else None
+
+
+class Clock:
+    """Makes seconds of stamps; knows in which year a log was written.
+
+    latest_s  no line is much younger than this: the file's time of change, or now
+    """
+
+    def __init__(self, latest_s: float) -> None:
+        self._latest_s = latest_s
+        self._year = time.localtime(latest_s).tm_year
+        self._known = (b"", 0.0)
+
+    def seconds(self, stamp: bytes) -> float | None:
+        """Seconds since 1970, or None where STAMP is none."""
+        # Many lines are of the same second.
+        if self._known[0] == stamp:
+            return self._known[1]
+        try:
+            if stamp.startswith(b"@"):
+                seconds = int(stamp[1:]) / 1e6
+            elif stamp[:1].isdigit():
+                seconds = datetime.fromisoformat(stamp.decode()).timestamp()
+            else:
+                seconds = self._without_year(stamp)
+        except (ValueError, OverflowError, OSError, LookupError):
+            return None
+        self._known = (stamp, seconds)
+        return seconds
+
+    def _without_year(self, stamp: bytes) -> float:
+        month, day = _MONTHS[stamp[:3]], int(stamp[4:6])
+        hour, minute, second = int(stamp[7:9]), int(stamp[10:12]), int(stamp[13:15])
+        for year in range(self._year + 1, self._year - _LEAP_CYCLE, -1):
+            try:
+                local = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001
+            except ValueError:
+                if (month, day) != (2, 29):
+                    raise
+                continue
+            # A day for clocks that were put right since.
+            if (seconds := local.timestamp()) <= self._latest_s + _DAY_S:
+                return seconds
+        raise ValueError("no such day")

@@ -1,0 +1,231 @@
+"""A private Postfix that refuses by every check, with DNS of its own.
+
+Ports       checks: every check, the first that fails refuses, all at RCPT or DATA
+            warns: the same, each behind warn_if_reject
+            early: smtpd_delay_reject = no, and the greeting comes after a second
+            milter: a milter has its say
+            screen: postscreen with all its tests
+Clients     are whom they say with XCLIENT; postscreen's come from addresses of 127/8
+Names       are those of ZONE: a resolv.conf of its own is mounted where this Postfix looks for it
+"""
+
+from __future__ import annotations
+
+import shutil
+import smtplib
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.installation import open_directory
+from tests.servers.milter import listening
+from tests.servers.ports import answers, free_ports
+from tests.servers.postfix import Postfix
+from tests.servers.zone import served
+from tests.waiting import wait_for
+
+ZONE = """\
+example.net MX mx.example.net
+mx.example.net A 198.51.100.7
+7.100.51.198.in-addr.arpa PTR mx.example.net
+slow.example.net broken
+99.100.51.198.dnsbl.test A 127.0.0.2
+99.100.51.198.dnsbl.test TXT spam-source
+99.7.7.127.dnsbl.test A 127.0.0.2
+spammer.example.net A 198.51.100.66
+spammer.example.net.rhsbl.test A 127.0.0.2
+"""
+
+MAIN_CF = """\
+compatibility_level = 3.6
+queue_directory = {top}/queue
+data_directory = {top}/data
+maillog_file = {top}/maillog
+maillog_file_prefixes = {top}
+mail_owner = postfix
+setgid_group = postdrop
+meta_directory = /etc/postfix
+myhostname = mail.example.org
+mydomain = example.org
+mydestination = $mydomain, $myhostname
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.255.255.254/32
+smtpd_authorized_xclient_hosts = 127.0.0.1
+smtp_host_lookup = native
+alias_maps =
+alias_database =
+local_recipient_maps = unix:passwd.byname, inline:{{ milter-hard=x milter-soft=x held=x }}
+relay_domains = relay.example.org
+relay_recipient_maps = inline:{{ known@relay.example.org=x }}
+default_transport = discard:
+relay_transport = discard:
+local_transport = discard:
+message_size_limit = 20000
+header_size_limit = 4000
+smtpd_client_connection_count_limit = 0
+smtpd_error_sleep_time = 0
+smtpd_hard_error_limit = 50
+header_checks = regexp:{{
+    {{ /^Subject:.*lottery/ REJECT 5.7.1 no lottery please }}
+    {{ /^Subject:.*vanish/ DISCARD gone }} }}
+body_checks = regexp:{{ {{ /cheap pills/ REJECT }} }}
+postscreen_greet_wait = 2s
+postscreen_access_list = cidr:{{ {{ 127.66.66.66/32 reject }} }}
+postscreen_denylist_action = drop
+postscreen_greet_action = enforce
+postscreen_dnsbl_action = enforce
+postscreen_dnsbl_sites = dnsbl.test
+postscreen_bare_newline_enable = yes
+postscreen_bare_newline_action = enforce
+postscreen_non_smtp_command_enable = yes
+postscreen_pipelining_enable = yes
+postscreen_pipelining_action = enforce
+smtpd_helo_required = yes
+smtpd_sender_login_maps = inline:{{ ann@example.org=ann }}
+smtpd_relay_restrictions = reject_unauth_destination
+smtpd_recipient_restrictions = {checks}
+smtpd_data_restrictions = {data_checks}
+warned_checks = {warned_checks}
+warned_data_checks = {warned_data_checks}
+"""
+
+CHECKS = (
+    "check_client_access inline:{ { 198.51.100.50 = REJECT go away } { 198.51.100.51 = REJECT } }",
+    "reject_unknown_reverse_client_hostname",
+    "reject_unknown_client_hostname",
+    "reject_invalid_helo_hostname",
+    "reject_non_fqdn_helo_hostname",
+    "check_helo_access inline:{ { mail.example.org = REJECT that is my name } }",
+    "reject_unknown_helo_hostname",
+    "reject_non_fqdn_sender",
+    "reject_unknown_sender_domain",
+    "check_sender_access inline:{ { blocked@example.net = REJECT } }",
+    "reject_sender_login_mismatch",
+    "reject_non_fqdn_recipient",
+    "reject_unknown_recipient_domain",
+    "reject_unlisted_recipient",
+    "reject_rbl_client dnsbl.test",
+    "reject_rhsbl_sender rhsbl.test",
+    "check_recipient_access inline:{ { held@example.org = HOLD } }",
+)
+DATA_CHECKS = ("reject_unauth_pipelining", "reject_multi_recipient_bounce")
+
+MASTER_CF = """\
+127.0.0.1:{checks} inet n - n - - smtpd
+127.0.0.1:{warns}  inet n - n - - smtpd
+  -o smtpd_recipient_restrictions=$warned_checks
+  -o smtpd_data_restrictions=$warned_data_checks
+127.0.0.1:{early}  inet n - n - - smtpd
+  -o smtpd_delay_reject=no
+  -o {{ smtpd_client_restrictions = sleep 1, reject_unauth_pipelining }}
+  -o {{ smtpd_helo_restrictions = reject_non_fqdn_helo_hostname }}
+127.0.0.1:{milter} inet n - n - - smtpd
+  -o smtpd_milters=inet:127.0.0.1:{milter_itself}
+127.0.0.1:{screen} inet n - n - 1 postscreen
+smtpd     pass  - - n -   -   smtpd
+dnsblog   unix  - - n -   0   dnsblog
+tlsproxy  unix  - - n -   0   tlsproxy
+pickup    unix n - n 60  1   pickup
+cleanup   unix n - n -   0   cleanup
+qmgr      unix n - n 300 1   qmgr
+tlsmgr    unix - - n 1000? 1 tlsmgr
+rewrite   unix - - n -   -   trivial-rewrite
+bounce    unix - - n -   0   bounce
+defer     unix - - n -   0   bounce
+trace     unix - - n -   0   bounce
+verify    unix - - n -   1   verify
+flush     unix n - n 1000? 0 flush
+proxymap  unix - - n -   -   proxymap
+proxywrite unix - - n -  1   proxymap
+showq     unix n - n -   -   showq
+error     unix - - n -   -   error
+retry     unix - - n -   -   error
+discard   unix - - n -   -   discard
+anvil     unix - - n -   1   anvil
+scache    unix - - n -   1   scache
+postlog   unix-dgram n - n - 1 postlogd
+"""
+
+
+class Gatekeeper(Postfix):
+    """The running server."""
+
+    def __init__(self, top: Path, name_server: str, milter: int) -> None:
+        self.top = top
+        self.ports = free_ports(5)
+        self.checks, self.warns, self.early, self.milter, self.screen = self.ports
+        self.configuration = top / "etc"
+        for name in ("etc", "queue", "data"):
+            (top / name).mkdir()
+        shutil.chown(top / "data", "postfix")
+        (top / "resolv.conf").write_text(f"nameserver {name_server}\n")
+        lists = {
+            "checks": ", ".join(CHECKS),
+            "data_checks": ", ".join(DATA_CHECKS),
+            "warned_checks": ", ".join(f"warn_if_reject {check}" for check in CHECKS),
+            "warned_data_checks": ", ".join(f"warn_if_reject {check}" for check in DATA_CHECKS),
+        }
+        (self.configuration / "main.cf").write_text(MAIN_CF.format(top=top, **lists))
+        ports = dict(zip(("checks", "warns", "early", "milter", "screen"), self.ports, strict=True))
+        (self.configuration / "master.cf").write_text(
+            MASTER_CF.format(milter_itself=milter, **ports)
+        )
+
+    def start(self) -> None:
+        """Start it where its own resolv.conf is the system's, and wait until its ports answer."""
+        mounted = 'mount --bind "$1" /etc/resolv.conf && exec postfix -c "$2" start'
+        command = ["unshare", "--mount", "sh", "-c", mounted, "sh"]
+        subprocess.run(
+            [*command, self.top / "resolv.conf", self.configuration],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+        wait_for(lambda: all(answers(port) for port in self.ports), f"Postfix\n{self.log}")
+
+
+@contextmanager
+def gatekeeper() -> Iterator[Gatekeeper]:
+    """A running one, with its DNS server and milter."""
+    top = open_directory("gate")
+    try:
+        with served(ZONE) as name_server, listening() as milter:
+            server = Gatekeeper(top, name_server, milter)
+            try:
+                server.start()
+                yield server
+            finally:
+                server.stop()
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
+
+
+class Client(smtplib.SMTP):
+    """A client that says with XCLIENT who it is, and then speaks SMTP line by line."""
+
+    def __init__(self, port: int, client: str = "198.51.100.7", name: str = "mx.example.net"):
+        super().__init__("127.0.0.1", port, timeout=30)
+        self.ehlo("xclient.example.org")
+        names = f"NAME={name} REVERSE_NAME={name}"
+        assert self.docmd("XCLIENT", f"ADDR={client} {names}")[0] == 220
+
+    def say(self, line: str) -> int:
+        """Say LINE, whatever is in it; the code of the reply."""
+        self.send(line.encode() + b"\r\n")
+        return self.getreply()[0]
+
+    def try_to_send(
+        self,
+        sender: str = "eve@example.net",
+        to: str = "root@example.org",
+        helo: str = "mx.example.net",
+        message: str = "Subject: hello\r\n\r\nhello\r\n",
+    ) -> int:
+        """One message; the code of the first reply that is no success, else 250."""
+        for line in (f"EHLO {helo}", f"MAIL FROM:<{sender}>", f"RCPT TO:<{to}>", "DATA"):
+            code = self.say(line)
+            if code >= 400:
+                return code
+        return self.say(f"{message}.")
