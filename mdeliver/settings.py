@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SETTINGS_PATH = "/etc/mdeliver/mdeliver.toml"
 TAGS_PATH = "/var/lib/mdeliver/sent.tags"
+SYSLOG_PATH = "/dev/log"
 
 
 class Site(Record):
@@ -38,6 +39,11 @@ class Site(Record):
                          (sent/setup.py)
     sent_folder          the folder that the IMAP server calls \\Sent
     tags_path            the table of digests that tags are looked up in (sent/evidence.py)
+    log_decisions        whether each delivery leaves a line in the user's decision log
+    log_kilobytes        size at which a new decision log is begun
+    log_files            how many older decision logs are kept
+    syslog               the socket of syslog; "" for no line there
+    syslog_name          how lines there begin
     """
 
     domains: tuple[str, ...] = ()
@@ -48,6 +54,11 @@ class Site(Record):
     believe_tags: bool = False
     sent_folder: str = "Sent"
     tags_path: str = TAGS_PATH
+    log_decisions: bool = True
+    log_kilobytes: int = 1024
+    log_files: int = 4
+    syslog: str = SYSLOG_PATH
+    syslog_name: str = "mdeliver/local"
 
 
 def load_site(path: str = SETTINGS_PATH) -> Site:
@@ -68,6 +79,7 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
     site = _table(path, tables, "site")
     rules = _table(path, tables, "rules")
     sent = _table(path, tables, "sent")
+    log = _table(path, tables, "log")
     _table(path, tables, "bcc_maps")
     _table(path, tables, "lmtp")
     for table in tables:
@@ -85,8 +97,13 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
         _take_flag(path, sent, "sent", "believe_tags"),
         _folder(path, _take(path, sent, "sent", "folder", "Sent")),
         _take(path, sent, "sent", "tags", TAGS_PATH),
+        _take_flag(path, log, "log", "decisions", default=True),
+        _take_count(path, log, "log", "kilobytes", 1024),
+        _take_count(path, log, "log", "files", 4),
+        _take(path, log, "log", "syslog", SYSLOG_PATH),
+        _take(path, log, "log", "syslog_name", "mdeliver/local"),
     )
-    for name, left in (("site", site), ("rules", rules), ("sent", sent)):
+    for name, left in (("site", site), ("rules", rules), ("sent", sent), ("log", log)):
         for key in left:
             raise Deferral(f"{path}: there is no key {name}.{key}; see mdeliver(1)", "4.3.5")
     return found
@@ -114,10 +131,20 @@ def _folder(path: str, name: str) -> str:
     return name
 
 
-def _take_flag(path: str, table: dict[str, Any], name: str, key: str) -> bool:
-    value = table.pop(key, False)
+def _take_flag(
+    path: str, table: dict[str, Any], name: str, key: str, default: bool = False
+) -> bool:
+    value = table.pop(key, default)
     if not isinstance(value, bool):
         raise Deferral(f"{path}: {name}.{key} is true or false", "4.3.5")
+    return value
+
+
+def _take_count(path: str, table: dict[str, Any], name: str, key: str, default: int) -> int:
+    """A whole number from 1 on; TOML's true is none."""
+    value = table.pop(key, default)
+    if type(value) is not int or value < 1:
+        raise Deferral(f"{path}: {name}.{key} is a whole number from 1 on", "4.3.5")
     return value
 
 

@@ -114,7 +114,7 @@ def test_settings() -> None:
         if isinstance(node, ast.Call):
             words = [text for argument in node.args for text in constants(argument)]
             called = ast.unparse(node.func)
-            if called in ("_take", "_take_list", "_take_flag"):
+            if called in ("_take", "_take_list", "_take_flag", "_take_count"):
                 keys.add(f"{words[0]}.{words[1]}")
     keys |= {f"bcc_maps.{field}" for field in BccSettings._fields}
     assert sorted(items(section(COMMANDS_TEXT, "SETTINGS"), "Va")) == sorted(keys)

@@ -31,11 +31,19 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         recipient_delimiter = "-"
         [rules]
         on_error = "inbox"
+        [log]
+        decisions = false
+        kilobytes = 10
+        files = 2
+        syslog = ""
+        syslog_name = "mda/local"
     """
     site = load(tmp_path, text)
     assert site.domains == ("example.org", "example.net")
     assert (site.hostname, site.recipient_delimiter) == ("mail.example.org", "-")
     assert site.on_rules_error == "inbox"
+    assert (site.log_decisions, site.log_kilobytes, site.log_files) == (False, 10, 2)
+    assert (site.syslog, site.syslog_name) == ("", "mda/local")
 
 
 @pytest.mark.parametrize(
@@ -47,6 +55,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         ("[site]\ndomain = []\n", "there is no key site.domain"),
         ("[site]\ndomains = 'example.org'\n", "site.domains is a list of texts"),
         ("[site]\nhostname = 1\n", "site.hostname is a text"),
+        ("[log]\nfiles = 0\n", "log.files is a whole number from 1 on"),
+        ("[log]\nkilobytes = true\n", "log.kilobytes is a whole number from 1 on"),
         ("[rules]\non_error = 'bounce'\n", 'rules.on_error is "defer" or "inbox"'),
     ],
 )
