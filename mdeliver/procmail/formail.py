@@ -1,0 +1,179 @@
+"""What formail(1) does in the ways in which procmailrc files use it.
+
+As a filter    -A add, -a add if there is none, -I replace or remove, -i replace and keep the old
+               ones as Old-…; several of them; -f -b -q and -k change nothing here.
+As a question  -x a field's text (-z without white space at its ends, -c folds joined); -D whether
+               a Message-ID was seen before.
+Not here       -r (replies), -R, -u, -U, -X, splitting: whoever asks for them gets None.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mdeliver.record import Record
+
+_FIELD = re.compile(rb"[\x21-\x39\x3b-\x7e]+[ \t]*:")
+
+
+class Change(Record):
+    """One header change: `sign` is A, a, I or i; `name` ends in a colon."""
+
+    sign: str
+    name: str
+    text: str
+
+
+class Filter(Record):
+    """formail as a filter."""
+
+    changes: tuple[Change, ...]
+
+
+class Extract(Record):
+    """formail -x: the fields' names with their colons."""
+
+    names: tuple[str, ...]
+    strips: bool
+    joins: bool
+
+
+class Duplicates(Record):
+    """formail -D: the largest size of its file, and that file."""
+
+    size: int
+    cache: str
+
+
+class Reply(Record):
+    """formail -r, with the changes to the reply's head; `duplicates` where -D is with it."""
+
+    changes: tuple[Change, ...]
+    duplicates: Duplicates | None
+
+
+def read_arguments(argv: list[str]) -> Filter | Extract | Duplicates | Reply | None:
+    """What `formail ARGV` (without its own name) is, None where it is none of these."""
+    changes: list[Change] = []
+    names: list[str] = []
+    seen: set[str] = set()
+    duplicates: Duplicates | None = None
+    rest = list(argv)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-") or word == "-":
+            return None
+        letters = word[1:]
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            if letter in "AaIix":
+                value = letters or (rest.pop(0) if rest else "")
+                letters = ""
+                name, colon, text = value.partition(":")
+                if not name or (not colon and name != "From "):
+                    return None
+                if letter == "x":
+                    names.append(name + ":")
+                else:
+                    changes.append(Change(letter, name + colon, text))
+            elif letter == "D":
+                size = letters or (rest.pop(0) if rest else "")
+                letters = ""
+                if not size.isdigit() or not rest:
+                    return None
+                duplicates = Duplicates(int(size), rest.pop(0))
+            elif letter in "fbqkzctr-":
+                seen.add(letter)
+            else:
+                return None
+    if "r" in seen:
+        if names:
+            # `formail -rtxTo:`: whom an answer would go to.
+            return None
+        return Reply(tuple(changes), duplicates)
+    if duplicates is not None:
+        return None if changes or names else duplicates
+    if names:
+        return None if changes else Extract(tuple(names), "z" in seen, "c" in seen)
+    return Filter(tuple(changes)) if changes else None
+
+
+def split_fields(head: bytes) -> tuple[list[bytes], bytes]:
+    """The fields of HEAD with their folds, and what follows the last of them."""
+    fields: list[bytes] = []
+    at = 0
+    while at < len(head):
+        end = head.find(b"\n", at)
+        end = len(head) if end < 0 else end + 1
+        line = head[at:end]
+        if fields and ((line[:1] in b" \t" and line != b"\n") or _goes_on(fields[-1], line)):
+            fields[-1] += line
+        elif _FIELD.match(line) or (not fields and line.startswith(b"From ")):
+            fields.append(line)
+        else:
+            break
+        at = end
+    return fields, head[at:]
+
+
+def _goes_on(field: bytes, line: bytes) -> bool:
+    return field.startswith(b"From ") and line.startswith(b">From ")
+
+
+def _is_called(field: bytes, name: str) -> bool:
+    """Whether FIELD is called NAME; white space before its colon does not count."""
+    wanted = name.encode("latin-1").lower()
+    if wanted.endswith(b":"):
+        label = field.partition(b":")[0].rstrip(b" \t").lower()
+        return label == wanted[:-1].rstrip(b" \t") and not field.startswith(b"From ")
+    return field.lower().startswith(wanted)
+
+
+def filtered(octets: bytes, wanted: Filter) -> bytes:
+    """OCTETS, a message or its head, as `formail` prints them with the changes WANTED."""
+    end = octets.find(b"\n\n")
+    head, rest = (octets, b"") if end < 0 else (octets[: end + 1], octets[end + 1 :])
+    fields, others = split_fields(head)
+    by_sign = {sign: [c for c in wanted.changes if c.sign == sign] for sign in "AaIi"}
+    missing = [c for c in by_sign["a"] if not any(_is_called(f, c.name) for f in fields)]
+    kept = []
+    for field in fields:
+        if any(_is_called(field, c.name) for c in by_sign["i"]):
+            kept.append(b"Old-" + field)
+        elif not any(_is_called(field, c.name) for c in by_sign["I"]):
+            kept.append(field)
+    added = [_written(c) for c in (*missing, *by_sign["A"])]
+    added += [_written(c) for c in (*by_sign["i"], *by_sign["I"]) if c.text.strip(" \t")]
+    return b"".join([*kept, *added]) + others + rest
+
+
+def _written(change: Change) -> bytes:
+    return f"{change.name}{change.text}\n".encode("latin-1")
+
+
+def extracted(octets: bytes, wanted: Extract) -> bytes:
+    """What `formail -x` prints of OCTETS."""
+    end = octets.find(b"\n\n")
+    fields, _ = split_fields(octets if end < 0 else octets[: end + 1])
+    made = []
+    for field in fields:
+        if not any(_is_called(field, name) for name in wanted.names):
+            continue
+        text = field.partition(b":")[2]
+        if wanted.joins:
+            text = re.sub(rb"\n(?=[ \t])", b" ", text)
+        if wanted.strips:
+            text = text.strip(b" \t\n") + b"\n"
+        made.append(text)
+    return b"".join(made)
+
+
+def message_id(octets: bytes) -> str:
+    """The Message-ID that `formail -D` goes by, "" where there is none."""
+    end = octets.find(b"\n\n")
+    fields, _ = split_fields(octets if end < 0 else octets[: end + 1])
+    for field in fields:
+        if _is_called(field, "Message-ID:"):
+            text = field.partition(b":")[2].strip(b" ").removesuffix(b"\n")
+            return text.decode("latin-1")
+    return ""
