@@ -40,7 +40,8 @@ def tag_in(envelope: Envelope, site: Site) -> str:
     """The tag in the address of this delivery; "" if there is none."""
     extension = envelope.extension
     if not extension:
-        local = envelope.recipient.rpartition("@")[0] or envelope.recipient
+        # A local part that must be quoted may come in its quotes.
+        local = (envelope.recipient.rpartition("@")[0] or envelope.recipient).strip('"')
         found = [at for c in site.recipient_delimiter if (at := local.find(c, 1)) > 0]
         extension = local[min(found) + 1 :] if found else ""
     tag = extension[len(MARK) :].lower()

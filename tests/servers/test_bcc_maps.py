@@ -53,7 +53,7 @@ class Site:
 
     def run(self, *options: str, status: int = 0) -> str:
         """Run `mdeliver bcc-maps` for this site; returns what it printed."""
-        command = [MDELIVER, "bcc-maps", "--settings", str(self.settings), *options]
+        command = [str(MDELIVER), "bcc-maps", "--settings", str(self.settings), *options]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == status, done
         return done.stdout
