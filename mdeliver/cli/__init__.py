@@ -20,6 +20,7 @@ COMMANDS = (
     ("deliver", "mdeliver.cli.deliver"),
     ("lmtp", "mdeliver.cli.lmtp"),
     ("bcc-maps", "mdeliver.cli.bcc_maps"),
+    ("audit", "mdeliver.cli.audit"),
 )
 """Name of each command and the module that has it as `command`, in the order of a first day."""
 

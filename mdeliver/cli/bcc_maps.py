@@ -179,7 +179,7 @@ def _look(
     )
     wanted = generate.want(settings, postfix, keys, generate.now())
     report = generate.compare(wanted, settings)
-    lacking = setup.needed(_names(wanted, settings), postfix, postfix.services())
+    lacking = setup.needed(generate.map_names(wanted, settings), postfix, postfix.services())
     _show(wanted, report, lacking, settings_path, done=False, as_json=bool(options["as_json"]))
     if options["check_only"] and (report.stale or lacking):
         sys.exit(1)
@@ -194,7 +194,7 @@ def _write(
     wanted = generate.want(settings, postfix, keys, generate.now())
     report = generate.compare(wanted, settings)
     generate.write(wanted, settings, postfix)
-    lacking = setup.needed(_names(wanted, settings), postfix, postfix.services())
+    lacking = setup.needed(generate.map_names(wanted, settings), postfix, postfix.services())
     changed: list[str] = []
     if options["apply_"]:
         believe = wanted.keys and not setup.has_sent_table(settings_path)
@@ -204,15 +204,6 @@ def _write(
             _reload(postfix)
     as_json = bool(options["as_json"])
     _show(wanted, report, lacking, settings_path, done=True, as_json=as_json, changed=changed)
-
-
-def _names(wanted: generate.Wanted, settings: BccSettings) -> list[str]:
-    """The maps as Postfix's settings name them."""
-    if settings.serve:
-        kind, _, rest = settings.serve.partition(":")
-        names = generate.MAP_NAMES[: len(wanted.tables)]
-        return [f"socketmap:{kind}:{rest}:{name}" for name in names]
-    return [table.name for table in wanted.tables]
 
 
 def _reload(postfix: Postfix) -> None:

@@ -295,6 +295,14 @@ def _has_keys(path: str, keys: tuple[Key, ...]) -> bool:
         return False
 
 
+def map_names(wanted: Wanted, settings: BccSettings) -> list[str]:
+    """The maps as Postfix's settings name them."""
+    if settings.serve:
+        names = MAP_NAMES[: len(wanted.tables)]
+        return [f"socketmap:{settings.serve}:{name}" for name in names]
+    return [table.name for table in wanted.tables]
+
+
 def keys_for(settings: BccSettings, now_s: int, *, rotate: bool, forget: bool) -> list[Key]:
     """The site's keys.
 

@@ -36,14 +36,15 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """plan outside edits sent sent.evidence deedwords glob htmltext mime folders explain
         conditions conditions.moments
         conditions.tables scene conditions.texts
-        conditions.facts conditions.automatic conditions.authenticated
-        actions actions.places actions.headers actions.deeds evaluate""",
+        conditions.facts conditions.duplicate conditions.automatic conditions.authenticated
+        conditions.programs
+        actions actions.places actions.headers actions.programs actions.deeds evaluate""",
     ),
     (
         "effects: Plan to mailboxes, as one transaction",
         """deliver deliver.mboxrd deliver.mboxfind deliver.journal deliver.quota
         deliver.subscriptions deliver.contents deliver.maildir deliver.mbox deliver.deliverers
-        deliver.transaction""",
+        deliver.transaction deliver.outside""",
     ),
     (
         "one message for one user, from edge to outcome; for many, without the effects",
@@ -60,7 +61,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "what Postfix is told and asked: settings, tables, sent copies",
         """postfix postfix.configuration sent.files sent.keys sent.mailaddress sent.owners
         sent.sources sent.settings sent.tables sent.generate sent.setup sent.socketmap
-        sent.server""",
+        sent.server
+        audit audit.finding audit.host audit.sent_copies audit.local_delivery audit.checks""",
     ),
     (
         "what Postfix says: its log, and what it refused",
@@ -78,7 +80,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "the command line",
         """cli cli.rejects cli.check cli.deliver cli.lmtp cli.demo.stage cli.demo cli.test
-        cli.bcc_serve cli.bcc_maps""",
+        cli.bcc_serve cli.bcc_maps cli.audit""",
     ),
     ("the edge of the process", "__main__"),
 )

@@ -1,0 +1,52 @@
+"""What a check of the mail server found, as a value.
+
+See also  checks.py, which lists all checks; cli/audit.py, which shows findings
+"""
+
+from __future__ import annotations
+
+from mdeliver.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Literal, TypeAlias
+
+    from mdeliver.audit.host import Host
+
+    Level = Literal["fine", "advice", "warning", "failure"]
+    Checking: TypeAlias = Callable[[Host], Iterable["Finding"]]
+
+LEVELS = ("failure", "warning", "advice", "fine")
+"""From what must be mended to what need not."""
+
+
+class Finding(Record):
+    """One finding.
+
+    level    "failure": mail is lost, misfiled or misused, or a promise does not hold. "warning":
+             it will be, in a case that can be named. "advice": could be better. "fine"
+    what     what is so, one sentence
+    why      what comes of it; "" for what is fine
+    how      how to mend it; "" for what is fine
+    setting  lines to paste, commands or settings; () if there is nothing to paste
+    """
+
+    level: Level
+    what: str
+    why: str = ""
+    how: str = ""
+    setting: tuple[str, ...] = ()
+
+
+class Check(Record):
+    """One check.
+
+    name   stable, one word with hyphens
+    title  what it looks at, a few words
+    run    looks, and gives its findings
+    """
+
+    name: str
+    title: str
+    run: Checking
