@@ -25,6 +25,7 @@ from mdeliver.language.syntax import (
     Defer,
     Discard,
     Do,
+    DuplicateWithin,
     FileTo,
     If,
     Inbox,
@@ -326,6 +327,18 @@ def _mailing_list(scene: Scene, _fact: MailingList) -> bool:
     from mdeliver.conditions.automatic import mailing_list
 
     return mailing_list(scene)
+def _duplicate(scene: Scene, fact: DuplicateWithin) -> bool | None:
+    from mdeliver.conditions.duplicate import duplicate
+
+    return duplicate(scene, fact)
+
+
+def _program(scene: Scene, fact: ProgramSucceeds) -> bool | None:
+    from mdeliver.conditions.programs import succeeds
+
+    return succeeds(scene, fact)
+
+
 
 
 _KINDS: dict[type, Callable[[Scene, Any], bool | None]] = {
@@ -340,3 +353,4 @@ _KINDS: dict[type, Callable[[Scene, Any], bool | None]] = {
     MailingList: _mailing_list,
 }
 """Every kind of condition and what decides it."""
+    DuplicateWithin: _duplicate,

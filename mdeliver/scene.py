@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mdeliver.authentication.results import Believed
     from mdeliver.conditions.tables import Table
     from mdeliver.envelope import Envelope
-    from mdeliver.language.syntax import Field, Store, Target, Value
+    from mdeliver.language.syntax import Field, Quantity, Store, Target, Value
     from mdeliver.letter import Letter
     from mdeliver.message import Message
     from mdeliver.mime import Body
@@ -44,6 +44,9 @@ RECIPIENT_HEADERS = (
 )  # fmt: skip
 
 
+_PERIODS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
 class Filled(str):
     """What a brace was filled with: outside words, never a pattern and never a path."""
 
@@ -54,7 +57,7 @@ class Scene:
     """Everything that conditions and actions look at; `now_s` is the time of arrival."""
 
     __slots__ = (
-        "_body", "_texts", "authentication", "because", "captures", "content", "envelope",
+        "_body", "_texts", "authentication", "because", "came", "captures", "content", "envelope",
         "explain", "filtered", "inbox", "lets", "lookups", "mailboxes", "marks", "me", "message",
         "now_s", "outside", "remember", "site", "tables",
     )  # fmt: skip
@@ -68,6 +71,8 @@ class Scene:
         explain: bool,
         outside: Outside | None = None,
     ) -> None:
+        self.came = message
+        """The message as it came."""
         self.message = message
         """The message as rules see it by now: filters and header lines change it."""
         self.envelope = envelope
@@ -283,6 +288,11 @@ def _part_of(addresses: Iterable[Address], part: str) -> list[str]:
         case "local part":
             return [a.local for a in addresses]
         case "name":
+def period_s(period: Quantity) -> float:
+    """The time PERIOD in seconds."""
+    return float(period.digits) * _PERIODS_S[period.unit]
+
+
             # An address without a name has none: it is not the name "".
             return [n for a in addresses if (n := a.display_name)]
         case _:

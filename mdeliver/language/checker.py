@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from mdeliver.diagnostic import Diagnostic, Span
 from mdeliver.language import syntax, values
-from mdeliver.language.actioncheck import check_action
+from mdeliver.language.actioncheck import check_action, check_program
 from mdeliver.language.parse_tests import ADDRESS_FIELDS
 from mdeliver.language.parse_values import plain_text
 from mdeliver.language.scope import MANY, NOT_YET, Known, State, has_folder, merge
@@ -258,9 +258,12 @@ class Checker:
         if isinstance(expression, syntax.Not):
             self._expr(expression.operand)
             return before
-        self.not_yet(kind.__name__, expression.span)
+        if isinstance(expression, syntax.ProgramSucceeds):
+            check_program(self, expression.argv)
         if isinstance(expression, syntax.Authentication):
             values.check_results(expression, self._report_value)
+        elif isinstance(expression, syntax.DuplicateWithin):
+            values.check_period(expression.period, self._report_value)
         return before
 
     def _test(self, test: syntax.Test) -> int:

@@ -11,12 +11,7 @@ from mdeliver.language import syntax
 from mdeliver.record import Record
 
 NOT_YET = {
-    "DuplicateWithin": "duplicate within",
-    "ProgramSucceeds": "program … succeeds",
     "ForwardTo": "forward to",
-    "PipeTo": "pipe to",
-    "FilterThrough": "filter through",
-    "Run": "run",
     "ReplyWith": "reply with",
 }
 """What the grammar has and this version does not do: field or record name, and its words."""

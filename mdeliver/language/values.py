@@ -94,6 +94,12 @@ def check_operator(field: str, operator: str, report: Report, place: Span) -> bo
     return False
 
 
+def check_period(period: Quantity, report: Report) -> None:
+    """Report a PERIOD that is no time."""
+    if period.unit not in TIME_UNITS:
+        report("E309", f"{period.unit} is a unit of size", period.span, "times are s, m, h, d or w")
+
+
 def check_value(field: str, operator: str, value: Value, kind: str, report: Report) -> None:
     """Report what is wrong with VALUE, of KIND, beside FIELD and OPERATOR."""
     if kind == "mixed range":

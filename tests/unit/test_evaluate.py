@@ -79,9 +79,13 @@ def test_an_outcome_that_hangs_on_the_unknown_defers() -> None:
 
 
 def test_what_the_checker_refuses_is_no_answer() -> None:
-    for rules in ("if duplicate within 7d: keep\n", 'run "x"\n'):
+    (branch,) = parse("if automatic: keep\n", "rules").statements
+    assert isinstance(branch, If)
+    no_action = Do(False, branch, branch.span)  # type: ignore[arg-type]
+    no_fact = branch.branches[0].replace(condition=no_action)
+    for statement in (no_action, branch.replace(branches=(no_fact,))):
         with pytest.raises(AssertionError):
-            decide(Program((*compiled("").statements, *parse(rules, "rules").statements)))
+            decide(Program((*compiled("").statements, statement)))
 
 
 def test_captures_do_not_outlive_their_block() -> None:
