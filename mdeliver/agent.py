@@ -14,22 +14,12 @@ from __future__ import annotations
 import time
 
 from mdeliver import durable, limits, system
-from mdeliver.evaluate import evaluate
+from mdeliver.decision import decide, load_rules, outcome_of, recognised, rules_error, without_rules
 from mdeliver.intake import Options, become_owner, make_envelope, parse_options, state_directory
 from mdeliver.letter import Letter, read_letter
-from mdeliver.message import Message
-from mdeliver.outcome import (
-    Deferral,
-    Outcome,
-    deferred,
-    deferred_by,
-    delivered,
-    discarded,
-    rejected,
-)
+from mdeliver.outcome import Deferral, Outcome, deferred, deferred_by, delivered
 from mdeliver.plan import File
 from mdeliver.rulescache import RulesCache
-from mdeliver.rulesfile import read_rules, reader, rules_paths
 from mdeliver.settings import SETTINGS_PATH, Site, load_site
 
 TYPE_CHECKING = False
@@ -38,14 +28,10 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from mdeliver.envelope import Envelope
-    from mdeliver.language.compile import Compiled
     from mdeliver.language.syntax import Program
-    from mdeliver.plan import Decision, Plan
+    from mdeliver.plan import Plan
 
 _STANDARD_INPUT = 0
-
-_TAG_MARK = "sent-"
-"""How the extension of a secret Sent address begins (sent/evidence.py)."""
 
 SENT_COPIES = "sent-copies"
 """Name, in the state directory, of what sent/filing.py remembers."""
@@ -53,80 +39,6 @@ SENT_COPIES = "sent-copies"
 
 class DeadlinePassed(BaseException):
     """Our time is over. No Exception: it comes once, and who forgives errors must not take it."""
-
-
-def load_rules(
-    home: str,
-    uid: int,
-    override: str | None,
-    seen: dict[str, system.stat_result] | None = None,
-) -> Compiled:
-    """Read and check all rules of a user.
-
-    override  a rules file to take in place of the site's and the user's
-    seen      gets the status of every file that was read, by its path
-    Raises OSError where a file that is there cannot be read or must not be trusted.
-    """
-    # Most deliveries find their rules checked already (rulescache.py).
-    from mdeliver.language.compile import Source, compile_rules
-
-    sources = [Source(path, read_rules(path, uid, seen)) for path in rules_paths(home, override)]
-    return compile_rules(sources, reader(home, uid, seen))
-
-
-def decide(
-    program: Program,
-    letter: Letter,
-    envelope: Envelope,
-    site: Site,
-    *,
-    explain: bool,
-    now_s: float | None = None,
-) -> Decision:
-    """What the rules make of a message; nothing is done.
-
-    now_s  its arrival, seconds since 1970; None for now
-    """
-    arrived_s = time.time() if now_s is None else now_s
-    letter, envelope = _recognised(letter, envelope, site, arrived_s)
-    message = Message(letter.head, letter.size, cut=letter.head_cut, octets=letter.chunks)
-    return evaluate(program, message, envelope, site, arrived_s, explain=explain)
-
-
-def _recognised(
-    letter: Letter, envelope: Envelope, site: Site, now_s: float
-) -> tuple[Letter, Envelope]:
-    """Where the recipient has a tag: LETTER without it, ENVELOPE with what it proves."""
-    if _TAG_MARK not in f"{envelope.extension} {envelope.recipient}".lower():
-        return letter, envelope
-    from mdeliver.sent.evidence import look_up, without_tag
-
-    found = look_up(envelope, site, now_s)
-    if not found.tag:
-        return letter, envelope
-    letter = without_tag(letter, found.tag, site.recipient_delimiter)
-    return letter, envelope.replace(sent_tag=found)
-
-
-def outcome_of(plan: Plan, done: str = "delivered") -> Outcome:
-    """The outcome of PLAN once its deliveries are made; DONE says in words what they came to."""
-    verdict = plan.verdict
-    match verdict.fate:
-        case "deliver":
-            return delivered(done)
-        case "discard":
-            return discarded()
-        case "reject":
-            return rejected(verdict.text, verdict.status)
-        case "defer":
-            return deferred(verdict.text, verdict.status)
-
-
-def rules_error(compiled: Compiled) -> Outcome:
-    """The outcome of a message whose rules have an error: the first one, on one line."""
-    errors = [finding for finding in compiled.findings if finding.level == "error"]
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return deferred(errors[0].line + more, "4.3.5")
 
 
 def carry_out(
@@ -186,7 +98,7 @@ def program_for(
         if program is None:
             if site.on_rules_error == "defer":
                 return rules_error(compiled)
-            program = _without_rules()
+            program = without_rules()
     return program
 
 
@@ -200,7 +112,7 @@ def deliver_letter(
     Raises OSError or Deferral where nothing, or not all, could be done.
     """
     now_s = time.time()
-    letter, envelope = _recognised(letter, envelope, site, now_s)
+    letter, envelope = recognised(letter, envelope, site, now_s)
     plan = decide(program, letter, envelope, site, explain=False, now_s=now_s).plan
 
     def do(plan: Plan) -> Outcome:
@@ -239,15 +151,6 @@ def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:
         return outcome
     finally:
         letter.close()
-
-
-def _without_rules() -> Program:
-    """What holds where there are no rules at all."""
-    from mdeliver.language.compile import compile_rules
-
-    program = compile_rules([], str).program  # nothing is included
-    assert program is not None
-    return program
 
 
 def start_deadline(seconds: int) -> None:

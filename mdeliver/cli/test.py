@@ -22,7 +22,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from mdeliver import agent, explain
+from mdeliver import explain
+from mdeliver.decision import load_rules, rules_error
 from mdeliver.diagnostic import render
 from mdeliver.envelope import Envelope
 from mdeliver.intake import Options, make_envelope
@@ -123,7 +124,7 @@ class _Said(NamedTuple):
 def _show(session: _Session, found: Sequence[stores.Stored]) -> bool:
     """Explain or count; whether all could be said."""
     envelope = session.envelope
-    rules = _load(lambda: agent.load_rules(envelope.home, envelope.uid, session.options.rules))
+    rules = _load(lambda: load_rules(envelope.home, envelope.uid, session.options.rules))
     rehearsal = session.rehearsal(rules)
     reader = stores.Reader()
 
@@ -177,7 +178,7 @@ class _Compared(NamedTuple):
 def _compare(session: _Session, found: Sequence[stores.Stored], other: str) -> int:
     """Print what would change; the exit status."""
     options, home, uid = session.options, session.envelope.home, session.envelope.uid
-    rules = _load(lambda: agent.load_rules(home, uid, options.rules))
+    rules = _load(lambda: load_rules(home, uid, options.rules))
     others = _load(lambda: against.load_other(home, uid, other, options.rules))
     if isinstance(rules, Outcome) or isinstance(others, Outcome):
         return TROUBLE
@@ -312,7 +313,7 @@ def _load(load: Callable[[], Compiled]) -> Program | Outcome:
         return outcome
     for finding in compiled.findings:
         click.echo(render(finding), err=True)
-    return compiled.program if compiled.program is not None else agent.rules_error(compiled)
+    return compiled.program if compiled.program is not None else rules_error(compiled)
 
 
 def _complain(text: str) -> None:

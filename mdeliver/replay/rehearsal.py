@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mdeliver import agent
+from mdeliver.decision import decide, outcome_of
 from mdeliver.intake import Options, make_envelope
 from mdeliver.language.syntax import Program
 from mdeliver.letter import Letter
@@ -56,10 +56,10 @@ class Rehearsal(Record):
         try:
             options = traced(self.options, self.environ, message, letter, self.site)
             envelope = make_envelope(options, self.environ)
-            decision = agent.decide(
+            decision = decide(
                 self.rules, letter, envelope, self.site, explain=explain, now_s=arrived.arrived_s
             )
-            return Rehearsed(message, decision, agent.outcome_of(decision.plan))
+            return Rehearsed(message, decision, outcome_of(decision.plan))
         except Exception as error:
             return _undecided(message, deferred_by(error))
 

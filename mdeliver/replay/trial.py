@@ -12,7 +12,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from mdeliver import agent
+from mdeliver.decision import decide, load_rules, outcome_of
 from mdeliver.diagnostic import Diagnostic
 from mdeliver.envelope import Envelope
 from mdeliver.intake import Options
@@ -76,7 +76,7 @@ def load_trial(path: str, home: str, uid: int, override: str | None) -> Trial:
     cases = parse_cases(stores.read_text(path), path)
     if cases.rules and not override:
         override = os.path.join(os.path.dirname(path), cases.rules)
-    compiled = agent.load_rules(home, uid, override)
+    compiled = load_rules(home, uid, override)
     findings = (*cases.findings, *compiled.findings)
     if findings or compiled.program is None:
         return Trial(path, cases.cases, None, (), {}, findings)
@@ -136,8 +136,8 @@ def try_case(trial: Trial, case: Case, asker: Envelope, site: Site) -> Tried:
     now_s = float(case.said["arrived"]) if "arrived" in case.said else time.time()
 
     def planned(program: Program, explain: bool) -> Rehearsed:
-        decision = agent.decide(program, letter, envelope, site, explain=explain, now_s=now_s)
-        return Rehearsed(message, decision, agent.outcome_of(decision.plan))
+        decision = decide(program, letter, envelope, site, explain=explain, now_s=now_s)
+        return Rehearsed(message, decision, outcome_of(decision.plan))
 
     def named(expected: Expected) -> tuple[File, ...]:
         if expected.verb != "file":

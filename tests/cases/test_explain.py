@@ -22,7 +22,8 @@ from typing import Any
 
 import pytest
 
-from mdeliver import agent, explain
+from mdeliver import explain
+from mdeliver.decision import outcome_of
 from mdeliver.envelope import Envelope
 from mdeliver.evaluate import evaluate
 from mdeliver.language.compile import Source, compile_rules
@@ -85,7 +86,7 @@ def run(parts: dict[str, str]) -> tuple[str, str]:
         explain=False,
     )
     assert silent.plan == decision.plan, "the delivery must do what the dry run says"
-    outcome = agent.outcome_of(decision.plan)
+    outcome = outcome_of(decision.plan)
     shown = explain.as_object("message", message, decision, outcome)
     plan = [json.dumps(action, ensure_ascii=False) for action in shown["actions"]]
     plan.append(shown["outcome"])

@@ -48,7 +48,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "one message for one user, from edge to outcome; for many, without the effects",
-        """intake rulescache sent.filing agent replay replay.mboxread replay.stores replay.rehearsal
+        """intake rulescache sent.filing decision agent replay replay.mboxread replay.stores replay.rehearsal
         replay.workers replay.fates replay.against replay.cases replay.trial""",
     ),
     (

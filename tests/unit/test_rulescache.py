@@ -12,7 +12,7 @@ import pytest
 
 import mdeliver
 from mdeliver import limits, rulescache
-from mdeliver.agent import load_rules
+from mdeliver.decision import load_rules
 from mdeliver.envelope import Envelope
 from mdeliver.language.syntax import Program
 from mdeliver.rulescache import RulesCache
