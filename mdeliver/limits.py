@@ -107,6 +107,10 @@ kernel refuses 128 KB, and then no later try could do better."""
 FILTERED_KEPT_S = 30 * 24 * 3600
 """What a filter made is kept so long for a retry that never comes; Postfix gives up in 5 days."""
 
+# --- the decision log ------------------------------------------------------------------------
+LOG_TEXT = 500
+"""Octets of a subject, a Message-ID or a Received that are looked at for the decision log."""
+
 # --- sent copies -----------------------------------------------------------------------------
 TAGS_BYTES = 256 << 20
 """Size of the table of tags: three million of them. What lies behind that is not found."""

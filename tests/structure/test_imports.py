@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         language.parse_values language.parse_tests language.parser language.printer
         language.prelude language.tables language.scope language.actioncheck language.checker
         language.compile
-        language.findings language.lints""",
+        language.findings language.argvlints language.lints""",
     ),
     (
         "meaning: Program and message to Plan, pure",
@@ -48,7 +48,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "one message for one user, from edge to outcome; for many, without the effects",
-        """intake rulescache sent.filing decision agent replay replay.mboxread replay.stores replay.rehearsal
+        """intake rulescache history history.decisions history.syslog history.account
+        sent.filing decision agent replay replay.mboxread replay.stores replay.rehearsal
         replay.workers replay.fates replay.against replay.cases replay.trial""",
     ),
     (

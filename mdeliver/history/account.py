@@ -1,0 +1,176 @@
+"""The account of one delivery: what came, what was decided, what was done, and how long it took.
+
+Guarantee   nothing that goes wrong here touches the delivery: an account is closed when the outcome
+            is known, and closing raises nothing, not even the alarm of the deadline.
+Holds       no text of the body; the subject, so that people find their message again.
+Cost        some hundred microseconds (benchmarks/account.py); no module that a delivery lacks.
+See also    decisions.py (the log), syslog.py (the line for the MTA's log), recall.py
+"""
+
+from __future__ import annotations
+
+import time
+
+from mdeliver import limits, system
+from mdeliver.deliver.transaction import Done
+from mdeliver.history import decisions
+from mdeliver.message import Message, plain_text
+from mdeliver.plan import File
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from mdeliver.envelope import Envelope
+    from mdeliver.letter import Letter
+    from mdeliver.outcome import Outcome
+    from mdeliver.plan import Plan
+    from mdeliver.settings import Site
+
+
+class Account:
+    """One delivery under way.
+
+    envelope  as far as it is known
+    plan      what is carried out; None as long as nothing is decided
+    done      where the copies are
+    """
+
+    __slots__ = ("_began_s", "_letter", "_site", "_state", "done", "envelope", "plan")
+
+    def __init__(self, envelope: Envelope, letter: Letter | None, site: Site, state: str) -> None:
+        """Begin; LETTER is None where no message was looked at. STATE: the state directory."""
+        self.plan: Plan | None = None
+        self.done = Done()
+        self.envelope = envelope
+        self._letter = letter
+        self._site = site
+        self._state = state
+        self._began_s = time.monotonic()
+
+    def close(self, outcome: Outcome) -> None:
+        """Write it down: the message's fate is OUTCOME."""
+        site = self._site
+        try:
+            said = self._said(outcome)
+            if site.syslog and system.exists(site.syslog):
+                self._tell_syslog(said)
+            if site.log_decisions:
+                line = decisions.as_json(said).encode("ascii") + b"\n"
+                decisions.append(self._state, line, site.log_kilobytes, site.log_files)
+        except BaseException:
+            # The deadline's alarm too: what it would undo is done for good.
+            pass
+
+    def _tell_syslog(self, said: dict[str, Any]) -> None:
+        from mdeliver.history import syslog
+
+        try:
+            syslog.send(said, self.plan, self._site)
+        except OSError:
+            pass  # away, or slow: the decision log has it
+
+    def _said(self, outcome: Outcome) -> dict[str, Any]:
+        """The object of the log; mdeliver(1) describes it."""
+        envelope, plan = self.envelope, self.plan
+        return {
+            "time": round(time.time(), 3),
+            "duration_s": round(time.monotonic() - self._began_s, 4),
+            "user": envelope.user,
+            "sender": envelope.sender,
+            "recipient": _untagged(envelope.recipient, envelope),
+            "original_recipient": _untagged(envelope.original_recipient, envelope),
+            **self._message(),
+            "outcome": outcome.fate,
+            "status": outcome.status,
+            "text": outcome.text,
+            "rule": plan.verdict.rule if plan else None,
+            "fired": plan.fired if plan else (),
+            "actions": self._actions(),
+        }
+
+    def _message(self) -> dict[str, Any]:
+        letter = self._letter
+        queue_id = self.envelope.queue_id
+        if letter is None:
+            return {"queue_id": queue_id, "message_id": "", "subject": "", "size": 0, "digest": ""}
+        message = Message(letter.head, letter.size)
+        return {
+            "queue_id": queue_id or _queue_id(message),
+            "message_id": _text(message, "message-id"),
+            "subject": _text(message, "subject"),
+            "size": letter.size,
+            "digest": letter.digest.hex(),
+        }
+
+    def _actions(self) -> list[dict[str, Any]]:
+        """What was done, in the order of the rules; places with what finds the copy again."""
+        places = {words[:2]: words for words in self.done.places}
+        actions = []
+        for action in self.plan.actions if self.plan else ():
+            if isinstance(action, File):
+                words = places.pop((action.store, action.path), ())
+                said = {"store": action.store, "mailbox": action.mailbox, "folder": action.folder}
+                actions.append(
+                    {"action": "file", **said, **self._place(action.path, action.flags, words)}
+                    | {"rule": action.rule}
+                )
+            else:
+                from mdeliver.deedwords import action_object
+
+                actions.append(action_object(action))
+        # An earlier attempt had planned otherwise, and what it began was completed.
+        for words in places.values():
+            said = {"store": words[0], "mailbox": None, "folder": None}
+            if words[0] in ("maildir", "mbox"):
+                flags = tuple(words[3].split(",")) if words[3] else ()
+                place = self._place(words[1], flags, words)
+                actions.append({"action": "file", **said, **place, "rule": None})
+        return actions
+
+    def _place(self, path: str, flags: tuple[str, ...], words: tuple[str, ...]) -> dict[str, Any]:
+        """Where a copy is, and what finds it again.
+
+        words  of its deliverer, () where no copy was made
+        """
+        place: dict[str, Any] = {"path": path, "flags": flags}
+        if words and words[0] == "maildir":
+            place["name"] = words[-1]
+        elif words:
+            place["from_line"] = system.from_octets(self.done.from_line.rstrip(b"\n"))
+            place["offset"], place["length"] = int(words[-2]), int(words[-1])
+        return place
+
+
+def _untagged(address: str, envelope: Envelope) -> str:
+    """ADDRESS without the secret of a Sent address: with it one could forge mail of the user's."""
+    tag = envelope.sent_tag.tag
+    at = address.lower().find(f"-{tag.lower()}@") if tag else -1
+    return address if at < 0 else address[:at] + address[at + 1 + len(tag) :]
+
+
+def _text(message: Message, name: str) -> str:
+    """The first field called NAME, decoded, as far as a log wants it."""
+    for value in message.raw(name):
+        text = plain_text(value[: limits.LOG_TEXT])
+        if "=?" in text:
+            from mdeliver.headertext import decode_words
+
+            text = decode_words(text, limits.LOG_TEXT)
+        return text
+    return ""
+
+
+def _queue_id(message: Message) -> str:
+    """The MTA's name for the message: `id` in the Received on top, which this host's MTA wrote.
+
+    local(8) does not say it in any other way. A message that came without an MTA has what its
+    sender likes: it is shown in logs and nothing else.
+    """
+    for value in message.raw("received"):
+        words = plain_text(value[: limits.LOG_TEXT]).partition(";")[0].split()
+        if "id" in words[:-1]:
+            found = words[words.index("id") + 1]
+            return found if found.isascii() and found.isalnum() and len(found) <= 32 else ""
+        break
+    return ""
