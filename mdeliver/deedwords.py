@@ -40,6 +40,7 @@ def action_object(action: Action) -> dict[str, Any]:
         case Filter():
             argv = list(action.argv)
             what = {"action": "filter", "program": argv, "changed": action.changed}
+            what["why"] = action.why or None
         case Note():
             what = {"action": "log", "text": action.text}
         case _:
@@ -64,7 +65,7 @@ def action_words(action: Action) -> str:
             field = f"{action.name}: {action.text}" if action.deed != "remove" else action.name
             return f"{action.deed} header {field}"
         case Filter():
-            done = "" if action.changed else " (it stayed as it was)"
+            done = "" if action.changed else f" (it stays as it was: {action.why})"
             return f"filter through {_command(action.argv)}{done}"
         case Note():
             return f'log "{action.text}"'

@@ -39,6 +39,7 @@ from mdeliver.language.syntax import (
     MeIs,
     Not,
     Or,
+    ProgramSucceeds,
     Reject,
     SentByMe,
     Test,
@@ -118,6 +119,7 @@ class Run:
                     if verdict is not None:
                         return verdict
                 case Do():
+                    scene.because = ""
                     verdict = self.action(statement.action, statement.also)
                     if scene.explain:
                         self.note(statement, depth, "done")
@@ -125,6 +127,7 @@ class Run:
                         return verdict
                 case Let():
                     scene.lets[statement.name] = scene.values(statement.values)
+                    scene.because = ""
                     if scene.explain:
                         self.note(statement, depth, "done")
                 case Mailbox():
@@ -167,7 +170,8 @@ class Run:
                 result: Any = "unknown" if held is None else "yes" if held else "no"
                 self.note(branch, depth, result, branch is not statement.branches[0])
             if held is None:
-                text = f"not known yet: what {branch.span.where} asks for; a later try may know"
+                why = f" ({scene.because})" if scene.because else ""
+                text = f"not known yet: what {branch.span.where} asks for{why}"
                 return Verdict("defer", "4.3.0", text, branch.span.where)
             if held:
                 taken = True
@@ -223,6 +227,7 @@ class Run:
         for place in places(scene, targets, flags + scene.marks, rule):
             if place.folder == scene.site.sent_folder and place.store == "maildir":
                 place = place.replace(once=sent_by_me(scene))
+                scene.because = ""  # nobody asked
             known = self.actions.get(place.path)
             if isinstance(known, plan.File):
                 both = tuple([f for f in FLAGS if f in known.flags or f in place.flags])
@@ -246,7 +251,7 @@ class Run:
         """Add a line to the explanation; AGAIN: the branch is an elif."""
         from mdeliver.language.printer import line_of
 
-        because = self.scene.because if result in ("yes", "no", "unknown") else ""
+        because = self.scene.because if result != "skipped" else ""
         words = line_of(statement)
         source = f"el{words}" if again else words
         self.trace.append(Step(statement.span.where, depth, source, result, because))
@@ -323,10 +328,6 @@ def _authenticated(scene: Scene, fact: Authentication) -> bool:
     return authenticated(scene, fact)
 
 
-def _mailing_list(scene: Scene, _fact: MailingList) -> bool:
-    from mdeliver.conditions.automatic import mailing_list
-
-    return mailing_list(scene)
 def _duplicate(scene: Scene, fact: DuplicateWithin) -> bool | None:
     from mdeliver.conditions.duplicate import duplicate
 
@@ -339,6 +340,10 @@ def _program(scene: Scene, fact: ProgramSucceeds) -> bool | None:
     return succeeds(scene, fact)
 
 
+def _mailing_list(scene: Scene, _fact: MailingList) -> bool:
+    from mdeliver.conditions.automatic import mailing_list
+
+    return mailing_list(scene)
 
 
 _KINDS: dict[type, Callable[[Scene, Any], bool | None]] = {
@@ -350,7 +355,8 @@ _KINDS: dict[type, Callable[[Scene, Any], bool | None]] = {
     AddressedToMe: lambda scene, _fact: addressed_to_me(scene),
     Authentication: _authenticated,
     Automatic: _automatic,
+    DuplicateWithin: _duplicate,
     MailingList: _mailing_list,
+    ProgramSucceeds: _program,
 }
 """Every kind of condition and what decides it."""
-    DuplicateWithin: _duplicate,

@@ -107,6 +107,28 @@ def letter_of(octets: bytes) -> Letter:
     return Letter(from_line, head, cut, len(memory), digest, memory, NO_SPOOL)
 
 
+def letter_in(fd: int, *, from_line: bool) -> Letter:
+    """What is in the file FD as a letter: it is read if it is small, else FD becomes the spool.
+
+    from_line  whether it may begin with a From_ line, as what programs give; that is dropped
+    The digest is b"": it is not what came in. FD is closed, or closed with the letter.
+    """
+    try:
+        size = durable.size_of(fd)
+        start = durable.read_at(fd, limits.HEAD_BYTES + limits.COPY_BYTES, 0)
+        dropped, start = _split_from_line(start) if from_line else (b"", start)
+        head, cut = head_of(start)
+        if size <= limits.MEMORY_BYTES:
+            system.close(fd)
+            return Letter(b"", head, cut, len(start), b"", start, NO_SPOOL)
+    except BaseException:
+        durable.close_read(fd)
+        raise
+    skipped = len(dropped)
+    read = skipped + len(head)
+    return Letter(b"", head, cut, size - skipped, b"", None, fd, front=head, body_at=read)
+
+
 def _read_up_to(fd: int, count: int) -> bytes:
     """At least one read, and more until COUNT octets or the end: a pipe gives small pieces."""
     piece = system.read(fd, count)

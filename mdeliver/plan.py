@@ -121,11 +121,13 @@ class Filter(Record):
     """The message went through a program while the rules ran.
 
     changed  whether the program gave a message back; else it stayed as it was
+    why      why it did, in words; "" where the program gave one back
     """
 
     argv: tuple[str, ...]
     changed: bool
     rule: str | None
+    why: str = ""
 
 
 class Note(Record):

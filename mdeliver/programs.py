@@ -39,6 +39,8 @@ _LATER = (75, _NOT_RUN, NOT_FOUND)
 _HARMLESS = frozenset("1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 """postconf(5), command_expansion_filter: what senders and clients chose has no other characters."""
 
+_RELEASED = -1
+
 _DESCRIPTORS = 1 << 20
 """More than any process has."""
 
@@ -87,9 +89,15 @@ class Nameless:
         durable.write_all(self.fd, octets)
         self.size += len(octets)
 
+    def release(self) -> int:
+        """Its descriptor, which is the caller's from now on."""
+        fd, self.fd = self.fd, _RELEASED
+        return fd
+
     def close(self) -> None:
-        """Let go of it."""
-        durable.close_read(self.fd)
+        """Let go of it, unless it was released."""
+        if self.fd != _RELEASED:
+            durable.close_read(self.fd)
 
 
 def run_program(

@@ -163,6 +163,11 @@ class Scene:
             case _:
                 raise AssertionError(f"the checker let the field {name} through")
 
+    def octets(self) -> Iterable[bytes]:
+        """The message in pieces, as programs get it."""
+        octets = self.message.octets
+        return (self.message.head,) if octets is None else octets()
+
     # --- texts and values --------------------------------------------------------------------
 
     def pieces(self, text: Text) -> tuple[str, ...]:
@@ -176,6 +181,10 @@ class Scene:
     def words(self, text: Text) -> str:
         """TEXT with its braces filled in, as one string."""
         return "".join(self.pieces(text))
+
+    def argv(self, texts: tuple[Text, ...]) -> tuple[str, ...]:
+        """A program and its arguments, each one word whatever a brace brings in."""
+        return tuple([self.words(text) for text in texts])
 
     def brace(self, brace: Brace) -> Filled:
         """What BRACE stands for: a capture, a `let`, a field's first text, a fact of delivery."""
@@ -279,6 +288,11 @@ def value_text(value: Value) -> str:
             raise AssertionError(f"the checker let {type(value).__name__} through as a text")
 
 
+def period_s(period: Quantity) -> float:
+    """The time PERIOD in seconds."""
+    return float(period.digits) * _PERIODS_S[period.unit]
+
+
 def _part_of(addresses: Iterable[Address], part: str) -> list[str]:
     match part:
         case "" | "address":
@@ -288,11 +302,6 @@ def _part_of(addresses: Iterable[Address], part: str) -> list[str]:
         case "local part":
             return [a.local for a in addresses]
         case "name":
-def period_s(period: Quantity) -> float:
-    """The time PERIOD in seconds."""
-    return float(period.digits) * _PERIODS_S[period.unit]
-
-
             # An address without a name has none: it is not the name "".
             return [n for a in addresses if (n := a.display_name)]
         case _:

@@ -8,7 +8,16 @@ See also  evaluate.py; places.py for `file to` and `keep`
 
 from __future__ import annotations
 
-from mdeliver.language.syntax import AddHeader, ForwardTo, Log, PipeTo, RemoveHeader, SetHeader
+from mdeliver.language import syntax
+from mdeliver.language.syntax import (
+    AddHeader,
+    FilterThrough,
+    ForwardTo,
+    Log,
+    PipeTo,
+    RemoveHeader,
+    SetHeader,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,10 +51,31 @@ def _log(run: Run, action: Log) -> None:
     run.add(Note(run.scene.words(action.text), action.span.where))
 
 
+def _pipe(run: Run, action: PipeTo) -> None:
+    from mdeliver.actions.programs import plan_pipe
+
+    plan_pipe(run, action)
+
+
+def _filter(run: Run, action: FilterThrough) -> None:
+    from mdeliver.actions.programs import plan_filter
+
+    plan_filter(run, action)
+
+
+def _run(run: Run, action: syntax.Run) -> None:
+    from mdeliver.actions.programs import plan_run
+
+    plan_run(run, action)
+
+
 _DEEDS: dict[type, Callable[[Run, Any], None]] = {
     SetHeader: _header,
     AddHeader: _header,
     RemoveHeader: _header,
     Log: _log,
+    PipeTo: _pipe,
+    FilterThrough: _filter,
+    syntax.Run: _run,
 }
 """Every kind of action that is planned here, and what plans it."""

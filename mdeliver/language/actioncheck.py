@@ -33,9 +33,33 @@ def check_action(checker: Checker, action: syntax.Action) -> None:
                 _header_name(checker, "".join([p for p in name.parts if isinstance(p, str)]), name)
         case syntax.Log():
             checker.text(action.text)
+        case syntax.PipeTo() | syntax.FilterThrough() | syntax.Run():
+            check_program(checker, action.argv)
         case _:
             if not checker.not_yet(type(action).__name__, action.span):
                 raise AssertionError(f"{type(action).__name__} is not checked")
+
+
+def check_program(checker: Checker, argv: tuple[syntax.Text, ...]) -> None:
+    """The program that ARGV names, and the braces of its arguments."""
+    program, *arguments = argv
+    for argument in arguments:
+        checker.text(argument)
+    if any(isinstance(part, syntax.Brace) for part in program.parts):
+        hint = "write it out; ~/ is the home directory"
+        checker.report("E330", "a program is named without braces", program.span, hint)
+        return
+    name = "".join([part for part in program.parts if isinstance(part, str)])
+    if not name.startswith(("/", "~/")):
+        hint = ""
+        if any(c.isspace() for c in name):
+            words = " ".join([f'"{word}"' for word in name.split()])
+            hint = f"each argument is a text of its own: {words}"
+        elif "/" in name:
+            hint = "write the whole path; ~/ is the home directory"
+        elif name:
+            return
+        checker.report("E330", f'"{name}" names no program', program.span, hint)
 
 
 def _header_line(checker: Checker, line: syntax.Text) -> None:

@@ -300,6 +300,13 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         " there as it is: letters, digits and hyphens, no braces, so that no message decides which"
         " field is changed. Braces may stand in the text.",
     ),
+    "E330": (
+        "no name of a program",
+        "A program is named by its whole path, by a path that begins with ~/, or by a name alone,"
+        " which is looked up where the system has its programs. It stands there as it is, without"
+        " braces. What follows are its arguments, each a text of its own: there is no shell that"
+        " would take one text apart.",
+    ),
     "E390": (
         "not yet",
         "This belongs to the language, and this version of mdeliver cannot do it. It is refused"
@@ -353,6 +360,16 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "a reply code as text",
         "The reply's three digits are chosen by mdeliver. A text after reject or defer may begin"
         " with an enhanced status such as 5.7.1; 550 would be sent as a word.",
+    ),
+    "W412": (
+        "an argument that may become an option",
+        "The argument begins with what a message brings in, and whoever wrote the message may have"
+        ' begun it with a hyphen: the program would take it for an option. Put "--" before it,'
+        " where the program knows that, or something else in front of it within the text.",
+    ),
+    "W413": (
+        "white space in the name of a program",
+        "The whole first text is the name of the program. Its arguments are texts of their own.",
     ),
 }
 """Code: title and explanation."""

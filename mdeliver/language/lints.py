@@ -2,7 +2,7 @@
 
 Runs        in `mdeliver check` only, over a Program without errors; a delivery never looks.
 Honest      a lint speaks only where it is certain of what it says, save W406-W408, which ask.
-Fails with  nothing; the findings are warnings W401-W411.
+Fails with  nothing; the findings are warnings W401-W413.
 See also    findings.py for what each code means
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from mdeliver.diagnostic import Diagnostic, Span
 from mdeliver.language import syntax
+from mdeliver.language.argvlints import argv_findings
 from mdeliver.language.checker import BRACE_FIELDS, VARIABLES
 from mdeliver.language.parse_tests import ADDRESS_FIELDS
 from mdeliver.language.parse_values import plain_text
@@ -54,6 +55,7 @@ class _Linter:
         self.findings: list[Diagnostic] = []
         self.mailboxes: dict[str, syntax.Mailbox] = {}
         self.unused_mailboxes: dict[str, syntax.Mailbox] = {}
+        self.lets: dict[str, syntax.Let] = {}
         self.unused_lets: dict[str, syntax.Let] = {}
         self.depth = 0
 
@@ -128,7 +130,7 @@ class _Linter:
         if name in BRACE_FIELDS or name in VARIABLES:
             message = f"{{{name}}} now means this let and no longer what it meant before"
             self.warn("W405", message, statement.span, "choose another name")
-        self.unused_lets[name] = statement
+        self.lets[name] = self.unused_lets[name] = statement
         self._twice(statement.values, "value", statement.span)
 
     def _mailbox(self, statement: syntax.Mailbox) -> None:
@@ -169,8 +171,7 @@ class _Linter:
             case syntax.ForwardTo():
                 self._values(action.addresses)
             case syntax.PipeTo() | syntax.FilterThrough() | syntax.Run():
-                for text in action.argv:
-                    self._text(text)
+                self._argv(action.argv)
             case syntax.SetHeader() | syntax.AddHeader():
                 self._text(action.line)
             case syntax.ReplyWith() | syntax.Log():
@@ -222,8 +223,7 @@ class _Linter:
             case syntax.Test():
                 self._test(expression)
             case syntax.ProgramSucceeds():
-                for text in expression.argv:
-                    self._text(text)
+                self._argv(expression.argv)
 
     def _contradiction(self, expression: syntax.And) -> None:
         """`a and not a`, and two sizes that exclude each other."""
@@ -322,6 +322,12 @@ class _Linter:
                 words = plain_text(value)
                 if words is not None:
                     yield value, words
+
+    def _argv(self, argv: tuple[syntax.Text, ...]) -> None:
+        for text in argv:
+            self._text(text)
+        for finding in argv_findings(argv, self.lets):
+            self.warn(*finding)
 
     def _twice(self, nodes: Iterable[syntax.Value | object], what: str, place: Span) -> None:
         seen: set[object] = set()

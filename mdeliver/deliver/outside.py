@@ -1,0 +1,91 @@
+"""What rules ask while they run, answered for one delivery: mdeliver.outside.Outside.
+
+Programs    get the message as it is by the time of the line that asks, without a From_ line.
+Filters     succeed with exit status 0 and a message that has a header: its first line is a field
+            and an empty line follows. Whatever else they give is dropped, and all stays as it was.
+Dry run     without --run-programs no program is run, and what hangs on one is not known.
+Fails with  OSError where a program could not be tried (memory, processes, disk).
+See also    programs.py, conditions/programs.py, actions/programs.py
+"""
+
+from __future__ import annotations
+
+from mdeliver import limits
+from mdeliver.outside import NOT_RUN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mdeliver.envelope import Envelope
+    from mdeliver.letter import Letter
+
+# RFC 5322 3.6.8: ftext = %d33-57 / %d59-126
+_FTEXT = bytes(range(33, 127)).replace(b":", b"")
+
+
+class Surroundings:
+    """Programs, for one message; `close` lets go of what filters made of it."""
+
+    def __init__(
+        self, envelope: Envelope, state_directory: str | None, *, run_programs: bool = True
+    ) -> None:
+        """STATE_DIRECTORY takes what is too large for memory; None in a dry run."""
+        self._envelope = envelope
+        self._state = state_directory
+        self._run_programs = run_programs
+        self._made: list[Letter] = []
+
+    def close(self) -> None:
+        """Let go of what filters made."""
+        for letter in self._made:
+            letter.close()
+        self._made = []
+
+    def succeeds(self, argv: tuple[str, ...], octets: Iterable[bytes]) -> tuple[bool | None, str]:
+        """Whether the program ends with 0; None where a later try may know; and how it ended."""
+        if not self._run_programs:
+            return None, NOT_RUN
+        from mdeliver.programs import run_program
+
+        ended = run_program(argv, octets, self._envelope, self._state)
+        return None if ended.knows_later else ended.status == 0, ended.words
+
+    def filtered(
+        self, argv: tuple[str, ...], octets: Iterable[bytes], size: int
+    ) -> tuple[Letter | None, str]:
+        """What the program makes of the message; None where it failed; and how it ended."""
+        if not self._run_programs:
+            return None, NOT_RUN
+        from mdeliver.letter import letter_in
+        from mdeliver.programs import Nameless, run_program
+
+        given = Nameless(self._state)
+        try:
+
+            def take(piece: bytes) -> bool:
+                given.write(piece)
+                return given.size <= size + limits.PROGRAM_GROWTH_BYTES
+
+            ended = run_program(argv, octets, self._envelope, self._state, take)
+            if ended.status != 0:
+                return None, ended.words
+            letter = letter_in(given.release(), from_line=True)
+        finally:
+            given.close()
+        self._made.append(letter)
+        if not letter.size:
+            return None, "it gave nothing back"
+        if not _has_header(letter):
+            return None, "what it gave back is no message: it has no header"
+        return letter, ended.words
+
+
+def _has_header(letter: Letter) -> bool:
+    """Whether LETTER begins with a field, and an empty line ends its header."""
+    first = letter.head[: letter.head.find(b"\n") + 1]
+    name, colon, _value = first.partition(b":")
+    # Some MTAs quote a From_ line that they find within a message.
+    is_field = bool(colon and name) and not name.rstrip(b" \t").translate(None, _FTEXT)
+    is_field = is_field or first.startswith(b">From ")
+    return is_field and letter.head.endswith((b"\n\n", b"\n\r\n"))
