@@ -15,6 +15,7 @@ import time
 
 from mdeliver import durable, limits, system
 from mdeliver.decision import decide, load_rules, outcome_of, recognised, rules_error, without_rules
+from mdeliver.history.account import Account
 from mdeliver.intake import Options, become_owner, make_envelope, parse_options, state_directory
 from mdeliver.letter import Letter, read_letter
 from mdeliver.outcome import Deferral, Outcome, deferred, deferred_by, delivered
@@ -42,13 +43,22 @@ class DeadlinePassed(BaseException):
 
 
 def carry_out(
-    plan: Plan, letter: Letter, envelope: Envelope, site: Site, state: str, rules: str = ""
+    plan: Plan,
+    letter: Letter,
+    envelope: Envelope,
+    site: Site,
+    state: str,
+    rules: str = "",
+    account: Account | None = None,
 ) -> Outcome:
     """Do what PLAN says; raises OSError or Deferral where nothing, or not all, could be done.
 
-    state  the state directory
-    rules  the option --rules, if it was given
+    state    the state directory
+    rules    the option --rules, if it was given
+    account  is told what is done
     """
+    if account is not None:
+        account.plan = plan
     if plan.verdict.fate == "defer":
         return outcome_of(plan)
     from mdeliver.deliver.transaction import deliver_files
@@ -62,6 +72,7 @@ def carry_out(
         now_s=time.time(),
         rules=rules,
         filtered=plan.filtered,
+        done=account.done if account is not None else None,
     )
     if done and not plan.actions:
         # By the rules as they are now it goes nowhere, but an earlier attempt had begun to deliver.
@@ -111,12 +122,36 @@ def deliver_letter(
     rules  the option --rules, if it was given
     Raises OSError or Deferral where nothing, or not all, could be done.
     """
+    account = Account(envelope, letter, site, state)
+    try:
+        outcome = _decide_and_do(program, letter, envelope, site, state, rules, account)
+    except DeadlinePassed:
+        account.close(deferred("the delivery took too long"))
+        raise
+    except Exception as error:
+        account.close(deferred_by(error))
+        raise
+    # Only now: nothing that goes wrong with it can touch the delivery.
+    account.close(outcome)
+    return outcome
+
+
+def _decide_and_do(
+    program: Program,
+    letter: Letter,
+    envelope: Envelope,
+    site: Site,
+    state: str,
+    rules: str,
+    account: Account,
+) -> Outcome:
     now_s = time.time()
     letter, envelope = recognised(letter, envelope, site, now_s)
+    account.envelope = envelope
     plan = decide(program, letter, envelope, site, explain=False, now_s=now_s).plan
 
     def do(plan: Plan) -> Outcome:
-        return carry_out(plan, letter, envelope, site, state, rules)
+        return carry_out(plan, letter, envelope, site, state, rules, account)
 
     if not any(isinstance(action, File) and action.once for action in plan.actions):
         outcome = do(plan)
@@ -135,12 +170,13 @@ def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:
     envelope = make_envelope(options, environ)
     become_owner(envelope)
     site = load_site(options.settings or SETTINGS_PATH)
+    state = state_directory(envelope, environ)
+    durable.make_directory(state)
     cache = RulesCache(envelope, options.rules, environ)
     program = program_for(cache, envelope, options.rules, site)
     if isinstance(program, Outcome):
+        Account(envelope, None, site, state).close(program)
         return program
-    state = state_directory(envelope, environ)
-    durable.make_directory(state)
     letter = read_letter(_STANDARD_INPUT, state)
     try:
         if letter.size == 0 and not letter.from_line:
