@@ -14,9 +14,9 @@ import click
 
 from mdeliver.lmtp.listeners import open_listeners
 from mdeliver.lmtp.master import Master, prepare
-from mdeliver.lmtp.settings import load_lmtp, parse_address
+from mdeliver.lmtp.settings import Lmtp, load_lmtp, parse_address
 from mdeliver.outcome import Deferral, one_line
-from mdeliver.settings import SETTINGS_PATH, load_site
+from mdeliver.settings import SETTINGS_PATH, Site, load_site
 
 
 @click.command("lmtp", short_help="Serve LMTP for many users.")
@@ -32,22 +32,25 @@ def command(path: str, listen: tuple[str, ...], launcher: str | None, check: boo
     Started by root, users' mail is delivered by processes of theirs, and nothing that strangers
     write is read as root. Started by a user, that user's mail is delivered.
     """
-    try:
-        settings = load_lmtp(path)
-        load_site(path)
-        if listen:
-            for address in listen:
-                parse_address(address)
-            settings = settings.replace(listen=listen)
-        if launcher is not None:
-            settings = settings.replace(launcher=launcher)
+    given = {"listen": listen or None, "launcher": launcher}
+    changes = {key: value for key, value in given.items() if value is not None}
+
+    def load() -> tuple[Lmtp, Site]:
+        settings = load_lmtp(path).replace(**changes)
         prepare(settings)
+        return settings, load_site(path)
+
+    try:
+        for address in listen:
+            parse_address(address)
+        settings, _ = load()
         if check:
             click.echo(f"{path}: fine" if os.path.exists(path) else "no settings: defaults hold")
             return
+        master = Master(load, _report)
         listeners, door = open_listeners(settings)
         _report("ready")
-        Master(path, settings, listeners, door, _report).run()
+        master.run(listeners, door)
         _report("finished")
     except Deferral as error:
         raise click.ClickException(error.text) from None

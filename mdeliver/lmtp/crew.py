@@ -102,15 +102,15 @@ class Crew:
         """Have ERRAND done by the worker of NAME, which is started if there is none."""
         mate = self._mates.get(name)
         if mate is None:
-            self._make_place()
             mate = self._mates[name] = Mate(name, now_s)
+            self._make_place()
             self._tell_master(frames.pack(frames.WANT, name.encode("utf-8", "surrogateescape")))
         mate.waiting.append(errand)
         self._push(mate, now_s)
 
     def _make_place(self) -> None:
         """Let the worker end that has been idle for longest, where there are too many."""
-        if len(self._mates) >= self._settings.workers:
+        if len(self._mates) > self._settings.workers:
             idle = [mate for mate in self._mates.values() if mate.idle and mate.channel]
             if idle:
                 self._forget(min(idle, key=lambda mate: mate.progress_s))
@@ -166,6 +166,8 @@ class Crew:
                 return
         if mate.channel is not None:
             self._push(mate, now_s)
+        if mate.idle and any(other.channel is None for other in self._mates.values()):
+            self._make_place()
 
     def _take(self, mate: Mate, kind: bytes, fields: list[bytes], now_s: float) -> None:
         if kind == frames.BYE:

@@ -47,8 +47,6 @@ from mdeliver.system import from_octets, to_octets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mdeliver.lmtp.keptrules import KeptRules
     from mdeliver.settings import Site
 
@@ -65,7 +63,7 @@ class Malformed(Exception):
     """A request that is none."""
 
 
-def attend(fd: int, rules: KeptRules, load_site: Callable[[], Site]) -> None:
+def attend(fd: int, rules: KeptRules, site: Site) -> None:
     """Do what the launcher at the other end of the connection FD asks; closes it."""
     with socket.socket(fileno=fd) as connection:
         connection.settimeout(REQUEST_S)
@@ -74,7 +72,7 @@ def attend(fd: int, rules: KeptRules, load_site: Callable[[], Site]) -> None:
         except (Malformed, OSError):
             return
         try:
-            outcome = _within_time(arguments, environ, standard_input, rules, load_site)
+            outcome = _within_time(arguments, environ, standard_input, rules, site)
         finally:
             durable.close_read(standard_input)
         try:
@@ -147,12 +145,12 @@ def _within_time(
     environ: dict[str, str],
     standard_input: int,
     rules: KeptRules,
-    load_site: Callable[[], Site],
+    site: Site,
 ) -> Outcome:
     try:
         try:
             start_deadline(limits.DEADLINE_S)
-            return _deliver(arguments, environ, standard_input, rules, load_site())
+            return _deliver(arguments, environ, standard_input, rules, site)
         finally:
             start_deadline(0)
     except DeadlinePassed:

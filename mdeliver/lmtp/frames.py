@@ -16,7 +16,7 @@ Trusts    nothing: a packet that is no such thing raises ValueError. The front, 
                        BYE                    nothing to do: hang up, if you have nothing either
     master to worker   FRONT [fd]             jobs come from there
                        DOOR [fd]              a launcher waits at the other end
-                       RELOAD                 read the settings again, end when idle
+                       RETIRE                 end when idle: settings have changed, another follows
     worker to master   BYE                    as above
 """
 
@@ -28,7 +28,7 @@ from struct import Struct, error
 
 WANT, KILL, WORKER, FINISH = b"W", b"K", b"w", b"F"
 JOB, ROOM, CANCEL, DONE, BYE = b"J", b"R", b"C", b"d", b"b"
-FRONT, DOOR, RELOAD = b"f", b"D", b"r"
+FRONT, DOOR, RETIRE = b"f", b"D", b"r"
 
 PACKET_BYTES = 160 << 10
 """The largest packet; what a socket takes at once by default is more."""

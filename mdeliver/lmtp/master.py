@@ -34,11 +34,9 @@ from mdeliver.lmtp.identity import (
     identity_of_account,
     identity_of_uid,
 )
-from mdeliver.lmtp.settings import load_lmtp
 from mdeliver.lmtp.wire import tls_context
 from mdeliver.lmtp.worker import Worker
 from mdeliver.outcome import Deferral
-from mdeliver.settings import load_site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +44,7 @@ if TYPE_CHECKING:
 
     from mdeliver.lmtp.settings import Lmtp
     from mdeliver.lmtp.worker import Identity
+    from mdeliver.settings import Site
 
 _CREDENTIALS_BYTES = 12
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -98,17 +97,14 @@ class Master:
 
     def __init__(
         self,
-        settings_path: str,
-        settings: Lmtp,
-        listeners: list[socket.socket],
-        door: socket.socket | None,
+        load: Callable[[], tuple[Lmtp, Site]],
         report: Callable[[str], None],
     ) -> None:
-        """REPORT takes one line for the administrator."""
-        self._settings_path = settings_path
-        self._settings = settings
-        self._listeners = listeners
-        self._door = door
+        """LOAD reads the settings; REPORT takes one line for the administrator."""
+        self._load = load
+        self._settings, self._site = load()
+        self._listeners: list[socket.socket] = []
+        self._door: socket.socket | None = None
         self._report = report
         self._front: _Child | None = None
         self._old_fronts: list[_Child] = []
@@ -123,13 +119,15 @@ class Master:
         self._wake.setblocking(False)
         wake_end.setblocking(False)
         self._wake_end = wake_end
-
-    def run(self) -> None:
-        """Serve until a signal says to stop, and everything is finished."""
-        signal.set_wakeup_fd(self._wake_end.fileno(), warn_on_full_buffer=False)
+        # From now on, so that no signal comes too early.
+        signal.set_wakeup_fd(wake_end.fileno(), warn_on_full_buffer=False)
         for number in (*_STOPPING, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, self._signalled)
         self._selector.register(self._wake, selectors.EVENT_READ, self._drain_wake)
+
+    def run(self, listeners: list[socket.socket], door: socket.socket | None) -> None:
+        """Serve at LISTENERS and DOOR until a signal says to stop, and everything is finished."""
+        self._listeners, self._door = listeners, door
         if self._door is not None:
             self._door.setblocking(False)
             self._selector.register(self._door, selectors.EVENT_READ, self._at_the_door)
@@ -186,22 +184,14 @@ class Master:
     def _reload(self) -> None:
         systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
-            load_site(self._settings_path)
-            settings = load_lmtp(self._settings_path)
-            prepare(settings)
+            self._settings, self._site = self._load()
         except (Deferral, OSError) as error:
             self._report(f"{error}; the settings stay as they were")
         else:
-            if (settings.listen, settings.launcher) != (
-                self._settings.listen,
-                self._settings.launcher,
-            ):
-                self._report("lmtp.listen and lmtp.launcher change when the server is restarted")
-            self._settings = settings
             self._retire_front()
             self._start_front()
             for child in list(self._workers.values()):
-                self._send(child, frames.pack(frames.RELOAD))
+                self._send(child, frames.pack(frames.RETIRE))
             self._report("the settings have been read again")
         systemd.notify("READY=1")
 
@@ -210,7 +200,7 @@ class Master:
     def _start_front(self) -> None:
         self._front_began_s = time.monotonic()
         ours, theirs = frames.pair()
-        settings, site = self._settings, load_site(self._settings_path)
+        settings, site = self._settings, self._site
 
         def serve() -> None:
             front = Front(settings, site, self._listeners, theirs)
@@ -230,11 +220,11 @@ class Master:
 
     def _start_worker(self, identity: Identity) -> _Child:
         ours, theirs = frames.pair()
-        settings, path = self._settings, self._settings_path
+        settings, site = self._settings, self._site
 
         def work() -> None:
             become_user(identity, settings)
-            Worker(identity, settings, theirs, path).run()
+            Worker(identity, settings, site, theirs).run()
 
         child = self._fork(work, [theirs.fileno()], ours, identity.name)
         theirs.close()
@@ -339,18 +329,26 @@ class Master:
     def _answer(self, front: _Child, name: str) -> None:
         octets = name.encode("utf-8", "surrogateescape")
         try:
-            child = self._workers.get(name)
-            if child is None:
-                child = self._start_worker(identity_of_account(name, self._settings))
+            identity = identity_of_account(name, self._settings)
             theirs, fronts = frames.pair()
             with theirs, fronts:
-                self._send(child, frames.pack(frames.FRONT), theirs.fileno())
+                self._give(identity, frames.pack(frames.FRONT), theirs.fileno())
                 packet = frames.pack(frames.WORKER, octets, b"")
                 self._send(front, packet, fronts.fileno())
         except (NotServed, OSError) as error:
             why = str(error).encode("utf-8", "backslashreplace")
             self._report(f"no worker for {name}: {error}")
             self._send(front, frames.pack(frames.WORKER, octets, why))
+
+    def _give(self, identity: Identity, packet: bytes, fd: int) -> None:
+        """Send PACKET and FD to the worker of IDENTITY; to a new one if there is none alive."""
+        child = self._workers.get(identity.name)
+        if child is not None:
+            if self._send(child, packet, fd):
+                return
+            self._let_go(child)
+        if not self._send(self._start_worker(identity), packet, fd):
+            raise NotServed("its process does not take anything")
 
     def _kill(self, name: str) -> None:
         child = self._workers.get(name)
@@ -371,11 +369,9 @@ class Master:
             uid = int.from_bytes(peer[4:8], "little")
             try:
                 identity = identity_of_uid(uid, self._settings)
-                child = self._workers.get(identity.name)
-                if child is None and len(self._pids) > self._settings.workers:
+                known = identity.name in self._workers
+                if not known and len(self._pids) > self._settings.workers:
                     raise NotServed("too many workers")
-                child = child or self._start_worker(identity)
-                if not self._send(child, frames.pack(frames.DOOR), connection.fileno()):
-                    raise NotServed("the worker takes nothing now")
+                self._give(identity, frames.pack(frames.DOOR), connection.fileno())
             except (NotServed, OSError):
                 decline(connection)

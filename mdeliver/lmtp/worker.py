@@ -27,10 +27,13 @@ from mdeliver.lmtp import frames
 from mdeliver.lmtp.door import attend
 from mdeliver.lmtp.jobs import Job, letter_for, unpack_job
 from mdeliver.lmtp.keptrules import KeptRules
-from mdeliver.lmtp.settings import Lmtp, load_lmtp
 from mdeliver.outcome import Deferral, Outcome, deferred, deferred_by
 from mdeliver.record import Record
-from mdeliver.settings import Site, load_site
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mdeliver.lmtp.settings import Lmtp
+    from mdeliver.settings import Site
 
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
@@ -55,18 +58,18 @@ class Worker:
     """The loop of this process."""
 
     def __init__(
-        self, identity: Identity, settings: Lmtp, control: socket.socket, settings_path: str
+        self, identity: Identity, settings: Lmtp, site: Site, control: socket.socket
     ) -> None:
         self._identity = identity
         self._settings = settings
-        self._settings_path = settings_path
+        self._site = site
         self._control: socket.socket | None = control
         self._front: socket.socket | None = None
         self._jobs: deque[tuple[bytes, list[bytes], int]] = deque()
         self._doors: deque[int] = deque()
         self._rules = KeptRules()
-        self._site: Site | None = None
         self._retiring = False
+        self._unwanted = False
         self._environ = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": identity.home or "/",
@@ -86,9 +89,11 @@ class Worker:
             elif self._control is None and self._front is None:
                 return
             else:
-                idle_s = 0.0 if self._retiring else self._settings.worker_idle_s
+                ending = self._retiring or self._unwanted
+                idle_s = 0.0 if ending else self._settings.worker_idle_s
                 if not self._take_packets(idle_s):
                     self._say_bye()
+                    self._take_packets(self._settings.worker_idle_s)
 
     # --- packets -----------------------------------------------------------------------------
 
@@ -123,6 +128,7 @@ class Worker:
         else:
             # Nobody waits for these any more: the MTA has lost its connection and comes again.
             self._front = None
+            self._unwanted = True
             while self._jobs:
                 self._close(self._jobs.popleft()[2])
 
@@ -140,10 +146,11 @@ class Worker:
                 self._hung_up(self._front)
             self._front = socket.socket(fileno=fd)
             self._front.setblocking(False)
+            self._unwanted = False
         elif kind == frames.DOOR:
             self._doors.append(fd)
-        elif kind == frames.RELOAD:
-            self._site = None
+            self._unwanted = False
+        elif kind == frames.RETIRE:
             self._retiring = True
 
     def _cancel(self, number: bytes) -> None:
@@ -207,7 +214,7 @@ class Worker:
         letter = letter_for(job, fd, time.time())
         try:
             envelope = self._envelope(job)
-            site = self._load_site()
+            site = self._site
             program = self._rules.program(envelope, None, self._environ, site)
             if isinstance(program, Outcome):
                 return program
@@ -240,12 +247,6 @@ class Worker:
             queue_id=job.queue_id,
         )
 
-    def _load_site(self) -> Site:
-        if self._site is None:
-            self._site = load_site(self._settings_path)
-            self._settings = load_lmtp(self._settings_path)
-        return self._site
-
     def _room(self, home: str, size: int) -> str:
         """The reply that refuses a message of SIZE octets, or "" if it fits."""
         root = system.join(self._identity.home or home, self._settings.quota_maildir)
@@ -264,7 +265,7 @@ class Worker:
     def _attend(self, fd: int) -> None:
         own = dict(os.environ)
         try:
-            attend(fd, self._rules, self._load_site)
+            attend(fd, self._rules, self._site)
         finally:
             os.environ.clear()
             os.environ.update(own)

@@ -1,0 +1,339 @@
+"""`mdeliver lmtp` as processes: deliveries, signals, and what happens when one of them dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.installation import lacking, open_directory, recipient, unreachable
+from tests.lmtpserver import MDELIVER, MESSAGE, Client, Server
+from tests.waiting import wait_for
+
+Make = Callable[..., Server]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """Makes servers that are gone after the test."""
+    top = open_directory("lmtp")
+    servers: list[Server] = []
+
+    def make_server(**settings: Any) -> Server:
+        servers.append(Server(top, **settings))
+        return servers[-1]
+
+    try:
+        if why := unreachable(MDELIVER, recipient(top / "somebody")):
+            lacking(why)
+        yield make_server
+    finally:
+        for server in servers:
+            if server.process is not None and server.process.poll() is None:
+                server.kill()
+        shutil.rmtree(top, ignore_errors=True)
+
+
+@pytest.fixture
+def server(make: Make) -> Server:
+    """A running server with settings as they come."""
+    return make().start()
+
+
+@contextmanager
+def locked(server: Server, name: str) -> Iterator[None]:
+    """NAME's mbox is locked, as by a POP3 server: a delivery waits in its midst."""
+    path = server.home(name) / "mbox"
+    with path.open("ab") as held:
+        os.chown(path, server.owner.pw_uid, server.owner.pw_gid)
+        fcntl.fcntl(held, fcntl.F_OFD_SETLKW, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+        yield
+
+
+def at_work(server: Server, name: str) -> bool:
+    """Whether a delivery to NAME has its copy ready and waits for the mbox."""
+    return any((server.home(name) / "Maildir" / "tmp").glob("*")) or bool(
+        list(server.home(name).glob("mbox.lock"))
+    )
+
+
+def test_each_recipient_has_a_reply_and_a_copy(server: Server) -> None:
+    with server.client() as client:
+        replies = client.deliver("ann@example.org", "Bob+lists@Example.ORG")
+        assert [reply.code for reply in replies] == [250, 250]
+        assert client.say("QUIT").code == 221
+    for name, address in (("ann", "ann@example.org"), ("bob", "Bob+lists@Example.ORG")):
+        stored = f"Return-Path: <a@example.net>\nDelivered-To: {address}\n".encode() + MESSAGE
+        assert server.in_mbox(name) == server.in_maildir(name) == [stored]
+
+
+def test_unknown_users_are_refused_at_once(server: Server) -> None:
+    with server.client() as client:
+        client.say("MAIL FROM:<a@example.net>")
+        reply = client.say("RCPT TO:<dora@example.org>")
+        assert (reply.code, reply.text[:5]) == (550, "5.1.1")
+        assert client.say("DATA").code == 503
+
+
+def test_a_large_message_to_several(server: Server) -> None:
+    large = MESSAGE + b"a line of text that is nothing but long enough\n" * 50_000
+    with server.client() as client:
+        replies = client.deliver("ann@example.org", "bob@example.org", message=large)
+        assert [reply.code for reply in replies] == [250, 250]
+    for name in ("ann", "bob"):
+        assert [stored.endswith(large) for stored in server.in_maildir(name)] == [True]
+        assert server.in_mbox(name) == server.in_maildir(name)
+
+
+def test_the_same_message_again(server: Server) -> None:
+    """With a queue id, or a Received line, it is a retry; else it is another letter."""
+    received = b"Received: by mx.example.org id 4ABC\n" + MESSAGE
+    with server.client() as client:
+        for _ in range(2):
+            client.deliver("ann@example.org", ident="4ABC")
+            client.deliver("bob@example.org", message=received)
+            client.deliver("carl@example.org")
+    assert server.copies("ann") == (1, 1)
+    assert server.copies("carl") == (2, 2)
+    # Two attempts within one second bear the same From_ line; the Received line decides.
+    assert server.copies("bob") == (1, 1)
+
+
+def test_a_slow_user_holds_up_nobody_else(make: Make) -> None:
+    server = make(slow_s=1).start()
+    with locked(server, "ann"), server.client() as first, server.client() as second:
+        first.start_message("ann@example.org")
+        wait_for(lambda: at_work(server, "ann"), "the delivery to be under way")
+        second.start_message("ann@example.org")
+        with server.client() as other:
+            assert other.deliver("bob@example.org")[0].code == 250
+        # What waits behind the slow delivery is sent away, and so is what comes now.
+        reply = second.reply()
+        assert (reply.code, reply.text[:5]) == (451, "4.3.2")
+        second.say("MAIL FROM:<a@example.net>")
+        assert second.say("RCPT TO:<ann@example.org>").code == 451
+        assert second.say("RCPT TO:<carl@example.org>").code == 250
+    assert server.stop() == 0
+    assert server.copies("ann") == (1, 1)
+
+
+def test_a_delivery_has_a_time_limit(make: Make) -> None:
+    server = make(delivery_s=1).start()
+    with locked(server, "ann"), server.client() as client:
+        (reply,) = client.deliver("ann@example.org", ident="4ABC")
+        assert (reply.code, reply.text) == (451, "4.3.0 the delivery took longer than 1 s")
+    assert server.in_maildir("ann") == []
+    with server.client() as client:
+        assert client.deliver("ann@example.org", ident="4ABC")[0].code == 250
+    assert server.copies("ann") == (1, 1)
+
+
+def test_a_worker_that_is_killed(server: Server) -> None:
+    with server.client() as client:
+        with locked(server, "ann"):
+            client.start_message("ann@example.org", ident="4ABC")
+            wait_for(lambda: at_work(server, "ann"), "the delivery to be under way")
+            (worker,) = server.workers()
+            os.kill(worker, signal.SIGKILL)
+            reply = client.reply()
+            assert (reply.code, reply.text[:5]) == (451, "4.3.0")
+        assert client.deliver("ann@example.org", ident="4ABC")[0].code == 250
+    assert server.copies("ann") == (1, 1)
+
+
+def test_a_server_that_is_killed(server: Server) -> None:
+    with locked(server, "ann"):
+        with server.client() as client:
+            client.start_message("ann@example.org", ident="4ABC")
+            wait_for(lambda: at_work(server, "ann"), "the delivery to be under way")
+            server.kill()
+            assert client.reply().code == 0
+    server.start()
+    with server.client() as client:
+        assert client.deliver("ann@example.org", ident="4ABC")[0].code == 250
+    assert server.copies("ann") == (1, 1)
+
+
+def test_a_front_that_is_killed_is_replaced(server: Server) -> None:
+    with server.client() as client:
+        os.kill(server.children()[0], signal.SIGKILL)
+        assert client.reply().code == 0
+    with server.client() as client:
+        assert client.deliver("ann@example.org")[0].code == 250
+
+
+def test_sigterm_finishes_what_is_in_hand(server: Server) -> None:
+    assert server.process is not None
+    with server.client() as client, server.client() as idle:
+        with locked(server, "ann"):
+            client.start_message("ann@example.org")
+            wait_for(lambda: at_work(server, "ann"), "the delivery to be under way")
+            server.signal(signal.SIGTERM)
+            assert idle.reply().code == 421
+        assert client.reply().code == 250
+        assert client.reply().code == 421
+    assert server.process.wait(30) == 0
+    assert server.copies("ann") == (1, 1)
+
+
+def test_sighup_reads_the_settings_again(server: Server) -> None:
+    server.site["hostname"] = "other.example.org"
+    server.settings["message_mb"] = 1
+    assert server.settings_path.exists()
+    with server.client() as client:
+        client.envelope("ann@example.org")
+        before = server.children()[0]
+        server.signal(signal.SIGHUP)
+        wait_for(lambda: "read again" in server.log.read_text(), "the settings to be read")
+        # A session within a message goes on with the old front.
+        assert client.say("DATA").code == 354
+        client.send(b"hello\r\n.\r\n")
+        assert client.reply().code == 250
+        assert client.reply().code == 421
+    with Client(server.path, greet=False) as client:
+        assert client.reply().text.startswith("other.example.org")
+        assert "SIZE 1048576" in client.say("LHLO mx").text.split("\n")
+    wait_for(lambda: before not in server.children(), "the old front to end")
+
+
+def test_sighup_with_a_mistake_changes_nothing(server: Server) -> None:
+    server.settings["message_mb"] = -1
+    assert server.settings_path.exists()
+    server.signal(signal.SIGHUP)
+    wait_for(lambda: "stay as they were" in server.log.read_text(), "the complaint")
+    assert "lmtp.message_mb" in server.log.read_text()
+    with server.client() as client:
+        assert client.deliver("ann@example.org")[0].code == 250
+
+
+def test_workers_end_when_they_are_idle(make: Make) -> None:
+    server = make(worker_idle_s=1).start()
+    with server.client() as client:
+        assert client.deliver("ann@example.org")[0].code == 250
+        assert len(server.workers()) == 1
+        wait_for(lambda: server.workers() == [], "the worker to end")
+        assert client.deliver("ann@example.org")[0].code == 250
+
+
+def test_there_are_no_more_workers_than_allowed(make: Make) -> None:
+    server = make(workers=1).start()
+    with server.client() as client:
+        for _ in range(2):
+            replies = client.deliver("ann@example.org", "bob@example.org", "carl@example.org")
+            assert [reply.code for reply in replies] == [250, 250, 250]
+
+
+def test_idle_connections_do_not_shut_anybody_out(make: Make) -> None:
+    server = make(sessions=20).start()
+    held = [Client(server.path, greet=False) for _ in range(200)]
+    try:
+        with server.client() as client:
+            assert client.deliver("ann@example.org")[0].code == 250
+        held[0].reply()
+        assert held[0].reply().code == 421
+    finally:
+        for one in held:
+            one.sock.close()
+
+
+def test_who_drips_is_sent_away(make: Make) -> None:
+    server = make(command_s=1, message_s=1).start()
+    with server.client() as silent, server.client() as slow, server.client() as other:
+        slow.envelope("ann@example.org")
+        assert slow.say("DATA").code == 354
+        assert silent.reply().code == 421
+        slow.send(b"x")
+        assert slow.reply().code == 421
+        assert other.reply().code == 421
+    assert server.in_maildir("ann") == []
+
+
+def test_room_for_messages_is_bounded(make: Make) -> None:
+    server = make(receiving_mb=1).start()
+    with server.client() as client:
+        (reply,) = client.deliver("ann@example.org", message=MESSAGE + b"x" * 2_000_000 + b"\n")
+        assert (reply.code, reply.text[:5]) == (452, "4.3.1")
+        assert client.deliver("ann@example.org")[0].code == 250
+
+
+@pytest.mark.parametrize(("over_quota", "code"), [("defer", 452), ("reject", 552)])
+def test_over_quota_at_rcpt(make: Make, over_quota: str, code: int) -> None:
+    server = make(over_quota=over_quota).start()
+    maildir = server.home("ann") / "Maildir"
+    with server.client() as client:
+        assert client.deliver("ann@example.org")[0].code == 250
+        (maildir / "maildirsize").write_text("1C\n100 1\n")
+        client.say("MAIL FROM:<a@example.net> SIZE=100")
+        assert client.say("RCPT TO:<ann@example.org>").code == code
+        assert client.say("RCPT TO:<bob@example.org>").code == 250
+
+
+def test_rules_with_an_error_defer_only_their_owner(server: Server) -> None:
+    server.write_rules("ann", "if subject is\n")
+    with server.client() as client:
+        bad, good = client.deliver("ann@example.org", "bob@example.org")
+        assert (bad.code, bad.text[:5]) == (451, "4.3.5")
+        assert good.code == 250
+        # Mended rules hold from the next message on, in the same worker.
+        server.write_rules("ann", 'reject "5.7.1 no thank you"\n')
+        (reply,) = client.deliver("ann@example.org")
+        assert (reply.code, reply.text) == (550, "5.7.1 no thank you")
+
+
+def test_systemd_hands_over_the_socket_and_hears_of_readiness(make: Make) -> None:
+    server = make(listen=["unix:/nonexistent/socket"])
+    with (
+        socket.socket(socket.AF_UNIX) as listener,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told,
+    ):
+        listener.bind(str(server.path))
+        os.chmod(server.path, 0o666)
+        listener.listen()
+        notify = server.top / "notify"
+        told.bind(str(notify))
+        told.settimeout(30)
+
+        script = 'exec 3<&"$1"; LISTEN_PID=$$; export LISTEN_PID; shift; exec "$@"'
+        environ = {"LISTEN_FDS": "1", "NOTIFY_SOCKET": str(notify), "PATH": os.environ["PATH"]}
+        _start_through_shell(server, script, listener.fileno(), environ)
+        assert told.recv(100) == b"READY=1"
+        with server.client() as client:
+            assert client.deliver("ann@example.org")[0].code == 250
+        server.signal(signal.SIGTERM)
+        assert told.recv(100) == b"STOPPING=1"
+        assert server.process is not None
+        assert server.process.wait(30) == 0
+
+
+def _start_through_shell(server: Server, script: str, fd: int, environ: dict[str, str]) -> None:
+    """Start the server by a shell that puts the socket where systemd puts it."""
+    command = ["/bin/bash", "-c", script, "sh", str(fd), str(MDELIVER), "lmtp"]
+    with server.log.open("ab") as log:
+        server.process = subprocess.Popen(
+            [*command, "--settings", str(server.settings_path)],
+            stdout=log, stderr=log, env=environ, pass_fds=[fd],
+        )  # fmt: skip
+
+
+def test_another_server_is_not_pushed_aside(server: Server) -> None:
+    command = [str(MDELIVER), "lmtp", "--settings", str(server.settings_path)]
+    done = subprocess.run(command, capture_output=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert b"another server listens" in done.stderr
+    with server.client() as client:
+        assert client.deliver("ann@example.org")[0].code == 250
+
+
+def test_a_dead_server_does_not_keep_the_sockets(server: Server) -> None:
+    server.kill()
+    server.start()
+    assert server.stop() == 0
