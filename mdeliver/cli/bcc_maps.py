@@ -34,9 +34,7 @@ SHOWN = 20
 """Changes of each kind that are named, unless --json asks for all."""
 
 
-@click.command(
-    name="bcc-maps", short_help="Have Postfix send what users send to their Sent folders."
-)
+@click.command(name="bcc-maps", short_help="Have Postfix send back what users send, for Sent.")
 @click.option(
     "--source",
     "sources",

@@ -28,13 +28,10 @@ def serve(settings: BccSettings, settings_path: str, postfix: Postfix) -> None:
         if not settings.serve:
             raise SettingsError("--serve needs unix:PATH or inet:HOST:PORT, or systemd's sockets")
         kind, name, port = parse_socket(settings.serve, "--serve")
+        _refuse_tcp(settings, kind != "unix")
         listeners = [listen(kind, name, port, _group_of(postfix))]
         own_path = name if kind == "unix" else ""
-    if settings.tagged and any(s.family != socket.AF_UNIX for s in listeners):
-        raise SettingsError(
-            "over TCP every user of this host could ask for the tags of others: "
-            "use unix:PATH, or --no-tags"
-        )
+    _refuse_tcp(settings, any(s.family != socket.AF_UNIX for s in listeners))
     maps = LiveMaps(
         lambda: _load(settings, postfix),
         lambda: _fingerprint(settings, settings_path, postfix),
@@ -49,6 +46,14 @@ def serve(settings: BccSettings, settings_path: str, postfix: Postfix) -> None:
             from mdeliver import durable
 
             durable.remove(own_path)
+
+
+def _refuse_tcp(settings: BccSettings, is_tcp: bool) -> None:
+    if settings.tagged and is_tcp:
+        raise SettingsError(
+            "over TCP every user of this host could ask for the tags of others: "
+            "use unix:PATH, or --no-tags"
+        )
 
 
 def _group_of(postfix: Postfix) -> int:

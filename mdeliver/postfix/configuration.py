@@ -73,6 +73,14 @@ class Postfix:
         """The value of a setting in main.cf, or its default, with `$names` filled in."""
         return self.run("postconf", "-hx", name).strip()
 
+    def values_of(self, *names: str) -> dict[str, str]:
+        """Several values at once: each call of postconf reads all of main.cf."""
+        found = dict.fromkeys(names, "")
+        for line in self.run("postconf", "-x", *names).splitlines():
+            name, _, value = line.partition("=")
+            found[name.strip()] = value.strip()
+        return found
+
     def values(self, name: str) -> list[str]:
         """A value that is a list: parted at commas and white space, `{ ... }` kept together."""
         return split_list(self.value(name))

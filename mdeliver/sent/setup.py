@@ -25,7 +25,7 @@ import json
 import os
 
 from mdeliver import durable
-from mdeliver.postfix.configuration import Postfix, Service, joined, split_list
+from mdeliver.postfix.configuration import Postfix, PostfixError, Service, joined, split_list
 from mdeliver.record import Record
 from mdeliver.sent.files import replace_file
 from mdeliver.settings import SETTINGS_PATH
@@ -180,6 +180,7 @@ def make(
     if settings_path:
         paths.append(settings_path)
     before = {path: _read(path) for path in paths}
+    _check(postfix, "nothing was changed")
     try:
         for change in changes:
             postfix.run("postconf", change.flag, f"{change.name}={change.value}")
@@ -187,7 +188,7 @@ def make(
             durable.make_directory(os.path.dirname(settings_path), 0o755)
             text = (_read(settings_path) or "") + BELIEVE
             replace_file(settings_path, text.encode(), 0o644)
-        postfix.run("postfix", "check")
+        _check(postfix, "everything is as it was")
     except BaseException:
         _put_back(before)
         raise
@@ -198,6 +199,14 @@ def make(
         durable.make_directory(os.path.dirname(keep), 0o755)
         replace_file(keep, json.dumps(kept, indent=1).encode(), 0o600)
     return changed
+
+
+def _check(postfix: Postfix, now: str) -> None:
+    """Let Postfix look at its own settings; it says what it finds in the mail log alone."""
+    try:
+        postfix.run("postfix", "check")
+    except PostfixError as error:
+        raise SetupError(f"{error} (the mail log says why); {now}") from None
 
 
 def undo(keep: str, postfix: Postfix) -> list[str]:
@@ -213,7 +222,6 @@ def undo(keep: str, postfix: Postfix) -> list[str]:
                 f"({keep} has what was there before)"
             )
     _put_back({path: states["before"] for path, states in kept.items()})
-    postfix.run("postfix", "check")
     durable.remove(keep)
     return list(kept)
 
@@ -236,8 +244,6 @@ def _put_back(texts: dict[str, str | None]) -> None:
 
 def is_running(postfix: Postfix) -> bool:
     """Whether the mail system is up."""
-    from mdeliver.postfix.configuration import PostfixError
-
     try:
         postfix.run("postfix", "status")
     except PostfixError:

@@ -62,22 +62,23 @@ class Site(Record):
 
 def site_of(postfix: Postfix) -> Site:
     """Ask POSTFIX for its domains. Raises PostfixError."""
-    origin = postfix.value("myorigin").lower()
-    destinations = list(_domains(postfix, "mydestination"))
+    # The defaults of the last two are tables of addresses, in which keys without @ are domains.
+    lists = ("mydestination", "virtual_alias_domains", "virtual_mailbox_domains")
+    values = postfix.values_of("myorigin", "recipient_delimiter", *lists)
+    origin = values["myorigin"].lower()
+    destinations, *virtual = [list(_domains(postfix, values[name])) for name in lists]
     # Users send as user@myorigin; without it in mydestination that mail goes elsewhere.
     destinations.sort(key=lambda domain: (domain != origin, domain.startswith("localhost")))
-    # Their defaults are the tables of addresses, in which keys without @ are domains.
-    virtual = [
-        domain
-        for setting in ("virtual_alias_domains", "virtual_mailbox_domains")
-        for domain in _domains(postfix, setting)
-    ]
-    return Site(tuple(destinations), tuple(virtual), postfix.value("recipient_delimiter"))
+    return Site(
+        tuple(destinations),
+        tuple([domain for domains in virtual for domain in domains]),
+        values["recipient_delimiter"],
+    )
 
 
-def _domains(postfix: Postfix, setting: str) -> Iterator[str]:
+def _domains(postfix: Postfix, value: str) -> Iterator[str]:
     """The domains of a list that may name tables and files (postconf(5), mydestination)."""
-    for word in postfix.values(setting):
+    for word in split_list(value):
         if word.startswith("/"):
             for line in _lines(word):
                 yield from (part.lower() for part in split_list(line))

@@ -73,7 +73,7 @@ def text_of_patterns(domains: Iterable[str], excluded: Iterable[str], delimiters
     # POSIX has no escapes within brackets; pcre has. `]` and `-` have their own places there.
     inside = "".join(sorted(delimiters, key=lambda c: (c == "-", c)))
     extension = f"([{inside}][^@]*)?" if delimiters else "()"
-    name = f'([^@{inside}"/][^@{inside}"/]*)' if delimiters else '([^@"/]+)'
+    name = f'([^@{inside}"][^@{inside}"]*)' if delimiters else '([^@"]+)'
     lines = []
     for address in excluded:
         local, _, domain = address.rpartition("@")
