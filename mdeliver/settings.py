@@ -1,7 +1,8 @@
 """What the site says once for all users.
 
 Read from    /etc/mdeliver/mdeliver.toml, if it is there (tomllib is imported only then)
-Keys         [site] domains, hostname, recipient_delimiter, authserv_ids; [rules] on_error;
+Keys         [site] domains, hostname, recipient_delimiter, authserv_ids, sendmail;
+             [rules] on_error; [forward] srs_domain, srs_secret;
              [sent] believe_tags, folder, tags. [bcc_maps] is read by sent/settings.py, [lmtp] by
              lmtp/settings.py
 Fails with   Deferral: one line with file and key; a delivery then stays in the queue
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SETTINGS_PATH = "/etc/mdeliver/mdeliver.toml"
 TAGS_PATH = "/var/lib/mdeliver/sent.tags"
 SYSLOG_PATH = "/dev/log"
+SENDMAIL_PATH = "/usr/sbin/sendmail"
 
 
 class Site(Record):
@@ -44,6 +46,10 @@ class Site(Record):
     log_files            how many older decision logs are kept
     syslog               the socket of syslog; "" for no line there
     syslog_name          how lines there begin
+    sendmail             the program that takes mail to be sent: forwarded messages, replies
+    srs_domain           a domain of ours, whose addresses stand in the place of the senders of
+                         what is forwarded (SRS); "" for senders as they are
+    srs_secret           what proves that such an address is of our making
     """
 
     domains: tuple[str, ...] = ()
@@ -59,6 +65,9 @@ class Site(Record):
     log_files: int = 4
     syslog: str = SYSLOG_PATH
     syslog_name: str = "mdeliver/local"
+    sendmail: str = SENDMAIL_PATH
+    srs_domain: str = ""
+    srs_secret: str = ""
 
 
 def load_site(path: str = SETTINGS_PATH) -> Site:
@@ -80,10 +89,11 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
     rules = _table(path, tables, "rules")
     sent = _table(path, tables, "sent")
     log = _table(path, tables, "log")
+    forward = _table(path, tables, "forward")
     _table(path, tables, "bcc_maps")
     _table(path, tables, "lmtp")
     for table in tables:
-        known = "[site], [rules], [sent], [bcc_maps] and [lmtp]"
+        known = "[site], [rules], [forward], [sent], [log], [bcc_maps] and [lmtp]"
         raise Deferral(f"{path}: there is no table [{table}]; there are {known}", "4.3.5")
     on_error = _take(path, rules, "rules", "on_error", "defer")
     if on_error not in ("defer", "inbox"):
@@ -102,8 +112,11 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
         _take_count(path, log, "log", "files", 4),
         _take(path, log, "log", "syslog", SYSLOG_PATH),
         _take(path, log, "log", "syslog_name", "mdeliver/local"),
+        _program(path, _take(path, site, "site", "sendmail", SENDMAIL_PATH)),
+        *_srs(path, forward),
     )
-    for name, left in (("site", site), ("rules", rules), ("sent", sent), ("log", log)):
+    read = {"site": site, "rules": rules, "sent": sent, "log": log, "forward": forward}
+    for name, left in read.items():
         for key in left:
             raise Deferral(f"{path}: there is no key {name}.{key}; see mdeliver(1)", "4.3.5")
     return found
@@ -128,6 +141,23 @@ def _folder(path: str, name: str) -> str:
     """NAME, if it can be a folder's: steps parted by `/`."""
     if not all(name.split("/")):
         raise Deferral(f"{path}: sent.folder is a folder's name, such as Sent", "4.3.5")
+    return name
+
+
+def _srs(path: str, forward: dict[str, Any]) -> tuple[str, str]:
+    """Domain and secret of SRS, or neither."""
+    domain = _take(path, forward, "forward", "srs_domain", "").lower()
+    secret = _take(path, forward, "forward", "srs_secret", "")
+    if bool(domain) != bool(secret):
+        words = "forward.srs_domain and forward.srs_secret go together: set both or neither"
+        raise Deferral(f"{path}: {words}", "4.3.5")
+    return domain, secret
+
+
+def _program(path: str, name: str) -> str:
+    """NAME, if it is the whole path of a program."""
+    if not name.startswith("/"):
+        raise Deferral(f"{path}: site.sendmail is the whole path of a program", "4.3.5")
     return name
 
 

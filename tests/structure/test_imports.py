@@ -50,7 +50,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "one message for one user, from edge to outcome; for many, without the effects",
         """intake rulescache history history.decisions history.syslog history.account
         sent.filing decision agent replay replay.mboxread replay.stores replay.rehearsal
-        replay.workers replay.fates replay.against replay.cases replay.trial""",
+        replay.workers replay.fates replay.against replay.casefindings replay.cases
+        replay.expectations replay.trial""",
     ),
     (
         "the LMTP server: sessions, processes, the launcher's door",
@@ -103,6 +104,7 @@ THIRD_PARTY = {
     "filelock": ("mdeliver.cli", "mdeliver.sent"),  # our own state; never a mailbox
     "mailparser": ("mdeliver.cli", "mdeliver.explain"),  # never between a message and delivery
     "xdg": ("mdeliver.cli", "mdeliver.rulesfile", "mdeliver.settings"),
+    "srslib": ("mdeliver.actions",),
     "re2": ("mdeliver.language", "mdeliver.conditions", "mdeliver.procmail"),
 }
 

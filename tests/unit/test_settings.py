@@ -29,8 +29,12 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         domains = ["Example.org", "example.net"]
         hostname = "mail.example.org"
         recipient_delimiter = "-"
+        sendmail = "/opt/bin/sendmail"
         [rules]
         on_error = "inbox"
+        [forward]
+        srs_domain = "Example.org"
+        srs_secret = "tell nobody"
         [log]
         decisions = false
         kilobytes = 10
@@ -44,6 +48,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert site.on_rules_error == "inbox"
     assert (site.log_decisions, site.log_kilobytes, site.log_files) == (False, 10, 2)
     assert (site.syslog, site.syslog_name) == ("", "mda/local")
+    assert site.sendmail == "/opt/bin/sendmail"
+    assert (site.srs_domain, site.srs_secret) == ("example.org", "tell nobody")
 
 
 @pytest.mark.parametrize(
@@ -55,6 +61,9 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         ("[site]\ndomain = []\n", "there is no key site.domain"),
         ("[site]\ndomains = 'example.org'\n", "site.domains is a list of texts"),
         ("[site]\nhostname = 1\n", "site.hostname is a text"),
+        ("[site]\nsendmail = 'sendmail'\n", "site.sendmail is the whole path of a program"),
+        ("[forward]\nsrs_domain = 'example.org'\n", "set both or neither"),
+        ("[forward]\nsrs = true\n", "there is no key forward.srs"),
         ("[log]\nfiles = 0\n", "log.files is a whole number from 1 on"),
         ("[log]\nkilobytes = true\n", "log.kilobytes is a whole number from 1 on"),
         ("[rules]\non_error = 'bounce'\n", 'rules.on_error is "defer" or "inbox"'),
