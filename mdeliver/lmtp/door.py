@@ -21,11 +21,14 @@ Answer    0   4  magic "MDL1"
           6   2  L  octets of the line that follows, at most 1000
           8   L  the line "D.S.N text" without its end; empty for 0
 
-The launcher  may go the direct path where it cannot connect (no server, or it may not), and where
-              it is told 255: nothing of standard input has been read then. Once it has sent its
-              request, anything else that is no whole answer (the connection ends, another magic,
-              another status, silence beyond its own limit) means 75: the message may be half read.
-              77 counts only with a line that begins with "5.".
+The launcher  may go the direct path where it cannot connect (no server, or it may not), where no
+              octet of the header could be sent and no answer is there, and where it is told 255:
+              nothing of standard input has been read then. It sends with MSG_NOSIGNAL, and where
+              sending fails it still reads the answer: 255 may have come first. It reads 8 + L
+              octets and does not wait for the end of the connection.
+              Once the header is sent, anything that is no whole answer (the connection ends,
+              another magic, another status, silence beyond its own limit) means 75: the message
+              may be half read. 77 counts only with a line that begins with "5.".
 The worker    reads the request within REQUEST_S seconds and delivers as `mdeliver deliver` would
               in the launcher's place, environment included, within DEADLINE_S.
 See also      launcher/lda.c, agent.py, unix(7)

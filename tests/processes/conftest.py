@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.installation import LDA, lacking, open_directory, recipient, unreachable
+from tests.lmtpserver import MDELIVER, Server
 from tests.local8 import Answer, Person, as_handed_over, environment, from_line, hand_over
 from tests.mboxreader import read_mbox
 
@@ -101,6 +103,27 @@ def top() -> Iterator[Path]:
 def home(top: Path) -> Home:
     """A recipient whose mailbox_command is mdeliver-lda."""
     return Home(top / "home", [str(LDA)])
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., Server]]:
+    """Makes servers that are gone after the test."""
+    top = open_directory("lmtp")
+    servers: list[Server] = []
+
+    def make_server(**settings: Any) -> Server:
+        servers.append(Server(top, **settings))
+        return servers[-1]
+
+    try:
+        if why := unreachable(MDELIVER, recipient(top / "somebody")):
+            lacking(why)
+        yield make_server
+    finally:
+        for server in servers:
+            if server.process is not None and server.process.poll() is None:
+                server.kill()
+        shutil.rmtree(top, ignore_errors=True)
 
 
 @pytest.fixture(params=["mdeliver-lda", "mdeliver deliver"])

@@ -4,43 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
 import socket
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
-from tests.installation import lacking, open_directory, recipient, unreachable
 from tests.lmtpserver import MDELIVER, MESSAGE, Client, Server
 from tests.waiting import wait_for
 
 Make = Callable[..., Server]
-
-
-@pytest.fixture
-def make() -> Iterator[Make]:
-    """Makes servers that are gone after the test."""
-    top = open_directory("lmtp")
-    servers: list[Server] = []
-
-    def make_server(**settings: Any) -> Server:
-        servers.append(Server(top, **settings))
-        return servers[-1]
-
-    try:
-        if why := unreachable(MDELIVER, recipient(top / "somebody")):
-            lacking(why)
-        yield make_server
-    finally:
-        for server in servers:
-            if server.process is not None and server.process.poll() is None:
-                server.kill()
-        shutil.rmtree(top, ignore_errors=True)
 
 
 @pytest.fixture

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from mdeliver.lmtp.accounts import (
+    Account,
+    SystemAccounts,
+    VirtualAccounts,
+    read_entries,
+    split_extension,
+)
+from mdeliver.lmtp.settings import Lmtp
+from mdeliver.outcome import Deferral
+
+
+def virtual(path: Path, text: str) -> VirtualAccounts:
+    path.write_text(text)
+    settings = Lmtp(virtual_users=(str(path),), virtual_homes="/var/vmail")
+    return VirtualAccounts(settings, "+")
+
+
+@pytest.mark.parametrize(
+    ("local", "delimiters", "parts"),
+    [
+        ("ann", "+", ("ann", "")),
+        ("ann+a+b", "+", ("ann", "a+b")),
+        ("ann-a+b", "+-", ("ann", "a+b")),
+        ("+ann", "+", ("+ann", "")),
+        ("ann+", "+", ("ann", "")),
+        ("ann+x", "", ("ann+x", "")),
+    ],
+)
+def test_extension(local: str, delimiters: str, parts: tuple[str, str]) -> None:
+    assert split_extension(local, delimiters) == parts
+
+
+def test_entries_of_a_passwd_file_and_of_a_postfix_table() -> None:
+    text = """\
+# comment
+Ann@example.org:{SHA}x:1000:1000:Ann:/homes/ann::
+bob@example.org  example.org/bob/
+
+carl@example.org
+    continued/home
+dora@example.org
+"""
+    assert list(read_entries(text)) == [
+        ("ann@example.org", "/homes/ann"),
+        ("bob@example.org", "example.org/bob/"),
+        ("carl@example.org", "continued/home"),
+        ("dora@example.org", ""),
+    ]
+
+
+def test_virtual_users_in_the_order_of_postfix(tmp_path: Path) -> None:
+    accounts = virtual(
+        tmp_path / "users",
+        "ann@example.org a\nann+x@example.org b\n@example.net c\n"
+        "bob@example.org /bob\neve@example.org",
+    )
+    found = {
+        "Ann@Example.org": Account("ann@example.org", "/var/vmail/a", ""),
+        "ann+x@example.org": Account("ann+x@example.org", "/var/vmail/b", ""),
+        "ann+y@example.org": Account("ann@example.org", "/var/vmail/a", "y"),
+        "any+y@example.net": Account("any@example.net", "/var/vmail/c", "y"),
+        "bob@example.org": Account("bob@example.org", "/bob", ""),
+        "eve@example.org": Account("eve@example.org", "/var/vmail/example.org/eve", ""),
+        "dora@example.org": None,
+        "ann": None,
+    }
+    assert {address: accounts.find(address, 0.0) for address in found} == found
+
+
+def test_no_address_leaves_the_homes(tmp_path: Path) -> None:
+    accounts = virtual(tmp_path / "users", "@example.org\n")
+    for local in ("..", "../../etc", ".", "a/../../b", ".ssh"):
+        account = accounts.find(f"{local}@example.org", 0.0)
+        assert account is not None
+        assert account.home.startswith("/var/vmail/example.org/")
+        assert os.path.dirname(account.home) == "/var/vmail/example.org"
+
+
+def test_a_changed_table_is_seen(tmp_path: Path) -> None:
+    accounts = virtual(tmp_path / "users", "ann@example.org\n")
+    assert accounts.find("bob@example.org", 0.0) is None
+    (tmp_path / "users").write_text("ann@example.org\nbob@example.org\n")
+    assert accounts.find("bob@example.org", 2.0) is not None
+
+
+def test_a_table_that_is_missing_refuses_nobody_for_good(tmp_path: Path) -> None:
+    accounts = VirtualAccounts(Lmtp(virtual_users=(str(tmp_path / "none"),)), "+")
+    with pytest.raises(Deferral, match="none"):
+        accounts.find("ann@example.org", 0.0)
+
+
+def test_users_of_the_system() -> None:
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    accounts = SystemAccounts(Lmtp(), "+")
+    accounts.only(os.geteuid())
+    assert accounts.find(f"{me}+x@example.org", 0.0) == Account(me, "", "x")
+    assert accounts.find(f"{me.upper()}@example.org", 0.0) == Account(me, "", "")
+    other = "daemon" if me != "daemon" else "root"
+    assert accounts.find(f"{other}@example.org", 0.0) is None
+    assert accounts.find("\x00@example.org", 0.0) is None
+
+
+def test_users_below_first_uid_have_no_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mdeliver.system.geteuid", lambda: 0)
+    accounts = SystemAccounts(Lmtp(), "+")
+    assert accounts.find("root@example.org", 0.0) is None
+    assert accounts.find("daemon@example.org", 0.0) is None
+    assert accounts.find("nobody@example.org", 0.0) is not None
