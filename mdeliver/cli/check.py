@@ -19,6 +19,7 @@ from mdeliver.diagnostic import Diagnostic, render
 from mdeliver.language.compile import Compiled, Source, compile_rules
 from mdeliver.language.findings import CATALOGUE
 from mdeliver.language.lints import lint
+from mdeliver.replay.casefindings import CASE_FINDINGS
 from mdeliver.rulesfile import SITE_RULES, Untrusted, read_rules, reader, rules_paths
 
 TYPE_CHECKING = False
@@ -128,7 +129,7 @@ def _whose(user: str | None, home: str | None) -> tuple[str, int]:
 
 
 def _explain(code: str) -> None:
-    entry = CATALOGUE.get(code.upper())
+    entry = (CATALOGUE | CASE_FINDINGS).get(code.upper())
     if entry is None:
         raise click.BadParameter(f"there is no finding {code}", param_hint="--explain")
     title, text = entry

@@ -22,11 +22,19 @@ Statements  stand at the beginning of a line; what is indented is the message ab
               extension "TEXT"   submitted by "USER"   arrived 2026-08-01 22:00   size 20M
             Unless said, the sender is Return-Path's, else From's address; the recipient
             Delivered-To's, else the user; the extension the recipient's; the arrival now.
-Expected    `files to TARGETS [as FLAGS]`, `keeps [as FLAGS]`: it lies there, and nowhere else;
-            with `also` before it: it lies there, perhaps elsewhere too. Flags are compared where
-            they are written. `rejects ["TEXT"]`, `defers ["TEXT"]`: with TEXT in what is said;
-            `discards`; `does not file to TARGETS`, `does not keep|reject|defer|discard`.
-Fails with  findings, as rules do: C101 ... C105; what is wrong in TARGETS has the checker's code.
+Expected    `files to TARGETS [as FLAGS]`, `keeps [as FLAGS]`, `forwards to ADDRESSES`, `pipes to
+            "PROG" ...`: it goes there, and nowhere else; with `also` before it: it goes there,
+            perhaps elsewhere too. Flags are compared where they are written.
+            `runs "PROG" ...`, `filters through "PROG" ...`, `sets|adds header "NAME: TEXT"`,
+            `removes header "NAME"`: that is done, whatever else is.
+            `replies ["TEXT"]`, `logs ["TEXT"]`, `rejects ["TEXT"]`, `defers ["TEXT"]`: with TEXT in
+            what is said; `discards`.
+            `does not` before any of them, in its other form: `does not file to TARGETS`. Where what
+            follows the verb is left out, none of that kind: `does not forward`.
+`required`  before the first message: changed rules are not taken into use while a case here does
+            not hold (acceptance.py).
+Fails with  findings, as rules do: C101 ... C105 (casefindings.py); what is wrong in what follows a
+            verb has the checker's code.
 See also    mdeliver-rules(5), CASES
 """
 
@@ -48,10 +56,28 @@ _SAID = re.compile(
     rf"|(arrived) (\d{{4}}-\d\d-\d\d(?: \d\d?:\d\d)?){_COMMENT}"
     rf"|(size) (\d+[KMG]?){_COMMENT}"
 )
-_PLACES = re.compile(r"(also |does not )?(files? to|keeps?)\b(.*)")
-_VERDICT = re.compile(rf"(does not )?(reject|defer|discard)(s?)(?: {_TEXT})?{_COMMENT}")
+_REQUIRED = re.compile(rf"required{_COMMENT}")
+_SAYING = re.compile(
+    r"(also |does not )?(?:(reject|defer|discard|log)(s?)|(repl)(?:y|(ies)))"
+    rf"(?: {_TEXT})?{_COMMENT}"
+)
+_DEEDS = re.compile(
+    r"(also |does not )?(file|keep|forward|pipe|run|filter|set|add|remove)(s?)"
+    r"( to| through| header)?(?=[\s/]|$)(.*)"
+)
 
-_VERBS = "files to, also files to, keeps, rejects, defers, discards, does not file to ..."
+# What stands between a verb and what it is about. The form with nothing behind it ("does not
+# forward") needs none.
+_JOINTS = {
+    "file": " to", "keep": "", "forward": " to", "pipe": " to", "run": "",
+    "filter": " through", "set": " header", "add": " header", "remove": " header",
+}  # fmt: skip
+_ALONE = ("keep", "forward", "pipe", "run", "filter")
+
+_VERBS = (
+    "files to, keeps, forwards to, pipes to, runs, filters through, sets header, replies, logs,"
+    " rejects, defers, discards, or does not file to ..."
+)
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -70,6 +96,7 @@ class Expected(NamedTuple):
     verb: str
     manner: str
     text: str
+    ruled: bool
 
 
 class Case(NamedTuple):
@@ -95,12 +122,14 @@ class Cases(NamedTuple):
     """A file of cases.
 
     rules     the rules that they are about, as written, relative to the file; "" for those in use
-    targets   every TARGETS as a rules text: line N of it stands for line N of the file
+    required  whether rules must not be used while a case does not hold
+    targets   what a rule would say, as a rules text: line N of it stands for line N of the file
     shifts    by line, how many columns further right it stands there
     findings  what is wrong
     """
 
     rules: str
+    required: bool
     cases: tuple[Case, ...]
     targets: str
     shifts: dict[int, int]
@@ -113,7 +142,12 @@ def parse_cases(text: str, path: str) -> Cases:
     reading.read()
     targets = "".join(f"{line}\n" for line in reading.targets)
     return Cases(
-        reading.rules, tuple(reading.cases), targets, reading.shifts, tuple(reading.findings)
+        reading.rules,
+        reading.required,
+        tuple(reading.cases),
+        targets,
+        reading.shifts,
+        tuple(reading.findings),
     )
 
 
@@ -124,6 +158,7 @@ class _Reading:
         self.path = path
         self.lines = lines
         self.rules = ""
+        self.required = False
         self.cases: list[Case] = []
         self.targets = [""] * len(lines)
         self.shifts: dict[int, int] = {}
@@ -188,6 +223,11 @@ class _Reading:
                 self.report(number, "C105", "the rules are named before the first message", "")
             self.rules = _plain(rules[1])
             return True
+        if _REQUIRED.fullmatch(line):
+            if self.cases:
+                self.report(number, "C105", "required stands before the first message", "")
+            self.required = True
+            return True
         found = _SAID.fullmatch(line)
         if not found:
             return False
@@ -206,32 +246,49 @@ class _Reading:
 
     def expectation(self, number: int, line: str) -> bool:
         """What must become of the message; whether it was that."""
-        places = _PLACES.fullmatch(line)
-        verdict = _VERDICT.fullmatch(line)
-        if places:
-            manner, verb, rest = (places[1] or "").strip(), places[2], places[3]
-            action = "file to" if verb.startswith("file") else "keep"
-            # A rule that says the same: the checker knows its mistakes, the evaluator its places.
-            self.targets[number - 1] = f"also {action}{rest}"
-            self.shifts[number] = len(f"also {action}") - places.start(3)
-            third_person = verb in ("files to", "keeps")
-            expected = Expected(number, line, "file", manner, "")
-        elif verdict:
-            manner = (verdict[1] or "").strip()
-            third_person = bool(verdict[3])
-            text = _plain(verdict[4] or "")
-            expected = Expected(number, line, verdict[2], manner, text)
-        else:
-            return False
-        if third_person == (manner == "does not"):
+        expected = self.saying(number, line) or self.deed(number, line)
+        if expected is None:
             return False
         if not self.cases:
             self.report(number, "C101", "there is no message above it", "")
         else:
-            expected = expected._replace(manner=manner.replace("does not", "not"))
             last = self.cases[-1]
             self.cases[-1] = last._replace(expected=(*last.expected, expected))
         return True
+
+    def saying(self, number: int, line: str) -> Expected | None:
+        """An expectation whose text stands for itself."""
+        found = _SAYING.fullmatch(line)
+        if not found:
+            return None
+        manner = "not" if found[1] == "does not " else ""
+        third_person = bool(found[3] or found[5])
+        verb = found[2] or "reply"
+        if third_person == (manner == "not"):
+            return None
+        return Expected(number, line, verb, manner, _plain(found[6] or ""), False)
+
+    def deed(self, number: int, line: str) -> Expected | None:
+        """An expectation that a rule could say: its checker knows the mistakes, its evaluator what
+        names and braces mean."""
+        found = _DEEDS.fullmatch(line)
+        if not found:
+            return None
+        manner = {"also ": "also", "does not ": "not"}.get(found[1], "")
+        verb, third_person, joint, rest = found[2], bool(found[3]), found[4] or "", found[5]
+        alone = not re.sub(r"(^|\s)#.*", "", rest).strip()
+        if third_person == (manner == "not") or (
+            joint != _JOINTS[verb] and not (alone and not joint)
+        ):
+            return None
+        if alone and verb not in _ALONE:
+            return None
+        if alone and verb != "keep":
+            return Expected(number, line, verb, manner, "", False)
+        action = f"also {verb}{joint}"
+        self.targets[number - 1] = action + rest
+        self.shifts[number] = len(action) - found.start(5)
+        return Expected(number, line, "file" if verb == "keep" else verb, manner, "", True)
 
 
 def _plain(written: str) -> str:

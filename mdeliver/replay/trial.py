@@ -12,35 +12,32 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from mdeliver.decision import decide, load_rules, outcome_of
-from mdeliver.diagnostic import Diagnostic
+from mdeliver.decision import decide, outcome_of
+from mdeliver.diagnostic import Diagnostic, Span
 from mdeliver.envelope import Envelope
 from mdeliver.intake import Options
 from mdeliver.language.compile import Source, compile_rules
-from mdeliver.language.syntax import Do, Inbox, Include, Let, Mailbox, MeIs, Program
+from mdeliver.language.syntax import Discard, Do, Inbox, Include, Let, Mailbox, MeIs, Program
 from mdeliver.letter import Letter, letter_of
 from mdeliver.message import Message
-from mdeliver.plan import File, Plan
+from mdeliver.plan import Plan
 from mdeliver.replay import stores
 from mdeliver.replay.cases import Case, Cases, Expected, parse_cases
-from mdeliver.replay.fates import Fate, fate_of, file_flags, file_words
+from mdeliver.replay.expectations import Failure, failures
 from mdeliver.replay.rehearsal import Rehearsed, traced
 from mdeliver.rulesfile import read_rules, reader, rules_paths
 from mdeliver.settings import Site
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mdeliver.language.syntax import Statement
 
 _DEFINITIONS = (Mailbox, Inbox, MeIs, Let)
 
-_FATES = {"reject": "rejected", "defer": "deferred", "discard": "discarded"}
-
-
-class Failure(NamedTuple):
-    """One expectation that does not hold, and what happens instead."""
-
-    expected: Expected
-    instead: str
+_NOWHERE = Span("", 1, 1, 2)
+_NOTHING_ELSE = Do(False, Discard(_NOWHERE), _NOWHERE)
+"""Ends a rule that is asked only what it plans, without the inbox."""
 
 
 class Tried(NamedTuple):
@@ -55,6 +52,7 @@ class Trial(NamedTuple):
     """A file of cases that can be tried.
 
     program      None where a finding is an error
+    required     whether the rules must not be used while a case does not hold
     definitions  what names mean at the end of the rules
     targets      by line, the rule that says what an expectation says
     """
@@ -62,6 +60,7 @@ class Trial(NamedTuple):
     path: str
     cases: tuple[Case, ...]
     program: Program | None
+    required: bool
     definitions: tuple[Statement, ...]
     targets: dict[int, Do]
     findings: tuple[Diagnostic, ...]
@@ -76,23 +75,32 @@ def load_trial(path: str, home: str, uid: int, override: str | None) -> Trial:
     cases = parse_cases(stores.read_text(path), path)
     if cases.rules and not override:
         override = os.path.join(os.path.dirname(path), cases.rules)
-    compiled = load_rules(home, uid, override)
+    sources = [Source(file, read_rules(file, uid)) for file in rules_paths(home, override)]
+    return trial_of(path, cases, sources, reader(home, uid))
+
+
+def trial_of(
+    path: str, cases: Cases, sources: list[Source], read_file: Callable[[str], str]
+) -> Trial:
+    """The CASES at PATH with the rules in SOURCES.
+
+    read_file  the text of an included file; raises as rulesfile.reader does
+    """
+    compiled = compile_rules(sources, read_file)
     findings = (*cases.findings, *compiled.findings)
     if findings or compiled.program is None:
-        return Trial(path, cases.cases, None, (), {}, findings)
-    sources = [Source(file, read_rules(file, uid)) for file in rules_paths(home, override)]
-    sources.append(Source(path, cases.targets))
-    both = compile_rules(sources, reader(home, uid))
+        return Trial(path, cases.cases, None, cases.required, (), {}, findings)
+    both = compile_rules([*sources, Source(path, cases.targets)], read_file)
     if both.program is None:
         shown = tuple(_as_written(finding, path, cases) for finding in both.findings)
-        return Trial(path, cases.cases, None, (), {}, shown)
+        return Trial(path, cases.cases, None, cases.required, (), {}, shown)
     targets = {
         statement.span.line: statement
         for statement in both.program.statements
         if isinstance(statement, Do) and statement.span.file == path
     }
     definitions = tuple(_definitions(compiled.program.statements))
-    return Trial(path, cases.cases, compiled.program, definitions, targets, ())
+    return Trial(path, cases.cases, compiled.program, cases.required, definitions, targets, ())
 
 
 def _as_written(finding: Diagnostic, path: str, cases: Cases) -> Diagnostic:
@@ -139,15 +147,15 @@ def try_case(trial: Trial, case: Case, asker: Envelope, site: Site) -> Tried:
         decision = decide(program, letter, envelope, site, explain=explain, now_s=now_s)
         return Rehearsed(message, decision, outcome_of(decision.plan))
 
-    def named(expected: Expected) -> tuple[File, ...]:
-        if expected.verb != "file":
-            return ()
-        rule = Program((*trial.definitions, trial.targets[expected.line].replace(also=False)))
-        return _files(planned(rule, False).decision.plan)
+    def ruled(expected: Expected) -> Plan | None:
+        if not expected.ruled:
+            return None
+        alone = (trial.targets[expected.line].replace(also=True), _NOTHING_ELSE)
+        return planned(Program((*trial.definitions, *alone)), False).decision.plan
 
     rehearsed = planned(trial.program, True)
-    targets = {expected: named(expected) for expected in case.expected}
-    return Tried(case, rehearsed, tuple(_failures(rehearsed, targets)))
+    wanted = {expected: ruled(expected) for expected in case.expected}
+    return Tried(case, rehearsed, tuple(failures(rehearsed, wanted)))
 
 
 def _envelope(
@@ -174,48 +182,3 @@ def _envelope(
         domain=recipient.rpartition("@")[2].lower() if "@" in recipient else "",
         sasl_username=said.get("submitted by", ""),
     )
-
-
-def _failures(rehearsed: Rehearsed, targets: dict[Expected, tuple[File, ...]]) -> list[Failure]:
-    outcome = rehearsed.outcome
-    fate = fate_of(rehearsed.decision.plan, outcome)
-    lies = {file.path: file for file in _files(rehearsed.decision.plan)}
-    failures = []
-    for expected, files in targets.items():
-        if expected.verb != "file":
-            same = outcome.fate == _FATES[expected.verb]
-            if expected.manner == "not":
-                holds = not same
-            else:
-                holds = same and expected.text in outcome.line
-        elif expected.manner == "not":
-            holds = not any(file.path in lies for file in files)
-        else:
-            holds = all(_lies(file, lies.get(file.path)) for file in files)
-            holds = holds and (expected.manner == "also" or outcome.fate == "delivered")
-        if not holds:
-            failures.append(Failure(expected, _said(fate)))
-    only = [expected for expected in targets if expected.manner == ""]
-    known = {file.path for e, files in targets.items() if e.manner != "not" for file in files}
-    others = [
-        file_words(file) + file_flags(file) for path, file in lies.items() if path not in known
-    ]
-    if only and others and not failures:
-        # All that was named is there; what was not named is there too.
-        failures.append(Failure(only[-1], f"{_said(fate)}: {', '.join(others)} was not expected"))
-    return failures
-
-
-def _files(plan: Plan) -> tuple[File, ...]:
-    return tuple([action for action in plan.actions if isinstance(action, File)])
-
-
-def _lies(wanted: File, found: File | None) -> bool:
-    """Whether it is there, with the flags that were written if any were; an mbox has none."""
-    if found is None:
-        return False
-    return not wanted.flags or found.store == "mbox" or found.flags == wanted.flags
-
-
-def _said(fate: Fate) -> str:
-    return f"{fate.words} {fate.reply_words}".rstrip()

@@ -50,7 +50,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "one message for one user, from edge to outcome; for many, without the effects",
         """intake rulescache history history.decisions history.syslog history.account
         sent.filing decision agent replay replay.mboxread replay.stores replay.rehearsal
-        replay.workers replay.fates replay.against replay.casefindings replay.cases
+        history.recall replay.workers replay.fates replay.against replay.casefindings replay.cases
         replay.expectations replay.trial""",
     ),
     (

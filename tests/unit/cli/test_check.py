@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from mdeliver import rulesfile
 from mdeliver.cli.check import command
 from mdeliver.language.findings import CATALOGUE
+from mdeliver.replay.casefindings import CASE_FINDINGS
 
 
 @pytest.fixture
@@ -139,12 +140,12 @@ def test_json(home: Path) -> None:
     assert findings[0]["source"] == "keep as read"
 
 
-@pytest.mark.parametrize("code", sorted(CATALOGUE))
+@pytest.mark.parametrize("code", sorted(CATALOGUE | CASE_FINDINGS))
 def test_every_code_is_explained(code: str) -> None:
     result = check("--explain", code.lower())
     assert result.exit_code == 0
     title, _, text = result.output.partition("\n\n")
-    assert title == f"{code}: {CATALOGUE[code][0]}"
+    assert title == f"{code}: {(CATALOGUE | CASE_FINDINGS)[code][0]}"
     assert text.strip()
     assert max(map(len, text.split("\n"))) <= 78
 

@@ -63,6 +63,51 @@ def test_everything_at_once() -> None:
     assert [targets[14], targets[20]] == ["also keep", "also keep"]
 
 
+DEEDS = """\
+required  # until all of them hold
+message "x":
+forwards to "a@b", "c@d"   # both
+also pipes to "/bin/prog" "-x"
+runs "prog"
+filters through "prog"
+does not set header "X-A: {subject}"
+adds header "X-A: 1"
+removes header "X-A", "X-B"
+replies "I am away"
+logs
+does not forward
+also forwards
+does not reply
+"""
+
+
+def test_every_deed() -> None:
+    found = parse_cases(DEEDS, "x.cases")
+    assert (found.findings, found.required) == ((), True)
+    (only,) = found.cases
+    assert [(e.line, e.verb, e.manner, e.text, e.ruled) for e in only.expected] == [
+        (3, "forward", "", "", True),
+        (4, "pipe", "also", "", True),
+        (5, "run", "", "", True),
+        (6, "filter", "", "", True),
+        (7, "set", "not", "", True),
+        (8, "add", "", "", True),
+        (9, "remove", "", "", True),
+        (10, "reply", "", "I am away", False),
+        (11, "log", "", "", False),
+        (12, "forward", "not", "", False),
+        (13, "forward", "also", "", False),
+        (14, "reply", "not", "", False),
+    ]
+    targets = found.targets.split("\n")
+    assert targets[2:4] == [
+        'also forward to "a@b", "c@d"   # both',
+        'also pipe to "/bin/prog" "-x"',
+    ]
+    assert targets[6] == 'also set header "X-A: {subject}"'
+    assert not any(targets[9:])
+
+
 def test_a_message_without_a_body_has_the_end_of_its_head() -> None:
     (case,) = parse_cases('message "x":\n    Subject: y\nkeeps\n', "x").cases
     assert case.message == b"Subject: y\n\n"
@@ -80,6 +125,13 @@ def test_a_message_without_a_body_has_the_end_of_its_head() -> None:
         ('message "x":\ndoes not keeps\n', 2, "C102"),
         ('message "x":\nreject\n', 2, "C102"),
         ('message "x":\nsender bob\n', 2, "C102"),
+        ('message "x":\nforward to "a@b"\n', 2, "C102"),
+        ('message "x":\nforwards "a@b"\n', 2, "C102"),
+        ('message "x":\nsets header\n', 2, "C102"),
+        ('message "x":\nfiles to  # nothing\n', 2, "C102"),
+        ('message "x":\ndoes not replies\n', 2, "C102"),
+        ('message "x":\nlog "x"\n', 2, "C102"),
+        ('message "x":\nkeeps\nrequired\n', 3, "C105"),
         ('message "x":\n    Subject: y\n', 1, "C103"),
         ('message "x"\nkeeps\n', 1, "C104"),
         ("message x:\nkeeps\n", 1, "C104"),

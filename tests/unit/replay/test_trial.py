@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mdeliver.envelope import Envelope
-from mdeliver.replay.trial import Failure, Trial, load_trial, try_case
+from mdeliver.replay.expectations import Failure
+from mdeliver.replay.trial import Trial, load_trial, try_case
 from mdeliver.settings import Site
 
 RULES = """\
@@ -22,6 +23,11 @@ if subject contains "drop":
 if subject contains "wait": defer
 if size > 1M: file to imap/Big
 if sent by me: file to imap/Sent
+if subject contains "tag":
+    set header "X-Folder: {subject}"
+    add header "X-Seen: by {user}"
+    remove header "X-Spam"
+    log "tagged {subject}"
 if sender is "boss@example.org": keep as flagged
 """
 
@@ -69,6 +75,11 @@ def case(subject: str, *lines: str) -> str:
         ("x", ["files to imap/Big", "size 2M"]),
         ("x", ["files to imap/Sent", 'sender "ann@x"', 'submitted by "ann"']),
         ("x\n    From: boss@example.org", ["keeps as flagged"]),
+        ("tag", ["keeps", 'sets header "X-Folder: {subject}"', 'logs "tagged"', "logs"]),
+        ("tag", ['adds header "x-seen: by ann"', 'removes header "X-Spam"  # and no more']),
+        ("tag", ['does not set header "X-Folder: x"', 'does not log "other"', "does not reply"]),
+        ("tag", ['does not remove header "X-Folder"', "also logs"]),
+        ("x", ["does not log", "does not forward", "does not pipe", "does not run"]),
     ],
 )
 def test_what_holds(home: Path, subject: str, lines: list[str]) -> None:
@@ -91,6 +102,13 @@ def test_what_holds(home: Path, subject: str, lines: list[str]) -> None:
         ("wait", "also keeps", "deferred 4.3.0"),
         ("x", "does not keep", "imap, pop3"),
         ("x", "files to imap", "pop3 was not expected"),
+        ("x", "replies", "imap, pop3"),
+        ("x", "forwards", "imap, pop3"),
+        ("x", "logs", "imap, pop3"),
+        ("tag", 'logs "other"', 'log "tagged tag"'),
+        ("tag", 'sets header "X-Folder: other"', "set header X-Folder: tag"),
+        ("tag", 'does not set header "X-Folder: {subject}"', "set header X-Folder: tag"),
+        ("tag", "does not log", 'log "tagged tag"'),
     ],
 )
 def test_what_does_not_hold(home: Path, subject: str, line: str, instead: str) -> None:
