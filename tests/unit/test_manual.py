@@ -25,6 +25,7 @@ from mdeliver.language.compile import Source, compile_rules
 from mdeliver.language.findings import CATALOGUE
 from mdeliver.replay.casefindings import CASE_FINDINGS
 from mdeliver.language.lints import lint
+from mdeliver.lmtp.settings import Lmtp
 from mdeliver.language.prelude import BUILT_IN, SENT_COPIES
 from mdeliver.sent.settings import BccSettings
 from tests.structure.source import MODULES, PACKAGE, ROOT
@@ -118,6 +119,7 @@ def test_settings() -> None:
             if called in ("_take", "_take_list", "_take_flag", "_take_count"):
                 keys.add(f"{words[0]}.{words[1]}")
     keys |= {f"bcc_maps.{field}" for field in BccSettings._fields}
+    keys |= {f"lmtp.{field}" for field in Lmtp._fields}
     assert sorted(items(section(COMMANDS_TEXT, "SETTINGS"), "Va")) == sorted(keys)
 
 
