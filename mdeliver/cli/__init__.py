@@ -16,6 +16,7 @@ COMMANDS = (
     ("demo", "mdeliver.cli.demo"),
     ("check", "mdeliver.cli.check"),
     ("test", "mdeliver.cli.test"),
+    ("log", "mdeliver.cli.log"),
     ("rejects", "mdeliver.cli.rejects"),
     ("deliver", "mdeliver.cli.deliver"),
     ("lmtp", "mdeliver.cli.lmtp"),

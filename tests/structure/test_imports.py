@@ -81,7 +81,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "the command line",
-        """cli cli.rejects cli.check cli.deliver cli.lmtp cli.demo.stage cli.demo cli.test
+        """cli cli.surroundings cli.log cli.rejects cli.check cli.deliver cli.lmtp cli.demo.stage cli.demo cli.test
         cli.bcc_serve cli.bcc_maps cli.audit""",
     ),
     ("the edge of the process", "__main__"),
