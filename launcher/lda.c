@@ -9,8 +9,14 @@
  *             cannot fail by itself stands between: it forks, the child becomes the agent, and
  *             nothing that the agent does by accident gets through.
  *
- * Guarantee   exit 0   only where the agent ended with AGENT_DONE, which no accident produces;
- *             exit 77  only where it ended with a status of the table `rejections` and left a line
+ * Two ways    Where `mdeliver lmtp` runs, the message goes to its worker for this user (server.h):
+ *             most of a delivery's cost is Python's start. Where it does not, the direct path below.
+ *             "--server PATH" as the first argument says where else it listens, "" that there is
+ *             none to be asked.
+ *
+ * Guarantee   exit 0   only where the agent ended with AGENT_DONE, which no accident produces, or
+ *                      the server answered so;
+ *             exit 77  only where either ended with a status of the table `rejections` and a line
  *                      "5.S.N text";
  *             exit 75  in every other case, whatever happened;
  *             a signal where somebody or the deadline killed the fuse itself, which Postfix defers.
@@ -61,6 +67,8 @@ static const unsigned char rejections[] = { 77 /* EX_NOPERM */ };
 static const char bootstrap[] =
 #include "bootstrap.h"
     ;
+
+#include "server.h"
 
 /* --- one line of text ------------------------------------------------------------------------ */
 
@@ -247,6 +255,27 @@ static int is_rejection(int exit_status)
     return 0;
 }
 
+/* The server answered: what Postfix is told. */
+static int conclude_answer(const struct answer *answer)
+{
+    struct line line;
+    char class = status_class(answer->line, answer->length);
+
+    if (answer->status == 0)
+        return 0;
+    line.length = 0;
+    if (class == '5' && is_rejection(answer->status)) {
+        add_bytes(&line, answer->line, answer->length);
+        return say(&line, answer->status);
+    }
+    if (class != '4')
+        add(&line, "4.3.0 ");
+    if (answer->length == 0)
+        add(&line, "mdeliver: the server gave no reason");
+    add_bytes(&line, answer->line, answer->length);
+    return say(&line, EX_TEMPFAIL);
+}
+
 /* The agent ended otherwise than with AGENT_DONE: what Postfix is told. */
 static int conclude(int wait_status, const struct output *output)
 {
@@ -313,7 +342,7 @@ static int become_agent(int report, const char *python, char **arguments, char *
     return EX_TEMPFAIL;
 }
 
-/* --- the fuse -------------------------------------------------------------------------------- */
+/* --- the direct path -------------------------------------------------------------------------------- */
 
 /* Cuts the last step off PATH, which is LENGTH long. Returns what is left, 0 if nothing is. */
 static unsigned long parent_directory(char *path, unsigned long length)
@@ -348,7 +377,7 @@ static long open_pipe(int ends[2])
     return error < 0 ? error : ends[0] > 2 && ends[1] > 2 ? 0 : -EBADF;
 }
 
-static int fuse(int argc, char **argv, char **environment)
+static int run_agent(int argc, char **argv, char **environment)
 {
     static char prefix[PATH_BYTES + 1], python[PATH_BYTES + 16];
     static char *arguments[ARGUMENTS + 8];
@@ -357,10 +386,6 @@ static int fuse(int argc, char **argv, char **environment)
     int ends[2], i, n = 0, wait_status = 0, interruptions = 0;
     unsigned long length, k;
     long error, child;
-
-    /* An ignored SIGCHLD would take the agent's status from us, a blocked SIGALRM the deadline. */
-    sys_default_signals();
-    sys_alarm(FUSE_LIMIT_S);
 
     error = sys_own_path(prefix, PATH_BYTES);
     if (error <= 0 || error >= PATH_BYTES)
@@ -405,4 +430,41 @@ static int fuse(int argc, char **argv, char **environment)
         return 0;
     read_output(ends[0], &output);
     return conclude(wait_status, &output);
+}
+
+/* --- which way ------------------------------------------------------------------------------- */
+
+/* The socket that the arguments name, or the usual one. */
+static const char *server_path(int argc, char **argv)
+{
+    static const char option[] = "--server";
+    unsigned long n = 0;
+
+    if (argc < 2)
+        return SERVER_PATH;
+    while (option[n] != '\0' && argv[1][n] == option[n])
+        n++;
+    if (option[n] != '\0')
+        return SERVER_PATH;
+    if (argv[1][n] == '=')
+        return argv[1] + n + 1;
+    return argv[1][n] == '\0' && argc > 2 ? argv[2] : SERVER_PATH;
+}
+
+static int fuse(int argc, char **argv, char **environment)
+{
+    static struct answer answer;
+    const char *server = server_path(argc, argv);
+
+    /* An ignored SIGCHLD would take the agent's status from us, a blocked SIGALRM the deadline. */
+    sys_default_signals();
+    sys_alarm(FUSE_LIMIT_S);
+
+    if (server[0] != '\0' && argc > 0) {
+        switch (ask_server(server, argv + 1, environment, &answer)) {
+        case 1: return conclude_answer(&answer);
+        case -1: return defer("the server ended in the middle of this delivery", 0);
+        }
+    }
+    return run_agent(argc, argv, environment);
 }

@@ -13,6 +13,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -96,6 +98,80 @@ static void sys_default_signals(void)
 static void sys_ignore_sigpipe(void)
 {
     signal(SIGPIPE, SIG_IGN);
+}
+
+/* A connection without waiting for one: a server whose queue is full is busy. */
+static long sys_connect(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int connection;
+
+    if (strlen(path) >= sizeof address.sun_path)
+        return -ENAMETOOLONG;
+    strcpy(address.sun_path, path);
+    connection = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (connection < 0)
+        return -errno;
+    if (fcntl(connection, F_SETFD, FD_CLOEXEC) < 0 || fcntl(connection, F_SETFL, O_NONBLOCK) < 0
+        || connect(connection, (struct sockaddr *) &address, sizeof address) < 0) {
+        int error = errno;
+
+        close(connection);
+        return -error;
+    }
+    return connection;
+}
+
+/* Who listens at the other end. */
+static long sys_peer(int connection, unsigned int *user)
+{
+#ifdef SO_PEERCRED
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        return -errno;
+    *user = peer.uid;
+    return 0;
+#else
+    uid_t uid;
+    gid_t gid;
+
+    if (getpeereid(connection, &uid, &gid) < 0)
+        return -errno;
+    *user = uid;
+    return 0;
+#endif
+}
+
+static long sys_own_user(void)
+{
+    return (long) geteuid();
+}
+
+static long sys_make_blocking(int descriptor)
+{
+    return result(fcntl(descriptor, F_SETFL, 0));
+}
+
+/* BYTES, and the right to descriptor 0 with them (unix(7), SCM_RIGHTS). */
+static long sys_send_with_input(int connection, const char *bytes, unsigned long count)
+{
+    union {
+        char room[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr header;
+    } rights;
+    struct iovec piece = { (void *) bytes, count };
+    struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1,
+                              .msg_control = rights.room, .msg_controllen = sizeof rights.room };
+    int input = 0;
+
+    memset(&rights, 0, sizeof rights);
+    rights.header.cmsg_len = CMSG_LEN(sizeof input);
+    rights.header.cmsg_level = SOL_SOCKET;
+    rights.header.cmsg_type = SCM_RIGHTS;
+    memcpy(CMSG_DATA(&rights.header), &input, sizeof input);
+    return result(sendmsg(connection, &message, 0));
 }
 
 static const char *executed_as;

@@ -150,6 +150,75 @@ static void sys_ignore_sigpipe(void)
     set_signal(SIGPIPE_, 1);
 }
 
+/* From the kernel's socket headers, which have no part of the C library's. */
+#define AF_UNIX_ 1
+#define SOCK_STREAM_ 1
+#define SOL_SOCKET_ 1
+#define SO_PEERCRED_ 17
+#define SCM_RIGHTS_ 1
+#define SOCKET_PATH_BYTES 108
+
+/* A connection without waiting for one: a server whose queue is full is busy. */
+static long sys_connect(const char *path)
+{
+    struct { unsigned short family; char path[SOCKET_PATH_BYTES]; } address;
+    unsigned long n = 0;
+    long connection, error;
+
+    address.family = AF_UNIX_;
+    do {
+        if (n == SOCKET_PATH_BYTES)
+            return -ENAMETOOLONG;
+        address.path[n] = path[n];
+    } while (path[n++] != '\0');
+    connection = system_call(__NR_socket, AF_UNIX_, SOCK_STREAM_ | O_CLOEXEC | O_NONBLOCK, 0, 0, 0);
+    if (connection < 0)
+        return connection;
+    error = system_call(__NR_connect, connection, (long) &address, (long) (2 + n), 0, 0);
+    if (error < 0) {
+        sys_close((int) connection);
+        return error;
+    }
+    return connection;
+}
+
+/* Who listens at the other end: struct ucred is process, user and group. */
+static long sys_peer(int connection, unsigned int *user)
+{
+    unsigned int peer[3], size = sizeof peer;
+    long error = system_call(__NR_getsockopt, connection, SOL_SOCKET_, SO_PEERCRED_, (long) peer,
+                             (long) &size);
+
+    *user = peer[1];
+    return error;
+}
+
+static long sys_own_user(void)
+{
+    return system_call(__NR_geteuid, 0, 0, 0, 0, 0);
+}
+
+static long sys_make_blocking(int descriptor)
+{
+    return system_call(__NR_fcntl, descriptor, F_SETFL, 0, 0, 0);
+}
+
+/* BYTES, and the right to descriptor 0 with them (unix(7), SCM_RIGHTS). The kernel's struct
+ * user_msghdr and struct cmsghdr on 64-bit machines. */
+static long sys_send_with_input(int connection, const char *bytes, unsigned long count)
+{
+    struct { const char *base; unsigned long length; } piece = { bytes, count };
+    struct { unsigned long length; int level, type, descriptor, padding; } rights = {
+        20, SOL_SOCKET_, SCM_RIGHTS_, 0, 0
+    };
+    struct {
+        void *name; int name_length; void *pieces; unsigned long piece_count;
+        void *control; unsigned long control_length; unsigned int flags;
+    } message = { 0, 0, &piece, 1, &rights, sizeof rights, 0 };
+
+    return system_call(__NR_sendmsg, connection, (long) &message, 0, 0, 0);
+}
+
 static char *executed_as;   /* AT_EXECFN: the path that was given to execve */
 
 /* With /proc the path has no symbolic link in it; without, it is what the caller wrote. */

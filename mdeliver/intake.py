@@ -26,6 +26,7 @@ class Options(Record):
 
     rules: str | None = None
     settings: str | None = None
+    server: str | None = None
     user: str | None = None
     home: str | None = None
     sender: str | None = None
@@ -36,6 +37,7 @@ class Options(Record):
 OPTIONS = (
     ("rules", "FILE", "rules to go by, in place of the site's and the user's"),
     ("settings", "FILE", "settings of the site, in place of /etc/mdeliver/mdeliver.toml"),
+    ("server", "SOCKET", "the door of mdeliver lmtp that mdeliver-lda asks; must come first"),
     ("user", "NAME", "login name of the recipient"),
     ("home", "DIRECTORY", "home directory of the recipient"),
     ("sender", "ADDRESS", 'envelope sender; "" is the null sender'),

@@ -1,0 +1,160 @@
+/*
+ * The way to the running server: standard input, arguments and environment go through the door of
+ * `mdeliver lmtp` to a worker of this user, and its answer comes back. The protocol is in
+ * mdeliver/lmtp/door.py.
+ *
+ * Before   the request is sent nothing is lost: where no server runs, where it is busy, where it
+ *          is neither root's nor ours, and where it declines, the direct path is taken.
+ * After    it is sent the message may be half read: what is no whole answer means 75.
+ * Trust    the path is in a directory that only root writes to; still the kernel is asked who
+ *          listens (SO_PEERCRED), since a stranger's "delivered" would lose the message.
+ * Time     the fuse's alarm ends a wait for an answer that never comes, which Postfix defers.
+ */
+
+#ifndef SERVER_PATH
+#define SERVER_PATH "/run/mdeliver/launcher"
+#endif
+
+#define REQUEST_BYTES 131072   /* of arguments and environment */
+#define ANSWER_LINE_BYTES 1000
+#define DECLINED 255
+
+struct answer {
+    int status;
+    unsigned long length;
+    char line[ANSWER_LINE_BYTES];
+};
+
+static const char magic[4] = { 'M', 'D', 'L', '1' };
+
+static void put_number(char *at, unsigned long number)
+{
+    int i;
+
+    for (i = 0; i < 4; i++)
+        at[i] = (char) (number >> 8 * i & 0xff);
+}
+
+/* The strings of LIST behind AT, a NUL after each. Returns what is behind them, or 0 if there is
+ * no room before END. */
+static char *put_strings(char *at, const char *end, char **list, unsigned long *count)
+{
+    const char *c;
+
+    for (*count = 0; *list != 0; list++, ++*count) {
+        for (c = *list; *c != '\0'; c++) {
+            if (at >= end)
+                return 0;
+            *at++ = *c;
+        }
+        if (at >= end)
+            return 0;
+        *at++ = '\0';
+    }
+    return at;
+}
+
+/* A connection to the server at PATH, or -1: then there is none for us. */
+static int connect_to_server(const char *path)
+{
+    unsigned int owner = (unsigned int) -1;
+    int connection = (int) sys_connect(path);
+
+    if (connection < 0)
+        return -1;
+    if (sys_peer(connection, &owner) < 0 || (owner != 0 && owner != (unsigned int) sys_own_user())
+        || sys_make_blocking(connection) < 0) {
+        sys_close(connection);
+        return -1;
+    }
+    return connection;
+}
+
+/* Sends all of BYTES, descriptor 0 with the first of them. Returns how many were sent. */
+static unsigned long send_request(int connection, const char *bytes, unsigned long count)
+{
+    unsigned long sent = 0;
+    long now;
+    int interruptions = 0;
+
+    while (sent < count) {
+        now = sent == 0 ? sys_send_with_input(connection, bytes, count)
+                        : sys_write(connection, bytes + sent, count - sent);
+        if (now == -EINTR && interruptions++ < 100)
+            continue;
+        if (now <= 0)
+            break;
+        sent += (unsigned long) now;
+    }
+    return sent;
+}
+
+static int read_exactly(int connection, char *bytes, unsigned long count)
+{
+    unsigned long had = 0;
+    long now;
+    int interruptions = 0;
+
+    while (had < count) {
+        now = sys_read(connection, bytes + had, count - had);
+        if (now == -EINTR && interruptions++ < 100)
+            continue;
+        if (now <= 0)
+            return 0;
+        had += (unsigned long) now;
+    }
+    return 1;
+}
+
+static int read_answer(int connection, struct answer *answer)
+{
+    unsigned char header[8];
+    int i;
+
+    if (!read_exactly(connection, (char *) header, sizeof header))
+        return 0;
+    for (i = 0; i < 4; i++)
+        if (header[i] != (unsigned char) magic[i])
+            return 0;
+    answer->status = header[4];
+    answer->length = header[6] | (unsigned long) header[7] << 8;
+    return header[5] == 0 && answer->length <= sizeof answer->line
+        && read_exactly(connection, answer->line, answer->length);
+}
+
+/* Asks the server at PATH to deliver. Returns 1 with its answer; 0 where the direct path is to be
+ * taken; -1 where the message was handed over and no answer came. */
+static int ask_server(const char *path, char **arguments, char **environment, struct answer *answer)
+{
+    static char request[16 + REQUEST_BYTES];
+    const char *end = request + sizeof request;
+    unsigned long argument_count, entry_count, sent;
+    char *at = request + 16;
+    int connection, i, answered;
+
+    at = put_strings(at, end, arguments, &argument_count);
+    if (at != 0)
+        at = put_strings(at, end, environment, &entry_count);
+    if (at == 0)
+        return 0;
+    for (i = 0; i < 4; i++)
+        request[i] = magic[i];
+    put_number(request + 4, argument_count);
+    put_number(request + 8, entry_count);
+    put_number(request + 12, (unsigned long) (at - request) - 16);
+
+    connection = connect_to_server(path);
+    if (connection < 0)
+        return 0;
+    sys_ignore_sigpipe();
+    sent = send_request(connection, request, (unsigned long) (at - request));
+    if (sent == 0) {
+        sys_close(connection);
+        return 0;
+    }
+    answered = sent == (unsigned long) (at - request) && read_answer(connection, answer);
+    sys_close(connection);
+    if (!answered)
+        return -1;
+    return answer->status != DECLINED;
+}
