@@ -25,8 +25,8 @@ from mdeliver.language.compile import Source, compile_rules
 from mdeliver.language.findings import CATALOGUE
 from mdeliver.replay.casefindings import CASE_FINDINGS
 from mdeliver.language.lints import lint
-from mdeliver.lmtp.settings import Lmtp
 from mdeliver.language.prelude import BUILT_IN, SENT_COPIES
+from mdeliver.lmtp.settings import Lmtp
 from mdeliver.sent.settings import BccSettings
 from tests.structure.source import MODULES, PACKAGE, ROOT
 
