@@ -5,8 +5,8 @@
     cleanup     ID: reject: header LINE from NAME[ADDRESS]; from=<S> to=<R> proto=… helo=<H>: REPLY
 
 Hostile     REPLY, LINE, S, R and H are the stranger's words, and may look like all the rest. The
-            fields are believed if there is one way to read them by the grammar below; where there
-            is none or a second, the refusal is doubtful, and nobody is to draw conclusions from it.
+            fields are read by the grammar below; where that fails, or something else in the line
+            looks like them, the refusal is doubtful: nobody is to draw conclusions from it.
 See also    smtpd(8) log_whatsup, cleanup(8), postscreen(8) and POSTSCREEN_README, qmgr(8)
 """
 
@@ -163,26 +163,27 @@ class _Fields(NamedTuple):
 
 
 def _fields(text: str, *, at_end: bool) -> _Fields | None:
-    """The fields in TEXT: at its end, or followed by ": " and a reply."""
-    for word in _FIRST_FIELDS:
-        readings = []
-        at = text.find(word)
-        tried = 0
-        while at >= 0 and tried < _MOST_READINGS:
-            found = _FIELDS.match(text, at)
-            if found and (found[5] == "") == at_end:
-                readings.append(found)
-                # What stands within these fields is a part of them, not another reading.
-                at = found.end() - 1
-            at = text.find(word, at + 1)
-            tried += 1
-        if tried:
-            if not readings:
-                return None
-            last = readings[-1]
-            doubtful = len(readings) > 1 or at >= 0
-            return _Fields(last.start(), last.end(), last[1], last[2], last[4] or "", doubtful)
-    return None
+    """The fields in TEXT: at its end, or followed by ": " and a reply; None if they are garbled."""
+    word = next((word for word in _FIRST_FIELDS if word in text), None)
+    if word is None:
+        return _Fields(len(text), len(text), None, None, "", doubtful=False)
+    reading = None
+    at = text.find(word)
+    for _ in range(_MOST_READINGS):
+        found = _FIELDS.match(text, at)
+        if found and (found[5] == "") == at_end:
+            reading = found
+            # What stands within these fields is a part of them, not another reading.
+            at = found.end() - 1
+        at = text.find(word, at + 1)
+        if at < 0:
+            break
+    if reading is None:
+        return None
+    sender, recipient, _protocol, helo, _ = reading.groups()
+    # Nobody's address has this in it, but who wants to be read in another way.
+    doubtful = text.count(word) > 1
+    return _Fields(reading.start(), reading.end(), sender, recipient, helo or "", doubtful)
 
 
 # --- the daemons -----------------------------------------------------------------------------
@@ -213,6 +214,8 @@ def _decision(time_s: float, text: str, service: str) -> Refusal | None:
     reply = rest[stage.end() :]
     if fields:
         reply = reply[: max(0, fields.start - 2)]
+    else:
+        reply = reply.partition(_FIRST_FIELDS[0])[0]
     check = check_of(service, action, reply)
     where, name, client, port = stage.groups()
     endpoint = f"[{client}]{port}" if port else ""

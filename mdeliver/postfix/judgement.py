@@ -193,7 +193,9 @@ def _against(attempt: Attempt, history: History) -> list[Reason]:
     found = []
     if reason := _AGAINST.get(refusal.check):
         found.append(reason)
-    if not refusal.client_name and not refusal.endpoint and "client_host" not in refusal.check:
+    # postscreen asks for no names, and what is refused for the name alone is not weighed twice.
+    asked = not refusal.check.startswith("postscreen") and "client_host" not in refusal.check
+    if asked and not refusal.client_name:
         found.append(_NO_NAME)
     helo = refusal.helo
     if helo and "." not in helo and ":" not in helo:

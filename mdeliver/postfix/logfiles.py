@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -174,8 +175,7 @@ def _whole_lines(stream: IO[bytes]) -> Iterator[bytes]:
 def _opened(path: str) -> Iterator[tuple[IO[bytes], IO[bytes] | None]]:
     """What PATH holds, decompressed, and the file itself, which tells how far it was read."""
     if path == STANDARD_INPUT:
-        with open(0, "rb", closefd=False) as stream:
-            yield stream, None
+        yield sys.stdin.buffer, None
         return
     with open(path, "rb", buffering=0) as raw:
         # A pipe cannot be looked at twice.
@@ -248,30 +248,33 @@ def follow_file(path: str) -> Iterator[list[bytes]]:
     rest = b""
     try:
         while True:
-            octets = raw.read(BLOCK_BYTES)
-            if octets:
+            # Asked first: what is written until then is read before the file is left.
+            replaced = _replaced(path, raw)
+            if octets := raw.read(BLOCK_BYTES):
                 *lines, rest = (rest + octets).split(b"\n")
                 rest = rest[:LINE_BYTES]
                 yield lines
-                continue
-            yield []
-            if raw.tell() > os.fstat(raw.fileno()).st_size:
-                raw.seek(0)
-                rest = b""
-            elif _replaced(path, raw) and not (octets := raw.read(BLOCK_BYTES)):
-                successor = open(path, "rb", buffering=0)  # noqa: SIM115
+            elif replaced:
+                try:
+                    successor = open(path, "rb", buffering=0)  # noqa: SIM115
+                except FileNotFoundError:
+                    continue
                 raw.close()
                 raw, rest = successor, b""
-            elif octets:
-                rest += octets
+            elif raw.tell() > os.fstat(raw.fileno()).st_size:
+                raw.seek(0)
+                rest = b""
+            else:
+                yield []
     finally:
         raw.close()
 
 
 def _replaced(path: str, raw: IO[bytes]) -> bool:
+    """Whether another file is at PATH, and written to: its elder gets no lines any more."""
     try:
         now = os.stat(path)
     except OSError:
         return False
     known = os.fstat(raw.fileno())
-    return (now.st_dev, now.st_ino) != (known.st_dev, known.st_ino)
+    return now.st_size > 0 and (now.st_dev, now.st_ino) != (known.st_dev, known.st_ino)

@@ -30,6 +30,9 @@ _MONTHS = dict(
 _SPACES_WITH_YEAR = 2
 _SPACES_WITHOUT_YEAR = 4
 _DAY_S = 86_400
+_END_S = 1 << 33
+"""Times after this, in 2242, are nobody's; calendars end soon after."""
+
 _LEAP_CYCLE = 8
 """Years between two Februaries with 29 days, at most."""
 
@@ -96,7 +99,7 @@ class Clock:
     def __init__(self, latest_s: float) -> None:
         self._latest_s = latest_s
         self._year = time.localtime(latest_s).tm_year
-        self._known = (b"", 0.0)
+        self._known: tuple[bytes | None, float] = (None, 0.0)
 
     def seconds(self, stamp: bytes) -> float | None:
         """Seconds since 1970, or None where STAMP is none."""
@@ -111,6 +114,8 @@ class Clock:
             else:
                 seconds = self._without_year(stamp)
         except (ValueError, OverflowError, OSError, LookupError):
+            return None
+        if not 0 <= seconds < _END_S:
             return None
         self._known = (stamp, seconds)
         return seconds

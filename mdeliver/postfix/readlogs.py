@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -33,7 +33,7 @@ def events_of(block: Block) -> list[Event]:
 
 def read(
     blocks: Iterable[Block], *, workers: int | None = None
-) -> Iterator[tuple[Block, list[Event]]]:
+) -> Generator[tuple[Block, list[Event]], None, None]:
     """The events of each of BLOCKS, in order; the block comes with them, without its octets.
 
     workers  processes; 0 for none but this one, None for as many as there are processors

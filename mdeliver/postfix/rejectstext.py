@@ -51,7 +51,9 @@ def summary(findings: Findings) -> str:
     counts = {level: len(chosen) for level, chosen in findings.by_level.items()}
     parts = [f"{counts[level]} {words}" for level, words in _IN_SUMMARY.items() if counts[level]]
     messages = _counted(sum(counts.values()), "message")
-    return f"{messages} refused in {_counted(tries, 'try')}: {', '.join(parts)}"
+    warned = sum([case.attempt.last.action == "warned" for case in findings.every])
+    only = f" ({warned} let through with a warning)" if warned else ""
+    return f"{messages} refused in {_counted(tries, 'try')}{only}: {', '.join(parts)}"
 
 
 def report(findings: Findings, paint: Paint, top: int, *, every: bool) -> Iterator[str]:
@@ -94,7 +96,7 @@ def lines_of(case: Case, paint: Paint, colour: str) -> Iterator[str]:
     yield f"    reply    {_plain(last.reply)}"
     for number, reason in enumerate(judgement.reasons):
         yield f"    {'because' if number == 0 else '       '}  {_plain(reason)}"
-    if judgement.level != "rightly":
+    if judgement.level in ("own", "likely", "perhaps"):
         yield from _to_do(remedy_for(attempt))
 
 

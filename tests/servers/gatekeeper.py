@@ -3,6 +3,7 @@
 Ports       checks: every check, the first that fails refuses, all at RCPT or DATA
             warns: the same, each behind warn_if_reject
             early: smtpd_delay_reject = no, and the greeting comes after a second
+            limited: a client may come once a minute, and LF alone is refused
             milter: a milter has its say
             screen: postscreen with all its tests
 Clients     are whom they say with XCLIENT; postscreen's come from addresses of 127/8
@@ -59,6 +60,7 @@ alias_database =
 local_recipient_maps = unix:passwd.byname, inline:{{ milter-hard=x milter-soft=x held=x }}
 relay_domains = relay.example.org
 relay_recipient_maps = inline:{{ known@relay.example.org=x }}
+smtpd_client_event_limit_exceptions =
 default_transport = discard:
 relay_transport = discard:
 local_transport = discard:
@@ -83,7 +85,6 @@ postscreen_non_smtp_command_enable = yes
 postscreen_pipelining_enable = yes
 postscreen_pipelining_action = enforce
 smtpd_helo_required = yes
-smtpd_sender_login_maps = inline:{{ ann@example.org=ann }}
 smtpd_relay_restrictions = reject_unauth_destination
 smtpd_recipient_restrictions = {checks}
 smtpd_data_restrictions = {data_checks}
@@ -101,8 +102,8 @@ CHECKS = (
     "reject_unknown_helo_hostname",
     "reject_non_fqdn_sender",
     "reject_unknown_sender_domain",
-    "check_sender_access inline:{ { blocked@example.net = REJECT } }",
-    "reject_sender_login_mismatch",
+    "check_sender_access inline:{ { blocked@example.net = REJECT }"
+    " { trouble@example.net = check_sender_access fail:trouble } }",
     "reject_non_fqdn_recipient",
     "reject_unknown_recipient_domain",
     "reject_unlisted_recipient",
@@ -121,6 +122,9 @@ MASTER_CF = """\
   -o smtpd_delay_reject=no
   -o {{ smtpd_client_restrictions = sleep 1, reject_unauth_pipelining }}
   -o {{ smtpd_helo_restrictions = reject_non_fqdn_helo_hostname }}
+127.0.0.1:{limited} inet n - n - - smtpd
+  -o smtpd_client_connection_rate_limit=1
+  -o smtpd_forbid_bare_newline=reject
 127.0.0.1:{milter} inet n - n - - smtpd
   -o smtpd_milters=inet:127.0.0.1:{milter_itself}
 127.0.0.1:{screen} inet n - n - 1 postscreen
@@ -154,8 +158,8 @@ class Gatekeeper(Postfix):
 
     def __init__(self, top: Path, name_server: str, milter: int) -> None:
         self.top = top
-        self.ports = free_ports(5)
-        self.checks, self.warns, self.early, self.milter, self.screen = self.ports
+        self.ports = free_ports(6)
+        self.checks, self.warns, self.early, self.limited, self.milter, self.screen = self.ports
         self.configuration = top / "etc"
         for name in ("etc", "queue", "data"):
             (top / name).mkdir()
@@ -168,9 +172,10 @@ class Gatekeeper(Postfix):
             "warned_data_checks": ", ".join(f"warn_if_reject {check}" for check in DATA_CHECKS),
         }
         (self.configuration / "main.cf").write_text(MAIN_CF.format(top=top, **lists))
-        ports = dict(zip(("checks", "warns", "early", "milter", "screen"), self.ports, strict=True))
+        ports = ("checks", "warns", "early", "limited", "milter", "screen")
+        numbers = dict(zip(ports, self.ports, strict=True))
         (self.configuration / "master.cf").write_text(
-            MASTER_CF.format(milter_itself=milter, **ports)
+            MASTER_CF.format(milter_itself=milter, **numbers)
         )
 
     def start(self) -> None:
@@ -205,10 +210,16 @@ def gatekeeper() -> Iterator[Gatekeeper]:
 class Client(smtplib.SMTP):
     """A client that says with XCLIENT who it is, and then speaks SMTP line by line."""
 
-    def __init__(self, port: int, client: str = "198.51.100.7", name: str = "mx.example.net"):
+    def __init__(
+        self,
+        port: int,
+        client: str = "198.51.100.7",
+        name: str = "mx.example.net",
+        reverse: str = "",
+    ) -> None:
         super().__init__("127.0.0.1", port, timeout=30)
         self.ehlo("xclient.example.org")
-        names = f"NAME={name} REVERSE_NAME={name}"
+        names = f"NAME={name} REVERSE_NAME={reverse or name}"
         assert self.docmd("XCLIENT", f"ADDR={client} {names}")[0] == 220
 
     def say(self, line: str) -> int:
