@@ -1,0 +1,107 @@
+"""Whatever stands in a log: no crash, no hang, and nothing printed that a terminal would obey."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mdeliver.postfix import rejects, rejectstext
+from mdeliver.postfix.events import Refusal, events
+from mdeliver.postfix.history import History
+from mdeliver.postfix.judgement import judge
+from mdeliver.postfix.logfiles import Block
+from mdeliver.postfix.maillog import LINE_BYTES, Clock
+from mdeliver.postfix.readlogs import events_of
+from tests.casefile import cases
+
+WRITTEN_S = 1_796_040_000.0
+LINES = [line.encode() for case in cases("rejects") for line in case.text.splitlines()]
+PIECES = [
+    *(b"; from=<", b"> to=<", b"> proto=ESMTP helo=<", b'"', b"\\", b">", b"]: ", b"[", b": "),
+    *(b"NOQUEUE: reject: RCPT from ", b" rejected: ", b"\x1b[2J", b"\xe2\x80\xae", b"\xff", b"\0"),
+    *(b'{"MESSAGE":', b"postfix/smtpd[1]: ", b" status=sent ", b"\n", b"<>", b"@", b"\r"),
+]
+HEAD = b"Nov 22 10:00:00 mail postfix/smtpd[1]: "
+
+
+@st.composite
+def broken_lines(draw: st.DrawFn) -> bytes:
+    """A real line with pieces put in, taken out and doubled."""
+    line = draw(st.sampled_from(LINES))
+    for _ in range(draw(st.integers(0, 4))):
+        start = draw(st.integers(0, len(line)))
+        end = draw(st.integers(start, min(len(line), start + 20)))
+        put = draw(st.one_of(st.sampled_from(PIECES), st.binary(max_size=12)))
+        line = line[:start] + put + line[end:]
+    return line
+
+
+LOGS = st.lists(
+    st.one_of(broken_lines(), st.binary(max_size=200), st.sampled_from(LINES)), max_size=12
+)
+
+
+def shown(log: list[bytes]) -> list[str]:
+    """Everything that can be printed of a log."""
+    history = History()
+    lines: list[str] = []
+    for event in events(log, Clock(WRITTEN_S)):
+        refusal = history.add(event)
+        if refusal is not None:
+            attempt = history.attempt_of(refusal)
+            case = rejects.Case(attempt, judge(attempt, history))
+            lines += rejectstext.live_line(case)
+    findings = rejects.find(history)
+    lines += rejectstext.report(findings, lambda _colour, words: words, 3, every=True)
+    lines += [json.dumps(rejects.case_as_object(case)) for case in findings.every]
+    assert sum(case.attempt.count for case in findings.every) == sum(
+        history.refused_of_client.values()
+    )
+    return lines
+
+
+@given(LOGS)
+def test_any_log_gives_a_report_that_can_be_printed(log: list[bytes]) -> None:
+    for line in shown(log):
+        assert line.isprintable(), line
+
+
+@given(LOGS)
+def test_blocks_are_read_as_lines_are(log: list[bytes]) -> None:
+    octets = b"\n".join(log)
+    whole = events_of(Block(octets, WRITTEN_S, 0))
+    assert whole == list(events(octets.split(b"\n"), Clock(WRITTEN_S)))
+
+
+ADDRESS = st.text(st.characters(codec="utf-8", exclude_characters='"\\'), max_size=60)
+
+
+@given(ADDRESS, ADDRESS)
+def test_a_quoted_local_part_never_gives_another_sender(local: str, other: str) -> None:
+    """As Postfix writes it: the local part of a stranger's choice stands in quotes."""
+    printable = "".join(c if c.isprintable() else "?" for c in local + "; from=<" + other)
+    sender = f'"{printable}"@evil.example'
+    line = (
+        f"NOQUEUE: reject: RCPT from x.example[192.0.2.1]: 450 4.1.8 <{printable}@evil.example>:"
+        f" Sender address rejected: Domain not found; from=<{sender}> to=<ann@example.org>"
+        " proto=ESMTP helo=<evil.example>"
+    )
+    (event,) = events([HEAD + line.encode()], Clock(WRITTEN_S))
+    assert isinstance(event, Refusal)
+    assert event.sender in (sender, None)
+    assert event.doubtful
+    assert event.client == "192.0.2.1"
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=5), st.sampled_from(LINES))
+def test_no_line_takes_long(pieces: list[bytes], line: bytes) -> None:
+    half = len(line) // 2
+    stuffed = line[:half] + b"".join(pieces) * LINE_BYTES + line[half:]
+    started = time.process_time()
+    for hostile in (stuffed, HEAD + b"".join(pieces) * LINE_BYTES, HEAD + line + stuffed):
+        shown([hostile.replace(b"\n", b" ")])
+    assert time.process_time() - started < 1
