@@ -140,7 +140,7 @@ def _run(settings: BccSettings, settings_path: str, options: dict[str, object]) 
     if options["forget"] and not options["rotate"]:
         raise click.UsageError("--forget goes with --rotate")
     if options["undo"]:
-        changed = setup.undo(_kept(settings), postfix)
+        changed = setup.undo(_kept(settings))
         click.echo("put back as before: " + ", ".join(changed))
         _reload(postfix)
         return

@@ -10,7 +10,7 @@ Table       a delivery runs as its user, and users may be hostile to each other:
             It shows that a tag is right to whoever has it, and tells nobody any.
 Believed    only where the site says so ([sent] believe_tags), from a table that root or the user
             owns and nobody else can write. A user can thus deceive nobody but himself.
-Owner       a login name, or the whole address of a virtual mailbox.
+Owner       a login name and the main address, or the whole address of a virtual mailbox.
 Cost        deliveries without such an extension stop at its first letters.
 Fails with  nothing: what cannot be read is no evidence, and the trace says why.
 See also    keys.py, which writes the table; SECURITY.md
@@ -78,9 +78,9 @@ def _judge(tag: str, table: bytes, envelope: Envelope, now_s: float) -> tuple[bo
     if at == 0 and not table.startswith(start[1:]):
         return False, "its tag is none of this site's"
     line = table[at : table.find(b"\n", at)].decode("ascii", "replace")
-    _digest, ends, owner = line.split(" ", 2)
-    owner = _unquoted(owner)
-    if owner not in _names_of(envelope):
+    _digest, ends, *names = line.split(" ")
+    owner, *others = map(_unquoted, names)
+    if not {owner, *others} & set(_names_of(envelope)):
         return False, f"its tag is {owner}'s, not {envelope.user}'s"
     if ends != "0" and now_s >= int(ends):
         return False, "its tag is of an old key, no longer valid"

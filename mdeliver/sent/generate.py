@@ -212,7 +212,8 @@ def want(settings: BccSettings, postfix: Postfix, keys: list[Key], now_s: int) -
         login = tables.text_of((r.key, logins(r)) for r in rows)
         made += [tables.Table(kind, f"{path}-local", plain)]
         made += [tables.Table(kind, f"{path}-login", login)]
-        owners = (owned.mailbox.owner for owned in ownership.owned)
+        # A server of virtual users calls by its address what a passwd entry names.
+        owners = ((o.mailbox.owner, o.mailbox.address.key) for o in ownership.owned)
         digests = keyring.digest_table(keys, owners, settings.valid_days * _DAY_S)
     return Wanted(tuple(rows), tuple(made), digests, tuple(keys if tagged else ()), tuple(notes))
 

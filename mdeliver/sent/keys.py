@@ -140,11 +140,15 @@ def extension_of(key: Key, owner: str) -> str:
     return MARK + make_tag(key, owner)
 
 
-def digest_table(keys: list[Key], owners: Iterable[str], valid_s: int) -> bytes:
-    """What deliveries recognise tags by: for each tag a line that does not tell it."""
+def digest_table(keys: list[Key], owners: Iterable[tuple[str, ...]], valid_s: int) -> bytes:
+    """What deliveries recognise tags by: for each tag a line that does not tell it.
+
+    owners  the names of each mailbox, first the one that its tag is made of
+    """
     lines = []
-    for owner in dict.fromkeys(owners):
-        name = quoted_owner(owner)
+    for names in dict.fromkeys(owners):
+        owner = names[0]
+        name = " ".join(map(quoted_owner, dict.fromkeys(names)))
         for number, key in enumerate(keys):
             digest = tag_digest(make_tag(key, owner))
             lines.append(f"{digest} {ends_s(keys, number, valid_s)} {name}\n")

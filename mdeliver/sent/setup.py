@@ -209,7 +209,7 @@ def _check(postfix: Postfix, now: str) -> None:
         raise SetupError(f"{error} (the mail log says why); {now}") from None
 
 
-def undo(keep: str, postfix: Postfix) -> list[str]:
+def undo(keep: str) -> list[str]:
     """Put every file back as it was before `make`; returns them. Raises SetupError."""
     text = durable.read_file(keep, _BYTES)
     if not text:

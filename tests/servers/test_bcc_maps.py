@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ from tests.servers.mailclients import (
 )
 from tests.servers.people import write_rules
 from tests.servers.postfix import Postfix
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.servers
 
@@ -68,8 +70,30 @@ class Site:
         return tagged[1]
 
 
-@pytest.fixture(scope="module")
-def site(box: Box) -> Iterator[Site]:
+@contextmanager
+def lmtp_server(site: Site) -> Iterator[None]:
+    """A running `mdeliver lmtp`, to which Postfix gives all mail of local users."""
+    postfix = site.box.postfix
+    socket = site.top / "lmtp"
+    command = [str(MDELIVER), "lmtp", "--settings", str(site.settings)]
+    command += ["--listen", f"unix:{socket}", "--launcher", ""]
+    with (site.top / "lmtp.log").open("wb") as log:
+        server = subprocess.Popen(command, stderr=log, stdout=log)
+    try:
+        wait_for(socket.exists, "the LMTP server")
+        postfix.run("postconf", "-M", "lmtp/unix=lmtp unix - - n - - lmtp")
+        postfix.run("postconf", "-e", f"mailbox_transport = lmtp:unix:{socket}")
+        postfix.run("postfix", "reload")
+        yield
+    finally:
+        server.terminate()
+        server.wait(30)
+        postfix.run("postconf", "-MX", "lmtp/unix")
+        postfix.run("postconf", "-X", "mailbox_transport")
+
+
+@pytest.fixture(scope="module", params=["mailbox_command", "lmtp"])
+def site(request: pytest.FixtureRequest, box: Box) -> Iterator[Site]:
     """The box, set up by --apply; taken back by --undo."""
     top = open_directory("sent")
     made = Site(box, top)
@@ -79,10 +103,10 @@ def site(box: Box) -> Iterator[Site]:
         # The deliveries' half of the settings names where the tags are.
         text = made.settings.read_text()
         made.settings.write_text(f'{text}\n[sent]\nbelieve_tags = true\ntags = "{top}/tags"\n')
-        made.run("--apply")
-        box.postfix.run("postfix", "reload")
-        yield made
-        made.run("--undo")
+        with lmtp_server(made) if request.param == "lmtp" else nullcontext():
+            made.run("--apply")
+            yield made
+            made.run("--undo")
         assert (box.postfix.configuration / "master.cf").read_text() == master
     finally:
         box.postfix.use_mailbox_command(box.mailbox_command)

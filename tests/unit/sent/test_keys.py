@@ -77,6 +77,13 @@ def test_tags_differ_by_owner_and_by_key() -> None:
 
 
 def test_the_tables_lines_are_sorted_and_name_odd_owners_in_one_word() -> None:
-    lines = digest_table([Key(0, b"1" * 32)], ["ann", "jörg x@example.org"], 1).decode().split("\n")
+    lines = (
+        digest_table([Key(0, b"1" * 32)], [("ann", "a@x.org"), ("jörg x@example.org",)], 1)
+        .decode()
+        .split("\n")
+    )
     assert lines == [*sorted(lines[:-1]), ""]
-    assert {line.split(" ")[2] for line in lines[:-1]} == {"ann", "j%C3%B6rg%20x@example.org"}
+    assert {line.split(" ", 2)[2] for line in lines[:-1]} == {
+        "ann a@x.org",
+        "j%C3%B6rg%20x@example.org",
+    }
