@@ -41,7 +41,14 @@ class Dotlock:
 
     def _remove(self) -> None:
         if durable.same_file(self._fd, self._path):
-            durable.remove(self._path)
+            try:
+                durable.remove(self._path)
+            except PermissionError:
+                from mdeliver import mailgroup
+
+                if not mailgroup.is_lent_for(self._path.removesuffix(".lock")):
+                    raise
+                mailgroup.borrowing(durable.remove, self._path)
 
 
 def try_dotlock(mailbox: str, hostname: str) -> Dotlock | None:

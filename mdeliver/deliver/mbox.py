@@ -136,7 +136,7 @@ class MboxCopy:
     def _try_to_lock(self) -> bool:
         path = self.file.path
         try:
-            self._dotlock = try_dotlock(path, self._hostname)
+            self._dotlock = self._dotlock_as_may_be()
             if self._dotlock is None:
                 return False
         except FileNotFoundError:
@@ -157,6 +157,17 @@ class MboxCopy:
         self.release()
         return False
 
+    def _dotlock_as_may_be(self) -> Dotlock | None:
+        path = self.file.path
+        try:
+            return try_dotlock(path, self._hostname)
+        except PermissionError:
+            from mdeliver import mailgroup
+
+            if not mailgroup.is_lent_for(path):
+                raise
+            return mailgroup.borrowing(try_dotlock, path, self._hostname)
+
     def _open(self) -> int:
         path = self.file.path
         try:
@@ -164,6 +175,10 @@ class MboxCopy:
         except PermissionError:
             if system.exists(path):
                 raise
+            from mdeliver import mailgroup
+
+            if mailgroup.is_lent_for(path):
+                return mailgroup.borrowing(durable.open_own_file, path, create=True)
             raise Deferral(
                 f"{path} does not exist and uid {system.geteuid()} may not make it; "
                 f"as root: install -m 660 -o {system.geteuid()} -g mail /dev/null {path}"

@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "mail as bytes, and the only ways to files",
-        """headertext addresses structured message durable locks memory dotlock letter
+        """headertext addresses structured message durable locks memory mailgroup dotlock letter
         attendance programs settings
         authentication authentication.results rulesfile""",
     ),
