@@ -84,9 +84,11 @@ __all__ = [
     "O_NONBLOCK", "O_RDONLY", "O_RDWR", "O_TMPFILE", "O_WRONLY", "SEEK_CUR", "SEEK_SET", "WNOHANG",
     "X_OK", "_exit", "access", "chdir", "close", "closerange", "dirname", "dup2", "environment",
     "execve", "exists", "fdatasync", "fork", "from_octets", "fstat", "fsync", "ftruncate",
-    "geteuid", "getpid", "getresgid", "initgroups", "is_directory", "is_regular", "join", "killpg", "link",
+    "geteuid", "getpid", "getresgid", "initgroups", "is_directory", "is_regular", "join",
+    "killpg", "link",
     "listdir", "lseek", "lstat", "memfd_create", "mkdir", "normal", "open", "pidfd_open", "pipe2",
-    "pread", "pwrite", "read", "rename", "same", "set_blocking", "setegid", "setgid", "setgroups", "setpgid",
+    "pread", "pwrite", "read", "rename", "same", "set_blocking", "setegid", "setgid", "setgroups",
+    "setpgid",
     "setuid", "stat", "stat_result", "strerror", "to_octets", "umask", "uname", "unlink", "urandom",
     "waitpid", "waitstatus_to_exitcode", "write",
 ]  # fmt: skip
