@@ -145,6 +145,7 @@ _MOST_READINGS = 8
 """Places in one line where the fields could begin; more than this is nobody's honest log."""
 
 _CLIENT = r"([^\s\[\]]*)\[([^\s\[\]]+)\](:\d+)?"
+_DECIDED = re.compile(rf"(\w+): ({'|'.join(_ACTIONS)}): ")
 _STAGE = re.compile(rf"([A-Za-z_ -]{{1,30}}?) from {_CLIENT}: ", re.DOTALL)
 _CONTENT_CLIENT = re.compile(rf" from {_CLIENT}$", re.DOTALL)
 _LIMIT = re.compile(rf"warning: ([\w ]+ limit exceeded: \d+) from {_CLIENT} for service ")
@@ -206,7 +207,11 @@ def _cleanup(time_s: float, text: str) -> Event | None:
 
 def _decision(time_s: float, text: str, service: str) -> Refusal | None:
     """A line of smtpd, cleanup or postscreen that ends in fields, or in a reply after them."""
-    queue_id, action, rest = text.split(": ", 2)
+    decided = _DECIDED.match(text)
+    if decided is None:
+        return None
+    queue_id, action = decided.groups()
+    rest = text[decided.end() :]
     stage = _STAGE.match(rest)
     if stage is None:
         return _content(time_s, queue_id, action, rest) if service == "cleanup" else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mdeliver.postfix import rejects, rejectstext
@@ -64,6 +64,7 @@ def shown(log: list[bytes]) -> list[str]:
 
 
 @given(LOGS)
+@example([b"Nov 21 08:00:00 mail postfix/smtpd[1]: D1: client=; from=<x[192.0.2.77]"])
 def test_any_log_gives_a_report_that_can_be_printed(log: list[bytes]) -> None:
     for line in shown(log):
         assert line.isprintable(), line
