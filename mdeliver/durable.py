@@ -254,6 +254,24 @@ def make_directory(path: str, mode: int = 0o700) -> None:
     sync_directory(system.dirname(path))
 
 
+def remove_directory(path: str) -> bool:
+    """Remove the directory PATH; returns whether it could be: it was there, and empty."""
+    try:
+        system.rmdir(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
+
+
+def set_time(path: str, time_ns: int) -> None:
+    """Make PATH as old as TIME_NS, nanoseconds since 1970: a Maildir file's is the arrival."""
+    system.utime(path, ns=(time_ns, time_ns))
+
+
 def link_open_file(fd: int, directory_fd: int, name: str) -> None:
     """Give the nameless file FD the name NAME in the open directory (open(2) on O_TMPFILE)."""
     system.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=directory_fd, follow_symlinks=True)

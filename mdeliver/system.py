@@ -57,6 +57,7 @@ from posix import (
     pwrite,
     read,
     rename,
+    rmdir,
     set_blocking,
     setegid,
     setgid,
@@ -70,6 +71,7 @@ from posix import (
     uname,
     unlink,
     urandom,
+    utime,
     waitpid,
     waitstatus_to_exitcode,
     write,
@@ -87,10 +89,11 @@ __all__ = [
     "geteuid", "getpid", "getresgid", "initgroups", "is_directory", "is_regular", "join",
     "killpg", "link",
     "listdir", "lseek", "lstat", "memfd_create", "mkdir", "normal", "open", "pidfd_open", "pipe2",
-    "pread", "pwrite", "read", "rename", "same", "set_blocking", "setegid", "setgid", "setgroups",
+    "pread", "pwrite", "read", "rename", "rmdir", "same",
+    "set_blocking", "setegid", "setgid", "setgroups",
     "setpgid",
     "setuid", "stat", "stat_result", "strerror", "to_octets", "umask", "uname", "unlink", "urandom",
-    "waitpid", "waitstatus_to_exitcode", "write",
+    "utime", "waitpid", "waitstatus_to_exitcode", "write",
 ]  # fmt: skip
 
 SEEK_SET, SEEK_CUR = 0, 1

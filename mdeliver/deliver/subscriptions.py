@@ -1,4 +1,4 @@
-"""Subscribe a folder that a delivery has made, so that IMAP clients show it.
+"""Subscribe a folder that a delivery has made, so that IMAP clients show it; and take that back.
 
 Dovecot keeps `subscriptions` in the Maildir's root: one folder a line, in modified UTF-7; since
 2.3 behind a first line "V\\t2" and an empty one, the steps of a name parted by tabs.
@@ -27,6 +27,24 @@ def subscribe(root: str, folder: str) -> None:
         return
     try:
         _append(fd, system.to_octets(folder))
+    except OSError:
+        pass
+    finally:
+        durable.close_read(fd)
+
+
+def unsubscribe(root: str, folder: str) -> None:
+    """Take back what `subscribe` has added last; what others wrote after it keeps it."""
+    try:
+        fd = durable.open_own_file(system.join(root, "subscriptions"), create=False)
+    except (OSError, Deferral):
+        return
+    try:
+        text = durable.read_at(fd, _FILE_OCTETS, 0)
+        name = system.to_octets(folder)
+        line = (name.replace(b".", b"\t") if text.startswith(_VERSION_2) else name) + b"\n"
+        if text.endswith(b"\n" + line) or text == line:
+            durable.truncate(fd, len(text) - len(line))
     except OSError:
         pass
     finally:
