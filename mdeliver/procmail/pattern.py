@@ -196,7 +196,10 @@ class _Reading:
             self.at += 1
             if char == "-" and self.next not in ("", "]") and ranges:
                 # A range goes on from the last character, whatever that was part of.
-                ranges.append((ranges[-1][1], self.next))
+                low = ranges[-1][1]
+                if ranges[-1][0] == low <= self.next:
+                    ranges.pop()
+                ranges.append((low, self.next))
                 self.at += 1
             else:
                 ranges.append((char, char))

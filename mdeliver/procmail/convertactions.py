@@ -1,0 +1,226 @@
+"""The action of a recipe as actions of the rule language.
+
+Idioms      formail as a filter becomes header actions, `formail -D` `duplicate within`, an answer
+            made with `formail -r` and sendmail `reply with`, `| sendmail address` `forward to`.
+Locks       of folders are dropped; one around a program becomes flock(1).
+Fails with  Unsayable
+"""
+
+from __future__ import annotations
+
+import os.path
+import re
+
+from mdeliver.procmail import formail
+from mdeliver.procmail.folders import Mailboxes
+from mdeliver.procmail.rules import Line
+from mdeliver.procmail.symbols import Symbols
+from mdeliver.procmail.syntax import Folder, Forward, Pipe, Recipe
+from mdeliver.procmail.wording import HEADER, REF, Unsayable, quote
+
+DUPLICATES = "duplicate within 7d"
+
+_SENDMAIL = re.compile(r"(?:\$SENDMAIL|\$\{SENDMAIL\}|(?:/usr/(?:s?bin|lib)/)?sendmail)(?=\s|$)")
+_SENDMAIL_OPTIONS = frozenset(("-oi", "-i", "-oem", "-t", "-om", "-odq", "-odb"))
+_ANSWER = re.compile(r"\(\s*(formail\s.*)\)\s*\|\s*(\S+)((?:\s+-\S+)*)\s*", re.DOTALL)
+
+
+class Actions:
+    """Converts the actions of one file.
+
+    allow_shell  whether a shell's commands may be said as `sh -c`
+    """
+
+    def __init__(self, mailboxes: Mailboxes, allow_shell: bool) -> None:
+        self.mailboxes = mailboxes
+        self.allow_shell = allow_shell
+        self.differs: list[str] = []
+        """What of the last action is not quite the same."""
+
+    def lines(self, recipe: Recipe, symbols: Symbols) -> list[Line]:
+        """RECIPE's action, which is no block. Raises Unsayable."""
+        self.differs = []
+        action, flags = recipe.action, recipe.head.flags
+        part = "head" if "h" in flags and "b" not in flags else ""
+        part = "body" if "b" in flags and "h" not in flags else part
+        match action:
+            case Folder():
+                if part and "f" not in flags:
+                    raise Unsayable(f"only the {part} goes into a folder")
+                return self.folder(symbols.split(action.words), symbols, "c" in flags)
+            case Forward():
+                if part:
+                    raise Unsayable(f"only the {part} is forwarded")
+                return self.forward(symbols.split(action.words), "c" in flags)
+            case Pipe():
+                return self.pipe(recipe, action, symbols, part)
+            case _:
+                raise Unsayable("an action is missing")
+
+    # --- folders and addresses
+
+    def folder(self, names: list[str], symbols: Symbols, copies: bool) -> list[Line]:
+        directory = absolute(symbols.value("MAILDIR") or "", "/")
+        targets = []
+        for name in [name for name in names if name]:
+            path = absolute(name, directory)
+            if path == "/dev/null":
+                return [] if copies else [Line("discard", True)]
+            targets.append(self.mailboxes.target(path, directory))
+        if not targets:
+            raise Unsayable("a folder without a name")
+        if copies:
+            return [Line(f"also file to {', '.join(targets)}")]
+        if targets == ["inbox"]:
+            return [Line("keep", True)]
+        return [Line(f"file to {', '.join(targets)}", True)]
+
+    def forward(self, words: list[str], copies: bool) -> list[Line]:
+        addresses = [word for word in words if word and word not in _SENDMAIL_OPTIONS]
+        options = [word for word in addresses if word.startswith("-")]
+        if options:
+            raise Unsayable(f"the option {options[0]} of sendmail")
+        if not addresses:
+            raise Unsayable("nobody to forward it to")
+        text = f"forward to {', '.join([quote(address) for address in addresses])}"
+        return [Line(f"also {text}") if copies else Line(text, True)]
+
+    # --- programs
+
+    def pipe(self, recipe: Recipe, action: Pipe, symbols: Symbols, part: str) -> list[Line]:
+        flags = recipe.head.flags
+        copies = "c" in flags
+        command = action.command.strip()
+        if answer := self.answer(command, symbols, copies):
+            return answer
+        if sent := self.sent_on(command, symbols, copies):
+            return sent
+        argv, shell = symbols.command(command)
+        if not shell and os.path.basename(argv[0]) == "formail" and "f" in flags:
+            wanted = formail.read_arguments(argv[1:])
+            if isinstance(wanted, formail.Filter):
+                return self.changes(wanted)
+        if shell or part:
+            argv = self.shell(argv, shell, part)
+        if any(HEADER in word for word in argv):
+            raise Unsayable("a header's text as an argument of a program")
+        words = self.locked(recipe, argv, symbols)
+        if "f" in flags:
+            return [Line(f"filter through {words}")]
+        return [Line(f"run {words}") if copies else Line(f"pipe to {words}", True)]
+
+    def shell(self, argv: list[str], shell: bool, part: str) -> list[str]:
+        """The command as a shell's."""
+        if not self.allow_shell:
+            why = (
+                "a program that needs a shell" if shell else f"a program that gets only the {part}"
+            )
+            raise Unsayable(why)
+        if not shell:
+            from shlex import join
+
+            if any(REF in word for word in argv):
+                raise Unsayable("a variable in a command of a shell")
+            argv = [join(argv)]
+        before = {"head": "sed '/^$/q' | ", "body": "sed '1,/^$/d' | "}.get(part, "")
+        return ["sh", "-c", before + argv[0]]
+
+    def locked(self, recipe: Recipe, argv: list[str], symbols: Symbols) -> str:
+        lock = recipe.head.lock
+        if lock:
+            from mdeliver.procmail.words import SPLIT, read_words
+
+            (name, *_) = symbols.split(read_words(lock, 0, SPLIT).words)
+            directory = absolute(symbols.value("MAILDIR") or "", "/")
+            argv = ["flock", absolute(name, directory), *argv]
+            self.differs.append("the lock file stays where it is, empty: flock(1) locks it")
+        return " ".join([quote(word) for word in argv])
+
+    def changes(self, wanted: formail.Filter) -> list[Line]:
+        """formail as a filter: header actions, in formail's own order."""
+        made: list[Line] = []
+        for sign in "aAiI":
+            for change in wanted.changes:
+                if change.sign == sign:
+                    made += self.change(change)
+        return made
+
+    def change(self, change: formail.Change) -> list[Line]:
+        name = change.name.removesuffix(":")
+        if change.name == "From ":
+            # The From_ line: the delivery writes its own.
+            return []
+        header = quote(f"{name}: {change.text.strip()}")
+        if change.sign == "i":
+            self.differs.append(f"the old {name} is not kept as Old-{name}")
+        match change.sign:
+            case "A":
+                return [Line(f"add header {header}")]
+            case "a":
+                return [Line(f"if header {quote(name)} does not exist: add header {header}")]
+            case _ if not change.text.strip():
+                return [Line(f"remove header {quote(name)}")]
+            case _:
+                return [Line(f"set header {header}")]
+
+    # --- idioms
+
+    def sent_on(self, command: str, symbols: Symbols, copies: bool) -> list[Line]:
+        """`[formail -A … |] sendmail addresses`, nothing where it is something else."""
+        first, bar, last = command.replace("\\\n", " ").rpartition("|")
+        found = _SENDMAIL.match(last.strip())
+        if found is None:
+            return []
+        words = symbols.command(last.strip()[found.end() :].strip() or "-")[0]
+        if "-t" in words or any(REF + HEADER in word for word in words):
+            return []
+        lines: list[Line] = []
+        if bar:
+            argv, shell = symbols.command(first)
+            if shell or os.path.basename(argv[0]) != "formail":
+                return []
+            wanted = formail.read_arguments(argv[1:])
+            if not isinstance(wanted, formail.Filter):
+                return []
+            lines = self.changes(wanted)
+            if copies:
+                self.differs.append("your own copy has the added header as well")
+        return [*lines, *self.forward(words, copies)]
+
+    def answer(self, command: str, symbols: Symbols, copies: bool) -> list[Line]:
+        """`(formail -r …; echo …; cat FILE) | sendmail -t`, nothing where it is something else."""
+        found = _ANSWER.fullmatch(command.replace("\\\n", " ").strip())
+        if found is None or not _SENDMAIL.fullmatch(found[2]) or "-t" not in found[3].split():
+            return []
+        commands = [part.strip() for part in found[1].split(";") if part.strip()]
+        argv = symbols.command(commands[0])[0]
+        if not isinstance(formail.read_arguments(argv[1:]), formail.Reply):
+            return []
+        said: list[str] = []
+        files: list[str] = []
+        for part in commands[1:]:
+            words, shell = symbols.command(part)
+            if shell or words[0] not in ("echo", "cat"):
+                raise Unsayable(f"an answer that is made by a program: {part}")
+            if words[0] == "echo":
+                said.append(" ".join(words[1:]))
+            else:
+                files += words[1:]
+        if files and said:
+            self.differs.append(f"{', '.join(files)} is not added to the answer".replace(REF, "$"))
+        if files and not said:
+            if len(files) > 1:
+                raise Unsayable("an answer made of several files")
+            path = absolute(files[0], absolute(symbols.value("MAILDIR") or "", "/"))
+            text = f"reply with file {quote(path)}"
+        else:
+            text = f"reply with {quote(chr(10).join(said) or 'Your message was received.')}"
+        lines = [Line(f"also {text} every 7d")]
+        return lines if copies else [*lines, Line("discard", True)]
+
+
+def absolute(path: str, directory: str) -> str:
+    """PATH as seen from DIRECTORY; a reference to the home directory is absolute."""
+    if path.startswith(("/", REF + "home")):
+        return path
+    return f"{directory}/{path}" if directory != "/" else f"{REF}home\x02/{path}"

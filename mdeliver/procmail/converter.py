@@ -1,0 +1,342 @@
+"""A procmailrc as rules of mdeliver: what a person would have written, and a report of the rest.
+
+Executes    nothing of the file. Reads the files that INCLUDERC and SWITCHRC name.
+Order       as in the file: one `if` for each recipe, `elif` for chains of E, what A asks for
+            within its recipe's block; comments where they stood; the original above what is not
+            obvious.
+Lost        what has no words is a comment that says so, and an Entry of the report.
+See also    convertconditions.py, convertactions.py, assignments.py; MIGRATING.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mdeliver.procmail.assignments import Assignments
+from mdeliver.procmail.convertactions import DUPLICATES, Actions
+from mdeliver.procmail.convertconditions import RecipeConditions
+from mdeliver.procmail.folders import Mailboxes
+from mdeliver.procmail.level import Anchor, Level
+from mdeliver.procmail.parser import parse_procmailrc
+from mdeliver.procmail.pattern import TooDeep
+from mdeliver.procmail.report import Converted, Entry
+from mdeliver.procmail.rules import (
+    Branch,
+    Choice,
+    Line,
+    always_ends,
+    as_copies,
+    print_nodes,
+    tidy,
+)
+from mdeliver.procmail.special import swallows_duplicates, tells_duplicates
+from mdeliver.procmail.symbols import Symbols, Unsaid
+from mdeliver.procmail.syntax import (
+    Assignment,
+    Block,
+    Brace,
+    Comment,
+    File,
+    Recipe,
+    Skipped,
+    leaves,
+)
+from mdeliver.procmail.wording import Constant, Fact, Unsayable, all_of, captures, negate, ref
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mdeliver.procmail.rules import Node
+    from mdeliver.procmail.syntax import Item
+    from mdeliver.procmail.wording import Expr
+
+FOLD = "\\\n"
+
+_TRIES = 8
+"""How often a file is converted again with a `let` more."""
+
+
+def convert_procmailrc(
+    file: File, read_file: Callable[[str], str | None], *, allow_shell: bool = False
+) -> Converted:
+    """FILE as rules.
+
+    read_file    gives the text of an included file by its path (`~/` is home), None without one
+    allow_shell  whether commands that need a shell become `sh -c`
+    """
+    lets: dict[str, frozenset[str]] = {}
+    tries = 0
+    while True:
+        converter = Converter(file, read_file, allow_shell, lets)
+        converted = converter.convert()
+        wanted = converter.symbols.wanted | set(lets)
+        tries += 1
+        if wanted == set(lets) or tries == _TRIES:
+            return converted
+        lets = {name: frozenset(converter.assigned.get(name, ())) for name in wanted}
+
+
+class Converter:
+    """One conversion under way.
+
+    lets  the variables that are carried from rule to rule, and the values that they get
+    """
+
+    def __init__(
+        self,
+        file: File,
+        read_file: Callable[[str], str | None],
+        allow_shell: bool,
+        lets: dict[str, frozenset[str]],
+    ) -> None:
+        self.file = file
+        self.read_file = read_file
+        self.allow_shell = allow_shell
+        self.lets = lets
+        self.symbols = Symbols()
+        self.mailboxes = Mailboxes()
+        self.actions = Actions(self.mailboxes, allow_shell)
+        self.entries: list[Entry] = []
+        self.findings = list(file.findings)
+        self.assigned: dict[str, set[str]] = {}
+        """All values that each variable gets."""
+        self.assignments = Assignments(self)
+        self.including: list[str] = [file.name]
+
+    def convert(self) -> Converted:
+        level = Level()
+        self.assignments.first_lets(level)
+        self.items(self.file.items, level)
+        nodes = tidy(level.nodes)
+        body = print_nodes([*nodes, Line("", comments=level.comments)])
+        if self.mailboxes.inbox is None:
+            self.mailboxes.set_default(f"/var/mail/{ref('user')}")
+        lines = [f"# Converted from {self.file.name} by mdeliver convert procmailrc."]
+        if self.assignments.not_needed:
+            names = ", ".join(dict.fromkeys(self.assignments.not_needed))
+            lines += _wrapped(f"Not needed here: {names}.")
+        lines += ["", *self.mailboxes.definitions(), "", *body]
+        return Converted(_text(lines), tuple(self.entries), tuple(self.findings))
+
+    def note(self, level: str, item: Item, what: str, why: str, todo: str = "") -> None:
+        """Add an entry to the report."""
+        self.entries.append(Entry(level, item.span, what, why, todo))  # type: ignore[arg-type]
+
+    # --- items
+
+    def items(self, items: tuple[Item, ...], level: Level) -> None:
+        for item in items:
+            match item:
+                case Comment(text):
+                    if text:
+                        level.comments.append(text)
+                case Assignment():
+                    self.assignments.one(item, level)
+                    if item.comment:
+                        level.comments.append(item.comment)
+                case Recipe():
+                    self.recipe(item, level)
+                case Skipped(source) if source.strip():
+                    level.comments.append(f" procmail skips this: {_first_line(source)}")
+                case Brace():
+                    level.comments.append(" procmail skips this: }")
+            if level.closed:
+                return
+
+    # --- recipes
+
+    def recipe(self, recipe: Recipe, level: Level) -> None:
+        comments = [*level.comments, *_comments_of(recipe)]
+        level.comments = []
+        before = self.symbols.copy()
+        try:
+            self.one_recipe(recipe, level, comments)
+        except (Unsayable, TooDeep, ValueError) as error:
+            self.symbols.values = before.values
+            self.lose(recipe, level, comments, str(error))
+
+    def lose(self, recipe: Recipe, level: Level, comments: list[str], why: str) -> None:
+        """RECIPE has no words: it becomes a comment and an entry."""
+        from mdeliver.procmail.advice import advice
+
+        todo = advice(why, recipe)
+        first = recipe.head.source.strip().split("\n")[0]
+        self.note("lost", recipe, first, why, todo)
+        lines = "".join(leaves((recipe,))).strip("\n").split("\n")
+        said = [f" NOT CARRIED OVER: {why}.", *[f"   {line.rstrip()}" for line in lines]]
+        level.nodes.append(Line("", comments=[*comments, *said]))
+        flags = recipe.head.flags
+        if not set(flags) & {"A", "a"}:
+            level.anchor = Anchor([], Constant(False), lost=recipe)
+        level.chain = None
+        level.chain_lost = recipe
+        for name in _assigned(recipe):
+            self.symbols.values[name] = Unsaid(
+                f"${name} is set in {recipe.span.where}, which is not carried over"
+            )
+
+    def one_recipe(self, recipe: Recipe, level: Level, comments: list[str]) -> None:
+        flags = recipe.head.flags
+        if recipe.action is None:
+            level.comments += [*comments, " procmail finds no action in this recipe."]
+            return
+        self.depends_on_lost(flags, level)
+        if "e" in flags and not self.in_vacation(level):
+            raise Unsayable("done only where the recipe before it fails")
+        matched = self.symbols.values.get("MATCH")
+        conditions = RecipeConditions(recipe, self.symbols, self.allow_shell)
+        expr = conditions.expr()
+        nodes, expr = self.body(recipe, expr)
+        comments = [*comments, *self.quoted(recipe, conditions.unclear)]
+        for text in self.actions.differs:
+            self.note("differs", recipe, "", text)
+        self.actions.differs = []
+        level.attach(flags, expr, nodes, comments)
+        if captures(expr):
+            self.match_behind(level, nodes, matched)
+
+    def quoted(self, recipe: Recipe, unclear: list[str]) -> list[str]:
+        """The conditions and formail calls of RECIPE that the rule does not say word by word."""
+        from mdeliver.procmail.syntax import Pipe
+
+        made = [f" procmail: * {_first_line(text)}" for text in unclear]
+        if isinstance(recipe.action, Pipe) and "formail" in recipe.action.command:
+            made.append(
+                f" procmail: | {' '.join(recipe.action.command.replace(FOLD, ' ').split())}"
+            )
+        return made
+
+    def match_behind(self, level: Level, nodes: list[Node], before: str | Unsaid | None) -> None:
+        """MATCH behind a recipe that set it: carried over by a `let`, if somebody asks for it."""
+        if "MATCH" in self.lets:
+            nodes.insert(0, Line('let match = "{1}"'))
+            self.symbols.values["MATCH"] = ref("match")
+        else:
+            why = "$MATCH of a recipe further up"
+            self.symbols.values["MATCH"] = Unsaid(why, "MATCH")
+        level.note_match(before)
+
+    def depends_on_lost(self, flags: str, level: Level) -> None:
+        lost = None
+        if set(flags) & {"A", "a"} and level.anchor is not None:
+            lost = level.anchor.lost
+        if set(flags) & {"E", "e"}:
+            lost = lost or level.chain_lost
+        if lost is not None:
+            raise Unsayable(
+                f"it hangs on the recipe in {lost.span.where}, which is not carried over"
+            )
+
+    def in_vacation(self, level: Level) -> bool:
+        """Whether the next recipe answers those who are new to the `formail -rD` before it."""
+        return level.anchor is not None and level.anchor.asks_who_is_new
+
+    # --- what a recipe does
+
+    def body(self, recipe: Recipe, expr: Expr) -> tuple[list[Node], Expr]:
+        """What RECIPE does, and its condition with what an idiom adds to it."""
+        if isinstance(recipe.action, Block):
+            return self.block(recipe, recipe.action, expr), expr
+        from mdeliver.procmail.syntax import Pipe
+
+        if isinstance(recipe.action, Pipe):
+            if recipe.action.capture:
+                self.assignments.capture(recipe, recipe.action)
+                return [], expr
+            kind = tells_duplicates(recipe, recipe.action, self.symbols)
+            if kind == "reply":
+                return [Line("", comments=[], ends=False)], expr
+            if kind == "message":
+                held = all_of([expr, Fact(DUPLICATES)])
+                if swallows_duplicates(recipe):
+                    return [Line("discard", True)], held
+                return [], held
+        nodes: list[Node] = list(self.actions.lines(recipe, self.symbols))
+        return self.assignments.with_exitcode(nodes), expr
+
+    def block(self, recipe: Recipe, block: Block, expr: Expr) -> list[Node]:
+        """The rules in `{ … }`."""
+        level = Level()
+        # A recipe with A at the beginning of a block asks for the block's own condition.
+        level.anchor = Anchor(level.nodes, Constant(True), lost=None)
+        before = dict(self.symbols.values)
+        if captures(expr) and "MATCH" in self.lets:
+            self.symbols.values["MATCH"] = ref("1")
+        self.items(block.items, level)
+        level.nodes.append(Line("", comments=level.comments))
+        if expr != Constant(True) or set(recipe.head.flags) & set("AaEe"):
+            self.assignments.leave_block(before, recipe)
+        nodes = tidy(level.nodes)
+        if "c" not in recipe.head.flags:
+            return nodes
+        if _changes_message(nodes):
+            raise Unsayable("a copy that is changed and goes its own way")
+        if not always_ends(nodes):
+            self.note(
+                "differs",
+                recipe,
+                "",
+                "a clone that delivers nothing in its block goes on behind it and delivers a second"
+                " copy; here there is one",
+            )
+        return as_copies(nodes)
+
+
+def _changes_message(nodes: list[Node]) -> bool:
+    starts = ("set header", "add header", "remove header", "filter through", "let ", "if header")
+    for node in nodes:
+        if isinstance(node, Line):
+            if node.text.startswith(starts):
+                return True
+        elif any(_changes_message(branch.block) for branch in node.branches):
+            return True
+    return False
+
+
+def _assigned(recipe: Recipe) -> set[str]:
+    """The variables that RECIPE sets somewhere within."""
+    found: set[str] = set()
+    if isinstance(recipe.action, Block):
+        for item in recipe.action.items:
+            if isinstance(item, Assignment):
+                found.add(item.name)
+            elif isinstance(item, Recipe):
+                found |= _assigned(item)
+    if any("\\/" in condition.text for condition in recipe.conditions):
+        found.add("MATCH")
+    return found
+
+
+def _comments_of(recipe: Recipe) -> list[str]:
+    """Comments on the recipe's own lines."""
+    found = [recipe.head.comment]
+    found += [part.text for part in recipe.parts if isinstance(part, Comment)]
+    found.append(getattr(recipe.action, "comment", ""))
+    return [text for text in found if text]
+
+
+def _first_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _wrapped(text: str) -> list[str]:
+    import textwrap
+
+    return [f"# {line}" for line in textwrap.wrap(text, 96)]
+
+
+def _text(lines: list[str]) -> str:
+    """LINES as a file: readable characters, no two empty lines together."""
+    from mdeliver.procmail.wording import readable
+
+    made: list[str] = []
+    for line in lines:
+        if line or (made and made[-1]):
+            clean = "".join([c if c >= " " or c == "\t" else "?" for c in line])
+            made.append(readable(clean) if line.lstrip().startswith("#") else line)
+    while made and not made[-1]:
+        made.pop()
+    return "".join([f"{line}\n" for line in made])
+
+
+__all__ = ["Branch", "Choice", "Converter", "convert_procmailrc", "negate", "parse_procmailrc"]

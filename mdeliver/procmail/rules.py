@@ -1,0 +1,176 @@
+"""Rules on their way to text: statements and branches, with the comments above them.
+
+Form       as the language's printer writes them; comments stay where they stood.
+See also   converter.py, which builds them
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mdeliver.procmail.wording import Constant, all_of, negate, words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mdeliver.procmail.wording import Expr
+
+_INDENT = "    "
+
+
+@dataclass
+class Line:
+    """A statement; `text` is "" where there are only comments.
+
+    ends  whether it disposes of the message
+    """
+
+    text: str
+    ends: bool = False
+    comments: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Branch:
+    """A condition and its block."""
+
+    condition: Expr
+    block: list[Node]
+    comments: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Choice:
+    """if, elif, else."""
+
+    branches: list[Branch]
+    otherwise: list[Node] | None = None
+
+
+Node = Line | Choice
+
+
+def does_something(nodes: list[Node]) -> bool:
+    """Whether NODES are more than comments."""
+    return any(isinstance(node, Choice) or node.text for node in nodes)
+
+
+def always_ends(nodes: list[Node]) -> bool:
+    """Whether every message that comes here is disposed of."""
+    for node in nodes:
+        if isinstance(node, Line):
+            if node.ends:
+                return True
+        elif (
+            node.otherwise is not None
+            and always_ends(node.otherwise)
+            and all(always_ends(branch.block) for branch in node.branches)
+        ):
+            return True
+    return False
+
+
+def tidy(nodes: list[Node]) -> list[Node]:
+    """NODES without branches that do nothing."""
+    made: list[Node] = []
+    for node in nodes:
+        if isinstance(node, Line):
+            made.append(node)
+        else:
+            made += _tidy_choice(node)
+    return made
+
+
+def _tidy_choice(choice: Choice) -> list[Node]:
+    """What does nothing in a chain keeps others from being tried: they get `and not` it."""
+    kept: list[Branch] = []
+    comments: list[Node] = []
+    excluded: list[Expr] = []
+    for branch in choice.branches:
+        block = tidy(branch.block)
+        if not does_something(block):
+            excluded.append(negate(branch.condition))
+            said = [c for node in block if isinstance(node, Line) for c in node.comments]
+            comments.append(Line("", comments=[*branch.comments, *said]))
+            continue
+        condition = all_of([*excluded, branch.condition])
+        kept.append(Branch(condition, block, branch.comments))
+    otherwise = tidy(choice.otherwise) if choice.otherwise is not None else None
+    if otherwise is not None and not does_something(otherwise):
+        comments += otherwise
+        otherwise = None
+    if otherwise is not None and excluded:
+        kept.append(Branch(all_of(excluded), otherwise))
+        otherwise = None
+    made: list[Node] = [node for node in comments if isinstance(node, Line) and node.comments]
+    if kept and kept[0].condition == Constant(True):
+        made.append(Line("", comments=kept[0].comments))
+        return made + kept[0].block
+    if kept:
+        made.append(Choice(kept, otherwise))
+    elif otherwise is not None:
+        made += otherwise
+    return made
+
+
+def print_nodes(nodes: list[Node], white: str = "") -> list[str]:
+    """NODES as lines of text."""
+    lines: list[str] = []
+    for number, node in enumerate(nodes):
+        if isinstance(node, Line):
+            lines += _comments(node.comments, white)
+            if node.text:
+                lines.append(white + node.text)
+            elif node.comments and not white:
+                lines.append("")
+            if node.ends and not any(isinstance(n, Choice) or n.text for n in nodes[number + 1 :]):
+                continue
+            if node.ends:
+                rest = print_nodes(nodes[number + 1 :], white)
+                lines += [f"{white}# not reached, as in procmail:"]
+                lines += [f"{white}#   {line.removeprefix(white)}".rstrip() for line in rest]
+                return lines
+        else:
+            if lines and lines[-1] and not lines[-1].lstrip().startswith("#"):
+                lines.append("")
+            opening = ""
+            for branch in node.branches:
+                lines += _comments(branch.comments, white)
+                lines.append(f"{white}{opening}if {words(branch.condition)}:")
+                lines += print_nodes(branch.block, white + _INDENT)
+                opening = "el"
+            if node.otherwise is not None:
+                lines.append(f"{white}else:")
+                lines += print_nodes(node.otherwise, white + _INDENT)
+            if not white:
+                lines.append("")
+    return lines
+
+
+def _comments(comments: list[str], white: str) -> list[str]:
+    return [f"{white}#{comment}".rstrip() for comment in comments]
+
+
+def as_copies(nodes: list[Node]) -> list[Node]:
+    """NODES as what a clone does: every delivery is a copy, and ends only the clone's own rules."""
+    made: list[Node] = []
+    for number, node in enumerate(nodes):
+        rest = nodes[number + 1 :]
+        if isinstance(node, Line):
+            if not node.ends:
+                made.append(node)
+                continue
+            copied = node.text
+            if copied == "discard":
+                copied = ""
+            elif not copied.startswith("also "):
+                copied = f"also {copied}"
+            made.append(Line(copied, False, node.comments))
+            return made
+        branches = []
+        for branch in node.branches:
+            block = branch.block if always_ends(branch.block) else [*branch.block, *rest]
+            branches.append(Branch(branch.condition, as_copies(block), branch.comments))
+        otherwise = [*(node.otherwise or []), *rest]
+        made.append(Choice(branches, as_copies(otherwise) if otherwise else None))
+        return made
+    return made
