@@ -17,11 +17,11 @@ COMMANDS = (
     ("check", "mdeliver.cli.check"),
     ("test", "mdeliver.cli.test"),
     ("log", "mdeliver.cli.log"),
-    ("rejects", "mdeliver.cli.rejects"),
     ("deliver", "mdeliver.cli.deliver"),
     ("lmtp", "mdeliver.cli.lmtp"),
     ("bcc-maps", "mdeliver.cli.bcc_maps"),
     ("audit", "mdeliver.cli.audit"),
+    ("rejects", "mdeliver.cli.rejects"),
 )
 """Name of each command and the module that has it as `command`, in the order of a first day."""
 

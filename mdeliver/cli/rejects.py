@@ -6,7 +6,7 @@ Reads       logs as files, from standard input or from the journal; without any,
 Prints      a report; with --json one object a line for each attempt; with --by the counts of one
             side; with --follow each refusal as it happens; with --mail nothing: it is sent.
 Exit status 0 if everything was read, whatever it says; 1 if some could not be; 2 for wrong usage.
-See also    mdeliver-rejects(1); postfix/judgement.py
+See also    mdeliver(1); postfix/judgement.py
 """
 
 from __future__ import annotations
