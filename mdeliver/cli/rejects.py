@@ -14,6 +14,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -35,6 +36,7 @@ from mdeliver.replay.workers import WorkerDied
 
 _WORTH_FORKING = 2 * logfiles.BLOCK_BYTES
 _LOOK_AGAIN_S = 0.5
+_SYSTEM_PROGRAMS = "/usr/sbin:/usr/lib:/usr/local/sbin"
 
 _UNITS_S = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
@@ -79,7 +81,7 @@ class Moment(click.ParamType[float]):
 @click.option("--follow", is_flag=True, help="Show each refusal when it happens.")
 @click.option("--mail", "address", metavar="ADDRESS", help="Send the report of yesterday by mail.")
 def command(files: tuple[str, ...], **given: Any) -> None:
-    """Show what Postfix refused, first what was probably wanted, and what to do about it.
+    """Show what Postfix refused, what was probably wanted first.
 
     FILE is a log, compressed or not, or - for standard input, such as journalctl's with -o json.
     Without FILE, this host's log is read with its rotated parts, or the journal.
@@ -245,14 +247,16 @@ class _Reading:
         message["Auto-Submitted"] = "auto-generated"
         lines = rejectstext.report(findings, _plainly, self.wanted.top, every=self.wanted.every)
         message.set_content("\n".join([*self._period(), *lines]) + "\n")
-        path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/lib"
+        # cron's PATH often lacks the directories of the system's own programs.
+        program = shutil.which("sendmail") or shutil.which("sendmail", path=_SYSTEM_PROGRAMS)
+        if program is None:
+            raise click.ClickException("there is no sendmail on this host")
         try:
             done = subprocess.run(
-                ["sendmail", "-i", "-t"],
+                [program, "-i", "-t"],
                 input=message.as_bytes(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PATH": path},
                 check=False,
             )
         except OSError as error:
