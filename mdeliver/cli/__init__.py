@@ -16,6 +16,7 @@ COMMANDS = (
     ("demo", "mdeliver.cli.demo"),
     ("check", "mdeliver.cli.check"),
     ("test", "mdeliver.cli.test"),
+    ("convert", "mdeliver.cli.convert"),
     ("log", "mdeliver.cli.log"),
     ("deliver", "mdeliver.cli.deliver"),
     ("lmtp", "mdeliver.cli.lmtp"),

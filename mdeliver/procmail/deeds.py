@@ -149,7 +149,7 @@ class Deeds:
         return ("nowhere", path) if self.careless and not forced else ("", path)
 
     def is_directory(self, path: str) -> bool:
-        return path in self.state.made or self.world.kind(path) == "directory"
+        return path in self.state.made or self.world.has_directory(path)
 
     def at_the_end(self) -> bool:
         """The end of the file: DEFAULT, else ORGMAIL; whether that succeeds."""
@@ -194,6 +194,9 @@ class Deeds:
         wanted = formail.read_arguments(argv[1:])
         if not isinstance(wanted, formail.Duplicates):
             return None
+        if self.world.pretends:
+            self.state.exit_code = 1
+            return False
         seen = self.world.seen_ids.setdefault(self.state.absolute(wanted.cache), set())
         name = formail.message_id(self.state.mail.octets)
         known = name != "" and name in seen

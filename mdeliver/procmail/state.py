@@ -87,7 +87,7 @@ class State:
     def change_directory(self, world: World) -> None:
         """After an assignment to MAILDIR: procmail stays where it is if it cannot go there."""
         path = self.absolute(self.value("MAILDIR") or "")
-        if world.kind(path) == "directory":
+        if world.has_directory(path):
             self.directory = os.path.normpath(path)
 
     # --- programs

@@ -45,6 +45,8 @@ class World:
     directory    where procmail runs, for relative names before MAILDIR is set
     variables    more that are preset, or others in their place
     now_s        the time for date(1), seconds since 1970; None for now
+    pretends     whether every directory is taken to be there, as where the file is in use, and
+                 no message to have been there before
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class World:
         directory: str = "",
         variables: Mapping[str, str] | None = None,
         now_s: float | None = None,
+        pretends: bool = False,
     ) -> None:
         self.home = home
         self.user = user
@@ -65,6 +68,7 @@ class World:
         self.directory = directory or home
         self.extra = dict(variables or {})
         self.now_s = now_s
+        self.pretends = pretends
         self.seen_ids: dict[str, set[str]] = {}
         """What `formail -D` remembers, by its file."""
 
@@ -97,6 +101,10 @@ class World:
         if os.path.isdir(path):
             return "directory"
         return "file" if os.path.exists(path) else ""
+
+    def has_directory(self, path: str) -> bool:
+        """Whether a folder can be made in PATH."""
+        return self.pretends or self.kind(path) == "directory"
 
     def read(self, path: str) -> str | None:
         """An rcfile's text, a character for each byte; None where it cannot be read."""

@@ -43,15 +43,16 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "effects: Plan to mailboxes, as one transaction",
         """deliver deliver.mboxrd deliver.mboxfind deliver.journal deliver.quota
-        deliver.subscriptions deliver.contents deliver.maildir deliver.mbox deliver.deliverers
+        deliver.subscriptions deliver.contents deliver.maildir deliver.mbox deliver.kept deliver.pipe
+        deliver.deliverers
         deliver.transaction deliver.outside""",
     ),
     (
         "one message for one user, from edge to outcome; for many, without the effects",
         """intake rulescache history history.decisions history.syslog history.account
-        sent.filing decision agent replay replay.mboxread replay.stores replay.rehearsal
-        history.recall replay.workers replay.fates replay.against replay.casefindings replay.cases
-        replay.expectations replay.trial""",
+        sent.filing decision replay replay.mboxread replay.stores replay.rehearsal
+        replay.workers replay.fates replay.against replay.casefindings replay.cases
+        replay.expectations replay.trial acceptance agent history.recall""",
     ),
     (
         "the LMTP server: sessions, processes, the launcher's door",
@@ -77,11 +78,15 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """procmail procmail.syntax procmail.words procmail.parser procmail.pattern
         procmail.automaton procmail.matcher procmail.condition procmail.score procmail.mail
         procmail.formail procmail.expand procmail.fate procmail.world procmail.state
-        procmail.testing procmail.deeds procmail.machine""",
+        procmail.testing procmail.deeds procmail.machine
+        procmail.wording procmail.re2text procmail.values procmail.translate procmail.report
+        procmail.rules procmail.folders procmail.symbols procmail.convertconditions
+        procmail.convertactions procmail.level procmail.special procmail.advice
+        procmail.assignments procmail.converter procmail.proof""",
     ),
     (
         "the command line",
-        """cli cli.surroundings cli.log cli.rejects cli.check cli.deliver cli.lmtp cli.demo.stage cli.demo cli.test
+        """cli cli.convert cli.surroundings cli.log cli.rejects cli.check cli.deliver cli.lmtp cli.demo.stage cli.demo cli.test
         cli.bcc_serve cli.bcc_maps cli.audit""",
     ),
     ("the edge of the process", "__main__"),

@@ -1,0 +1,293 @@
+"""`mdeliver convert procmailrc|sieve FILE`: the same rules in mdeliver's language, and the proof.
+
+Prints      the rules on standard output, the report on standard error; --json both as one object.
+--prove     runs both over a Maildir, an mbox or messages and lists what would fare differently.
+Executes    nothing of the file, but with --prove --run-programs its programs.
+Exit status 0 if everything was carried over, 1 if something was not, 2 for wrong usage.
+            --prove: as diff(1), 0 no message differs, 1 some do, 2 trouble.
+See also    procmail/converter.py, procmail/proof.py, mdeliver-convert(1), MIGRATING.md
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mdeliver.diagnostic import Diagnostic, render
+from mdeliver.language.compile import Source, compile_rules
+from mdeliver.outcome import one_line
+from mdeliver.procmail import proof
+from mdeliver.procmail.report import Converted, Entry
+from mdeliver.rulesfile import reader
+from mdeliver.settings import load_site
+
+if TYPE_CHECKING:
+    from mdeliver.replay.rehearsal import Rehearsal, Rehearsed
+    from mdeliver.replay.stores import Arrived, Stored
+
+TROUBLE = 2
+STDIN = "-"
+MOST_BYTES = 8 << 20
+
+Convert = Callable[[str, str], Converted]
+Compare = Callable[["Stored", "Arrived", Callable[["Arrived"], "Rehearsed"]], proof.Compared]
+
+
+@click.group(name="convert")
+def command() -> None:
+    """Turn another program's rules into mdeliver's, and prove that they do the same."""
+
+
+def _options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that both formats have."""
+    for option in (
+        click.argument("file", metavar="FILE"),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+        click.option("--prove", metavar="MAILBOX", help="Compare both over these messages."),
+        click.option("--rules", metavar="RULES", help="Prove these rules, not the converted ones."),
+        click.option("--user", metavar="NAME", help="Whose rules they are."),
+        click.option("--home", metavar="DIR", help="The home directory."),
+    ):
+        function = option(function)
+    return function
+
+
+@command.command(name="procmailrc")
+@_options
+@click.option("--allow-shell", is_flag=True, help="Carry commands over that need a shell.")
+@click.option("--run-programs", is_flag=True, help="With --prove: run procmail's programs.")
+def procmailrc(
+    file: str,
+    as_json: bool,
+    prove: str | None,
+    rules: str | None,
+    user: str | None,
+    home: str | None,
+    allow_shell: bool,
+    run_programs: bool,
+) -> None:
+    """Convert a procmailrc. FILE "-" is standard input."""
+    from mdeliver.procmail.converter import convert_procmailrc
+    from mdeliver.procmail.parser import parse_procmailrc
+    from mdeliver.procmail.world import World
+
+    name, home = _whose(user, home)
+    text = _read(file)
+    parsed = parse_procmailrc(text, file)
+    if "\r\n" in text:
+        # Said once, and then read as it was meant.
+        crlf = tuple([finding for finding in parsed.findings if finding.code == "P108"])
+        parsed = parse_procmailrc(text.replace("\r\n", "\n"), file)
+        parsed = parsed.replace(findings=(*crlf, *parsed.findings))
+    converted = convert_procmailrc(parsed, _including(home), allow_shell=allow_shell)
+    if prove is None:
+        _print(converted, as_json)
+        return
+    world = World(home, name, programs=run_programs, pretends=True)
+
+    def compare(
+        stored: Stored, arrived: Arrived, rehearse: Callable[[Arrived], Rehearsed]
+    ) -> proof.Compared:
+        world.now_s = arrived.arrived_s
+        return proof.compare(stored.name, arrived, parsed, world, rehearse)
+
+    _prove(converted, prove, rules, name, home, as_json, compare, "procmail")
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+def _whose(user: str | None, home: str | None) -> tuple[str, str]:
+    """Name and home of the one whose rules they are."""
+    try:
+        entry = pwd.getpwnam(user) if user else pwd.getpwuid(os.getuid())
+    except KeyError:
+        if user and home:
+            return user, home
+        raise click.BadParameter(f"there is no user {user}", param_hint="--user") from None
+    own = None if user else os.environ.get("HOME")
+    return entry.pw_name, home or own or entry.pw_dir
+
+
+def _read(path: str) -> str:
+    """The text at PATH, a character for each byte."""
+    try:
+        octets = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
+    except OSError as error:
+        raise click.ClickException(f"{one_line(path)}: {error.strerror}") from None
+    if len(octets) > MOST_BYTES:
+        raise click.ClickException(f"{one_line(path)}: larger than {MOST_BYTES >> 20} MB")
+    return octets.decode("latin-1")
+
+
+def _including(home: str) -> Callable[[str], str | None]:
+    """How the converter reads the files that INCLUDERC names."""
+
+    def read(path: str) -> str | None:
+        try:
+            octets = Path(home + path[1:] if path.startswith("~/") else path).read_bytes()
+        except (OSError, ValueError):
+            return None
+        return octets.decode("latin-1") if len(octets) <= MOST_BYTES else None
+
+    return read
+
+
+# --- printing ----------------------------------------------------------------------------------
+
+
+def _print(converted: Converted, as_json: bool) -> None:
+    """The rules and the report; exit status 1 if something was not carried over."""
+    if as_json:
+        click.echo(json.dumps(_as_object(converted), ensure_ascii=False))
+    else:
+        click.echo(converted.text, nl=False)
+        for finding in converted.findings:
+            click.echo(one_line_each(render(finding)), err=True)
+        for entry in converted.entries:
+            click.echo(one_line(entry.line), err=True)
+        click.echo(_summary(converted), err=True)
+    if not converted.is_whole:
+        sys.exit(1)
+
+
+def one_line_each(text: str) -> str:
+    """TEXT with its lines, but no other control character."""
+    return "\n".join([one_line(line) for line in text.split("\n")])
+
+
+def _summary(converted: Converted) -> str:
+    counts = dict.fromkeys(("lost", "differs", "note"), 0)
+    for entry in converted.entries:
+        counts[entry.level] += 1
+    if converted.is_whole and not counts["differs"]:
+        return "everything was carried over"
+    lost = f"{counts['lost']} not carried over" if counts["lost"] else "everything was carried over"
+    differs = f", {counts['differs']} not quite the same" if counts["differs"] else ""
+    return lost + differs
+
+
+def _as_object(converted: Converted) -> dict[str, Any]:
+    return {
+        "rules": converted.text,
+        "whole": converted.is_whole,
+        "entries": [_entry(entry) for entry in converted.entries],
+        "findings": [_finding(finding) for finding in converted.findings],
+    }
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    place = {"file": entry.place.file, "line": entry.place.line}
+    return {
+        "level": entry.level,
+        **place,
+        "what": entry.what,
+        "why": entry.why,
+        "todo": entry.todo,
+    }
+
+
+def _finding(finding: Diagnostic) -> dict[str, Any]:
+    place = finding.place
+    where = {"file": place.file, "line": place.line, "column": place.column}
+    return {
+        "code": finding.code,
+        "level": finding.level,
+        **where,
+        "message": finding.message,
+        "hint": finding.hint,
+    }
+
+
+# --- the proof ---------------------------------------------------------------------------------
+
+
+def _prove(
+    converted: Converted,
+    mailbox: str,
+    rules: str | None,
+    name: str,
+    home: str,
+    as_json: bool,
+    compare: Compare,
+    other: str,
+) -> None:
+    """Compare both sides over the messages in MAILBOX; exits 1 if they differ."""
+    from mdeliver.replay import stores
+
+    rehearsal = _rehearsal(converted, rules, name, home)
+    try:
+        found = list(stores.find(mailbox, folders=True))
+    except OSError as error:
+        raise click.ClickException(f"{one_line(mailbox)}: {error.strerror}") from None
+    reading = stores.Reader()
+    different = unknown = 0
+    with _progress(found) as messages:
+        for stored in messages:
+            try:
+                arrived = reading.read(stored)
+            except OSError as error:
+                raise click.ClickException(f"{one_line(stored.name)}: {error.strerror}") from None
+            one = compare(stored, arrived, lambda it: rehearsal.of(it, explain=True))
+            different += not one.same and not one.unknown
+            unknown += bool(one.unknown)
+            if not one.same:
+                click.echo(_compared_json(one) if as_json else _compared(one, other))
+    if not as_json:
+        same = len(found) - different - unknown
+        click.echo(f"{same} of {len(found)} messages fare the same, {different} differ", nl=False)
+        click.echo(f", of {unknown} it is not known" if unknown else "")
+    if different or unknown:
+        sys.exit(1)
+
+
+def _rehearsal(converted: Converted, rules: str | None, name: str, home: str) -> Rehearsal:
+    """The rules made ready; exits 2 with what is wrong with them."""
+    from mdeliver.intake import Options
+    from mdeliver.replay.rehearsal import Rehearsal
+
+    label = rules or "converted rules"
+    text = _read(rules).encode("latin-1").decode("utf-8", "replace") if rules else converted.text
+    compiled = compile_rules([Source(label, text)], reader(home, os.getuid()))
+    if compiled.program is None:
+        for finding in compiled.findings:
+            click.echo(one_line_each(render(finding)), err=True)
+        sys.exit(TROUBLE)
+    environ = {"USER": name, "HOME": home}
+    options = Options(user=name, home=home)
+    return Rehearsal(compiled.program, options, environ, load_site())
+
+
+@contextmanager
+def _progress(found: list[Stored]) -> Iterator[Any]:
+    if sys.stderr.isatty() and not sys.stdout.isatty():
+        with click.progressbar(found, file=sys.stderr) as shown:
+            yield shown
+    else:
+        yield found
+
+
+def _compared(one: proof.Compared, other: str) -> str:
+    if one.unknown:
+        return f"{one.name}\n  {other}: not known: {one_line(one.unknown)}"
+    lines = [one.name]
+    for label, side in ((other, one.theirs), ("rules", one.ours)):
+        lines.append(f"  {label:8}  {side.words}")
+        lines += [f"            {reason}" for reason in side.reasons]
+    return "\n".join(lines)
+
+
+def _compared_json(one: proof.Compared) -> str:
+    sides = {
+        label: {"done": sorted(side.done), "fate": side.fate, "reasons": list(side.reasons)}
+        for label, side in (("original", one.theirs), ("rules", one.ours))
+    }
+    return json.dumps({"message": one.name, "unknown": one.unknown, **sides}, ensure_ascii=False)
