@@ -21,6 +21,7 @@ from mdeliver.letter import Letter, read_letter
 from mdeliver.outcome import Deferral, Outcome, deferred, deferred_by, delivered
 from mdeliver.plan import File
 from mdeliver.rulescache import RulesCache
+from mdeliver.rulesfile import cases_beside, rules_paths
 from mdeliver.settings import SETTINGS_PATH, Site, load_site
 
 TYPE_CHECKING = False
@@ -102,14 +103,26 @@ def program_for(
 
     rules  the option --rules
     """
-    program = cache.fetch()
+    program = cache.fetch(site.cases_required)
+    if program is not None:
+        return program
+    texts: dict[str, str] = {}
+    compiled = load_rules(envelope.home, envelope.uid, rules, cache.files, texts)
+    program = compiled.program
     if program is None:
-        compiled = load_rules(envelope.home, envelope.uid, rules, cache.files)
-        program = cache.program = compiled.program
-        if program is None:
-            if site.on_rules_error == "defer":
-                return rules_error(compiled)
-            program = without_rules()
+        return rules_error(compiled) if site.on_rules_error == "defer" else without_rules()
+    paths = rules_paths(envelope.home, rules)
+    if cases_beside(paths):
+        from mdeliver.acceptance import Loaded, examine
+
+        refused = examine(Loaded(paths, texts, cache.files), envelope, site, cache.state)
+        if refused is not None:
+            if refused.good is None:
+                if site.on_rules_error == "defer":
+                    return deferred(refused.line, "4.3.5")
+                return without_rules().replace(notice=refused.line)
+            program = refused.good
+    cache.program = program
     return program
 
 
@@ -151,7 +164,11 @@ def _decide_and_do(
     plan = decide(program, letter, envelope, site, explain=False, now_s=now_s).plan
 
     def do(plan: Plan) -> Outcome:
-        return carry_out(plan, letter, envelope, site, state, rules, account)
+        outcome = carry_out(plan, letter, envelope, site, state, rules, account)
+        if program.notice and outcome.exit_status == 0:
+            # Not where a sender or another host is told.
+            outcome = outcome.replace(text=f"{outcome.text}, {program.notice}")
+        return outcome
 
     if not any(isinstance(action, File) and action.once for action in plan.actions):
         outcome = do(plan)

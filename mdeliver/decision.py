@@ -17,7 +17,7 @@ from mdeliver import system
 from mdeliver.evaluate import evaluate
 from mdeliver.message import Message
 from mdeliver.outcome import Outcome, deferred, delivered, discarded, rejected
-from mdeliver.rulesfile import read_rules, reader, rules_paths
+from mdeliver.rulesfile import reader, rules_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,18 +37,28 @@ def load_rules(
     uid: int,
     override: str | None,
     seen: dict[str, system.stat_result] | None = None,
+    texts: dict[str, str] | None = None,
 ) -> Compiled:
     """Read and check all rules of a user.
 
     override  a rules file to take in place of the site's and the user's
     seen      gets the status of every file that was read, by its path
+    texts     gets their texts
     Raises OSError where a file that is there cannot be read or must not be trusted.
     """
     # Most deliveries find their rules checked already (rulescache.py).
     from mdeliver.language.compile import Source, compile_rules
 
-    sources = [Source(path, read_rules(path, uid, seen)) for path in rules_paths(home, override)]
-    return compile_rules(sources, reader(home, uid, seen))
+    read_file = reader(home, uid, seen)
+
+    def read(path: str) -> str:
+        text = read_file(path)
+        if texts is not None:
+            texts[path] = text
+        return text
+
+    sources = [Source(path, read(path)) for path in rules_paths(home, override)]
+    return compile_rules(sources, read)
 
 
 def without_rules() -> Program:

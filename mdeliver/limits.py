@@ -83,6 +83,12 @@ FOLDER_STEP_BYTES = 200
 CACHE_BYTES = 16 << 20
 """Size of the file with a user's checked rules; a larger program is compiled for each message."""
 
+CASES_S = 60
+"""How long cases that are required may take, all together, before changed rules are refused."""
+
+ACCEPTED_BYTES = 64 << 20
+"""Size of the file with the rules that were accepted last; larger ones are tried each time."""
+
 # --- programs ------------------------------------------------------------------------------
 PROGRAM_S = 240
 """How long a program that rules name may run; below LOCK_WAIT_S, since mboxes stay locked while

@@ -4,8 +4,8 @@ Place       $XDG_CACHE_HOME/mdeliver/rules, else ~/.cache/mdeliver/rules (XDG Ba
             Whoever removes it loses some milliseconds.
 Believed    only while every file that was read is still the same: path, device, inode, size, both
             times, owner and mode. So what rulesfile.py looks at cannot have changed either. Which
-            rules files there are is asked anew each time; another user, another interpreter and a
-            new installation of mdeliver never find it.
+            rules files there are, and files of cases beside them, is asked anew each time; another
+            user, another interpreter and a new installation of mdeliver never find it.
 Not kept    rules with an error; rules in a file that was changed less than two seconds before it
             was read: a further change in the same tick of the file system's clock does not show.
 Trusts      a plain file of ours with one name and mode 0600, whose checksum is right. Whoever can
@@ -25,10 +25,11 @@ from _blake2 import blake2b
 
 import mdeliver
 from mdeliver import durable, limits, system
+from mdeliver.intake import state_directory
 from mdeliver.language import syntax
 from mdeliver.language.syntax import Plain, Program
 from mdeliver.record import Record
-from mdeliver.rulesfile import rules_paths
+from mdeliver.rulesfile import cases_beside, rules_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,9 +47,19 @@ class RulesCache:
 
     files    what compiling notes here: the status of each file when it was read, by its path
     program  what `keep` keeps: what was compiled; None if that is nothing to keep
+    state    the state directory of that user
     """
 
-    __slots__ = ("_asked", "_began_s", "_fetched", "_path", "files", "program")
+    __slots__ = (
+        "_asked",
+        "_began_s",
+        "_fetched",
+        "_path",
+        "_required",
+        "files",
+        "program",
+        "state",
+    )
 
     def __init__(
         self, envelope: Envelope, override: str | None, environ: Mapping[str, str]
@@ -57,21 +68,27 @@ class RulesCache:
         if not base.startswith("/"):
             base = f"{envelope.home}/.cache"
         self._path = f"{base}/mdeliver/rules"
+        self.state = state_directory(envelope, environ)
         self._began_s = time.time()
         self.files: dict[str, system.stat_result] = {}
         self.program: Program | None = None
         self._asked: tuple[Any, ...] | None = None
         self._fetched: tuple[tuple[str, tuple[int, ...]], ...] = ()
+        self._required = False
         try:
             self._asked = _asked(envelope, override)
         except (AttributeError, OSError):
             pass  # nothing is found, and nothing kept
 
-    def fetch(self) -> Program | None:
-        """The program that was kept; None where it must be compiled."""
+    def fetch(self, cases_required: bool = False) -> Program | None:
+        """The program that was kept; None where it must be compiled.
+
+        cases_required  whether the site wants rules to be tried (Site.cases_required)
+        """
+        self._required = cases_required
         try:
-            asked, files, packed = marshal.loads(_read(self._path))
-            if asked != self._asked:
+            asked, required, files, packed = marshal.loads(_read(self._path))
+            if (asked, required) != (self._asked, cases_required):
                 return None
             for path, signature in files:
                 if _signature(system.stat(path)) != signature:
@@ -90,7 +107,8 @@ class RulesCache:
             return
         try:
             files = tuple([(path, _signature(status)) for path, status in self.files.items()])
-            _write(self._path, marshal.dumps((self._asked, files, pack(self.program))))
+            kept = (self._asked, self._required, files, pack(self.program))
+            _write(self._path, marshal.dumps(kept))
         except Exception:
             pass
 
@@ -123,13 +141,14 @@ class RulesCache:
 
 def _asked(envelope: Envelope, override: str | None) -> tuple[Any, ...]:
     """All that a program depends on beside the content of files."""
+    rules = rules_paths(envelope.home, override)
     return (
         mdeliver.__version__,
         _signature(system.stat(mdeliver.__file__)),
         sys.version,
         envelope.uid,
         envelope.home,
-        tuple(rules_paths(envelope.home, override)),
+        (*rules, *cases_beside(rules)),
     )
 
 

@@ -17,7 +17,7 @@ from mdeliver.outcome import Deferral
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 SITE_RULES = "/etc/mdeliver/rules"
 
@@ -43,6 +43,12 @@ def rules_paths(home: str, override: str | None) -> list[str]:
     return [path for path in (SITE_RULES, f"{config}/mdeliver/rules") if _exists(path)]
 
 
+def cases_beside(rules: Sequence[str]) -> list[str]:
+    """The files of cases beside the rules files RULES: rules.cases, spam.cases for spam.rules."""
+    named = [path.removesuffix(".rules") + ".cases" for path in rules]
+    return [path for path in named if _exists(path)]
+
+
 def _exists(path: str) -> bool:
     """Whether there is a file; one that cannot be looked at counts, so that it is reported."""
     try:
@@ -66,9 +72,9 @@ def read_rules(path: str, uid: int, seen: dict[str, system.stat_result] | None =
     )
     try:
         status = system.fstat(descriptor)
-        _refuse_untrusted(path, status, uid)
         if seen is not None:
             seen[path] = status
+        _refuse_untrusted(path, status, uid)
         chunks = []
         size = 0
         while chunk := system.read(descriptor, limits.RULES_BYTES + 1 - size):

@@ -2,7 +2,7 @@
 
 Read from    /etc/mdeliver/mdeliver.toml, if it is there (tomllib is imported only then)
 Keys         [site] domains, hostname, recipient_delimiter, authserv_ids, sendmail;
-             [rules] on_error; [forward] srs_domain, srs_secret;
+             [rules] on_error, cases; [forward] srs_domain, srs_secret;
              [sent] believe_tags, folder, tags. [bcc_maps] is read by sent/settings.py, [lmtp] by
              lmtp/settings.py
 Fails with   Deferral: one line with file and key; a delivery then stays in the queue
@@ -50,6 +50,7 @@ class Site(Record):
     srs_domain           a domain of ours, whose addresses stand in the place of the senders of
                          what is forwarded (SRS); "" for senders as they are
     srs_secret           what proves that such an address is of our making
+    cases_required       whether changed rules come into use only when their cases hold
     """
 
     domains: tuple[str, ...] = ()
@@ -68,6 +69,7 @@ class Site(Record):
     sendmail: str = SENDMAIL_PATH
     srs_domain: str = ""
     srs_secret: str = ""
+    cases_required: bool = False
 
 
 def load_site(path: str = SETTINGS_PATH) -> Site:
@@ -95,14 +97,11 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
     for table in tables:
         known = "[site], [rules], [forward], [sent], [log], [bcc_maps] and [lmtp]"
         raise Deferral(f"{path}: there is no table [{table}]; there are {known}", "4.3.5")
-    on_error = _take(path, rules, "rules", "on_error", "defer")
-    if on_error not in ("defer", "inbox"):
-        raise Deferral(f'{path}: rules.on_error is "defer" or "inbox", not "{on_error}"', "4.3.5")
     found = Site(
         _take_list(path, site, "site", "domains"),
         _take(path, site, "site", "hostname", hostname),
         _take(path, site, "site", "recipient_delimiter", "+"),
-        on_error,
+        _one_of(path, rules, "rules", "on_error", "defer", "inbox"),
         _take_list(path, site, "site", "authserv_ids"),
         _take_flag(path, sent, "sent", "believe_tags"),
         _folder(path, _take(path, sent, "sent", "folder", "Sent")),
@@ -114,6 +113,7 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
         _take(path, log, "log", "syslog_name", "mdeliver/local"),
         _program(path, _take(path, site, "site", "sendmail", SENDMAIL_PATH)),
         *_srs(path, forward),
+        _one_of(path, rules, "rules", "cases", "optional", "required") == "required",
     )
     read = {"site": site, "rules": rules, "sent": sent, "log": log, "forward": forward}
     for name, left in read.items():
@@ -135,6 +135,15 @@ def _take_list(path: str, table: dict[str, Any], name: str, key: str) -> tuple[s
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise Deferral(f"{path}: {name}.{key} is a list of texts", "4.3.5")
     return tuple([value.lower() for value in values])
+
+
+def _one_of(path: str, table: dict[str, Any], name: str, key: str, *words: str) -> Any:
+    """One of WORDS, by default the first."""
+    written = _take(path, table, name, key, words[0])
+    if written not in words:
+        known = " or ".join([f'"{word}"' for word in words])
+        raise Deferral(f'{path}: {name}.{key} is {known}, not "{written}"', "4.3.5")
+    return written
 
 
 def _folder(path: str, name: str) -> str:

@@ -1,6 +1,7 @@
 """`mdeliver check`: every error and warning in rules files, with place, caret and hint.
 
-Without FILE  the files that a delivery to this user would use, as the one program they make.
+Without FILE  the files that a delivery to this user would use, as the one program they make; and
+              the cases beside them.
 With FILEs    each on its own; `-` is standard input.
 Exit status   1 if there is an error, 2 if nothing could be checked as asked, else 0.
 See also      mdeliver-rules(5); language/findings.py has the codes
@@ -16,15 +17,20 @@ import sys
 import click
 
 from mdeliver.diagnostic import Diagnostic, render
+from mdeliver.envelope import Envelope
 from mdeliver.language.compile import Compiled, Source, compile_rules
 from mdeliver.language.findings import CATALOGUE
 from mdeliver.language.lints import lint
+from mdeliver.outcome import Deferral
 from mdeliver.replay.casefindings import CASE_FINDINGS
-from mdeliver.rulesfile import SITE_RULES, Untrusted, read_rules, reader, rules_paths
+from mdeliver.rulesfile import SITE_RULES, Untrusted, cases_beside, read_rules, reader, rules_paths
+from mdeliver.settings import load_site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from mdeliver.diagnostic import Level
 
 STDIN = "-"
 
@@ -41,7 +47,7 @@ def command(
     """Show every error and warning in rules files.
 
     Without FILE, the rules that a delivery to this user would follow are checked: the site's,
-    then the user's. With FILE "-", standard input.
+    then the user's, with the cases beside them. With FILE "-", standard input.
     """
     if explain is not None:
         _explain(explain)
@@ -52,6 +58,9 @@ def command(
         click.echo("no rules file: mail is delivered by the built-in rules")
         return
     findings = [finding for group in groups for finding in check_files(group, home, uid)]
+    if not files and not any(finding.level == "error" for finding in findings):
+        asker = Envelope(user or _name_of(uid), home, uid)
+        findings += check_cases(groups[0], asker)
     if as_json:
         for finding in findings:
             click.echo(json.dumps(_as_object(finding), ensure_ascii=False))
@@ -77,6 +86,35 @@ def check_files(paths: Sequence[str], home: str, uid: int) -> list[Diagnostic]:
     if compiled.program is None:
         return list(compiled.findings)
     return _warnings(compiled, texts, [path for path in paths if path != SITE_RULES])
+
+
+def check_cases(paths: Sequence[str], asker: Envelope) -> list[Diagnostic]:
+    """What is wrong with the cases beside the rules files PATHS, and which of them do not hold.
+
+    asker  user, home and uid whose rules they are
+    A case that does not hold is an error only where it keeps the rules out of use.
+    """
+    from mdeliver.replay import trial
+    from mdeliver.replay.cases import parse_cases
+
+    try:
+        site = load_site()
+    except Deferral as error:
+        raise click.ClickException(error.text) from None
+    findings: list[Diagnostic] = []
+    for place, rules in enumerate(paths, 1):
+        for beside in cases_beside([rules]):
+            try:
+                cases = parse_cases(read_rules(beside, asker.uid), beside)
+                sources = [Source(path, read_rules(path, asker.uid)) for path in paths[:place]]
+            except (OSError, Untrusted) as error:
+                findings.append(_unreadable(beside, error))
+                continue
+            tried = trial.trial_of(beside, cases, sources, reader(asker.home, asker.uid))
+            level: Level = "error" if site.cases_required or cases.required else "warning"
+            findings += [finding.replace(level=level) for finding in tried.findings]
+            findings += trial.failing(tried, asker, site, level)
+    return findings
 
 
 def _warnings(compiled: Compiled, texts: dict[str, str], complete: list[str]) -> list[Diagnostic]:
@@ -123,6 +161,13 @@ def _whose(user: str | None, home: str | None) -> tuple[str, int]:
     if home is None:
         home = entry.pw_dir if user else os.environ.get("HOME") or entry.pw_dir
     return home, entry.pw_uid
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 # --- what is shown ---------------------------------------------------------------------------

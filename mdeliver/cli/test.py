@@ -22,16 +22,17 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from mdeliver import explain
+from mdeliver import acceptance, explain
 from mdeliver.decision import load_rules, rules_error
 from mdeliver.diagnostic import render
 from mdeliver.envelope import Envelope
-from mdeliver.intake import Options, make_envelope
+from mdeliver.intake import Options, make_envelope, state_directory
 from mdeliver.language.compile import Compiled
 from mdeliver.language.syntax import Program
 from mdeliver.outcome import Deferral, Outcome, deferred_by, one_line
 from mdeliver.replay import against, fates, stores, trial, workers
 from mdeliver.replay.rehearsal import Rehearsal, Rehearsed
+from mdeliver.rulesfile import rules_paths
 from mdeliver.settings import SETTINGS_PATH, Site, load_site
 
 Answer = TypeVar("Answer")
@@ -72,7 +73,7 @@ def command(messages: tuple[str, ...], **given: Any) -> None:
     With --cases there is no MESSAGE; the exit status is 0 if all cases hold, 1 if some do not, and
     2 in case of trouble. mdeliver-rules(5) says how cases are written.
     """
-    shared = {name: given[name] for name in Options._fields}
+    shared = {name: given[name] for name in Options._fields if name in given}
     session = _Session(Options(**shared), given["as_json"], given["each"])
     if given["cases"]:
         if messages or given["other"] is not None:
@@ -124,7 +125,11 @@ class _Said(NamedTuple):
 def _show(session: _Session, found: Sequence[stores.Stored]) -> bool:
     """Explain or count; whether all could be said."""
     envelope = session.envelope
-    rules = _load(lambda: load_rules(envelope.home, envelope.uid, session.options.rules))
+    texts: dict[str, str] = {}
+    override = session.options.rules
+    rules = _load(lambda: load_rules(envelope.home, envelope.uid, override, None, texts))
+    if isinstance(rules, Program):
+        _warn_if_refused(session, texts)
     rehearsal = session.rehearsal(rules)
     reader = stores.Reader()
 
@@ -162,6 +167,16 @@ def _show(session: _Session, found: Sequence[stores.Stored]) -> bool:
     elif not found and not session.as_json:
         click.echo(fates.sums([]))
     return all_said
+
+
+def _warn_if_refused(session: _Session, texts: dict[str, str]) -> None:
+    """Say so where deliveries would not go by the rules with these TEXTS."""
+    envelope = session.envelope
+    loaded = acceptance.Loaded(rules_paths(envelope.home, session.options.rules), texts, {})
+    state = state_directory(envelope, session.environ)
+    refused = acceptance.examine(loaded, envelope, session.site, state, keep=False)
+    if refused is not None:
+        _complain(f"a delivery would not go by these rules: {refused.line}")
 
 
 # --- what would change -----------------------------------------------------------------------

@@ -392,8 +392,9 @@ class Program(Record):
 
     A Program exists only where no error was found, so whoever evaluates it need not check again.
     tables: the lines of each `lines of` file, as (the file that names it, its path there, the lines
-    joined by line ends).
+    joined by line ends). notice: why newer rules are not in use, for deliveries to say; else "".
     """
 
     statements: tuple[Statement, ...]
     tables: tuple[tuple[str, str, str], ...] = ()
+    notice: str = ""

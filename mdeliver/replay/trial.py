@@ -20,6 +20,7 @@ from mdeliver.language.compile import Source, compile_rules
 from mdeliver.language.syntax import Discard, Do, Inbox, Include, Let, Mailbox, MeIs, Program
 from mdeliver.letter import Letter, letter_of
 from mdeliver.message import Message
+from mdeliver.outcome import one_line
 from mdeliver.plan import Plan
 from mdeliver.replay import stores
 from mdeliver.replay.cases import Case, Cases, Expected, parse_cases
@@ -29,8 +30,9 @@ from mdeliver.rulesfile import read_rules, reader, rules_paths
 from mdeliver.settings import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from mdeliver.diagnostic import Level
     from mdeliver.language.syntax import Statement
 
 _DEFINITIONS = (Mailbox, Inbox, MeIs, Let)
@@ -99,7 +101,7 @@ def trial_of(
         for statement in both.program.statements
         if isinstance(statement, Do) and statement.span.file == path
     }
-    definitions = tuple(_definitions(compiled.program.statements))
+    definitions = tuple(definitions(compiled.program.statements))
     return Trial(path, cases.cases, compiled.program, cases.required, definitions, targets, ())
 
 
@@ -114,12 +116,12 @@ def _as_written(finding: Diagnostic, path: str, cases: Cases) -> Diagnostic:
     return finding.replace(place=place.replace(column=column, end_column=end), source=words)
 
 
-def _definitions(statements: tuple[Statement, ...]) -> list[Statement]:
+def definitions(statements: tuple[Statement, ...]) -> list[Statement]:
     """What is defined outside of any block, in order."""
     found: list[Statement] = []
     for statement in statements:
         if isinstance(statement, Include):
-            found += _definitions(statement.body or ())
+            found += definitions(statement.body or ())
         elif isinstance(statement, _DEFINITIONS):
             found.append(statement)
     return found
@@ -156,6 +158,21 @@ def try_case(trial: Trial, case: Case, asker: Envelope, site: Site) -> Tried:
     rehearsed = planned(trial.program, True)
     wanted = {expected: ruled(expected) for expected in case.expected}
     return Tried(case, rehearsed, tuple(failures(rehearsed, wanted)))
+
+
+def failing(trial: Trial, asker: Envelope, site: Site, level: Level) -> Iterator[Diagnostic]:
+    """Each expectation that does not hold, as a finding of LEVEL."""
+    for case in trial.cases if trial.program is not None else ():
+        try:
+            failed = try_case(trial, case, asker, site).failures
+        except OSError as error:
+            place = Span(trial.path, case.line, 1, 2)
+            yield Diagnostic("C104", level, f"{case.file}: {error.strerror}", place)
+            continue
+        for expected, instead in failed:
+            place = Span(trial.path, expected.line, 1, len(expected.words) + 1)
+            message = f'the case "{one_line(case.title)}" does not hold'
+            yield Diagnostic("C106", level, message, place, expected.words, f"instead: {instead}")
 
 
 def _envelope(

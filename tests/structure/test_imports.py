@@ -52,7 +52,9 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """intake rulescache history history.decisions history.syslog history.account
         sent.filing decision replay replay.mboxread replay.stores replay.rehearsal
         replay.workers replay.fates replay.against replay.casefindings replay.cases
-        replay.expectations replay.trial acceptance agent history.recall""",
+        replay.expectations replay.trial acceptance agent
+        history.recall acceptance agent
+        history.recall history.recall""",
     ),
     (
         "the LMTP server: sessions, processes, the launcher's door",

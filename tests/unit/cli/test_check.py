@@ -73,6 +73,43 @@ def test_each_file_is_checked_on_its_own(home: Path) -> None:
     assert result.output.endswith("1 error in 1 file\n")
 
 
+CASES = 'message "x":\n    Subject: x\nfiles to imap/X\n'
+
+
+def test_cases_beside_the_rules_are_tried(home: Path) -> None:
+    rules = write(home / ".config/mdeliver/rules", 'if subject is "x": file to imap/X\n')
+    cases = write(rules.with_name("rules.cases"), CASES)
+    assert (check().exit_code, check().output) == (0, f"{rules}: no errors\n")
+    write(rules, "keep\n")
+    result = check()
+    assert result.exit_code == 0
+    assert result.output.split("\n")[:4] == [
+        f'{cases}:3:1: warning C106: the case "x" does not hold',
+        "    files to imap/X",
+        "    ^^^^^^^^^^^^^^^",
+        "    hint: instead: imap, pop3",
+    ]
+    assert check(str(rules)).output == f"{rules}: no errors\n"
+
+
+def test_cases_that_are_required_are_errors(home: Path) -> None:
+    rules = write(home / ".config/mdeliver/rules", "keep\n")
+    cases = write(rules.with_name("rules.cases"), "required\n" + CASES)
+    assert check().exit_code == 1
+    (found,) = map(json.loads, check("--json").output.splitlines())
+    assert (found["code"], found["level"], found["line"]) == ("C106", "error", 4)
+    for text, code in (
+        (CASES + "nonsense\n", "C102"),
+        (CASES + "files to nowhere\n", "E302"),
+        ('message "x" in "nowhere.eml"\nkeeps\n', "C104"),
+    ):
+        write(cases, "required\n" + text)
+        result = check()
+        assert (result.exit_code, f"error {code}" in result.output) == (1, True)
+    cases.chmod(0o666)
+    assert "can be written by others" in check().output
+
+
 def test_standard_input(home: Path) -> None:
     assert check("-", stdin="keep\n").exit_code == 0
     assert "-:1:1: error E201" in check("-", stdin="kep\n").output

@@ -1,0 +1,253 @@
+"""Changed rules come into use when their cases hold; until then the last good ones stay in use.
+
+Cases     stand beside the rules: rules.cases for rules, spam.cases for spam.rules. The site's are
+          tried on the site's rules alone, a user's on both.
+Required  where they say `required`, or the site does (rules.cases in mdeliver.toml).
+Tried     once for each set of files: rules, what they include and list, cases and their messages.
+          The verdict is kept in the state directory, so that no delivery tries them again.
+Kept      the texts of the rules that were accepted last, and not what was made of them: a newer
+          mdeliver reads them anew.
+No last good ones  as with an error in the rules: the message is deferred or goes to the inbox.
+Fails with  Outcome; what goes wrong while the verdict is written is left to the next delivery.
+See also  replay/trial.py; mdeliver-rules(5), CASES
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import mdeliver
+from mdeliver import durable, limits, system
+from mdeliver.envelope import Envelope
+from mdeliver.language.compile import Source, compile_rules
+from mdeliver.language.syntax import Program
+from mdeliver.outcome import Deferral, deferred_by, one_line
+from mdeliver.replay import trial
+from mdeliver.replay.cases import Cases, parse_cases
+from mdeliver.rulesfile import cases_beside, read_rules
+from mdeliver.settings import Site
+
+KEPT = "accepted-rules"
+"""Name of the file in the state directory."""
+
+
+class Loaded(NamedTuple):
+    """Rules as they were read.
+
+    paths  of the rules files, the site's first
+    texts  of these and of all that they include and list, by the path that they were read by
+    seen   status of each file; gets those of the cases
+    """
+
+    paths: Sequence[str]
+    texts: Mapping[str, str]
+    seen: dict[str, system.stat_result]
+
+
+class Refused(NamedTuple):
+    """Rules that are not taken into use.
+
+    line  why, on one line
+    good  the program of the last good ones; None where there are none
+    """
+
+    line: str
+    good: Program | None
+
+
+class _Demand(NamedTuple):
+    """Cases that must hold, and the rules files that they are about; `trouble`: why not known."""
+
+    path: str
+    cases: Cases | None
+    rules: Sequence[str]
+    trouble: str = ""
+
+
+def examine(
+    loaded: Loaded, envelope: Envelope, site: Site, state: str, *, keep: bool = True
+) -> Refused | None:
+    """Whether the rules that were LOADED are to be used: None if so.
+
+    state  the state directory
+    keep   whether the verdict is written there
+    """
+    demands = [
+        demand
+        for place, rules in enumerate(loaded.paths, 1)
+        if (demand := _demand(rules, loaded.paths[:place], loaded, envelope, site)) is not None
+    ]
+    if not demands:
+        return None
+    path = system.join(state, KEPT)
+    kept = _read(path)
+    digest = _digest(loaded, demands, envelope)
+    if kept.get("good", {}).get("digest") == digest:
+        return None
+    if kept.get("refused", {}).get("digest") == digest:
+        line = str(kept["refused"]["line"])
+    else:
+        line = _first_failure(demands, loaded, envelope, site)
+        if not line:
+            good = {
+                "digest": digest,
+                "accepted_s": int(time.time()),
+                "rules": list(loaded.paths),
+                "texts": dict(loaded.texts),
+            }
+            if keep:
+                _write(path, {"good": good})
+            return None
+        if keep:
+            _write(path, {**kept, "refused": {"digest": digest, "line": line}})
+    program = _last_good(kept.get("good", {}))
+    if program is None:
+        return Refused(f"{line}; no earlier rules are known whose cases held", None)
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept["good"]["accepted_s"]))
+    line = f"by the rules of {when}, since {line}"
+    return Refused(line, program.replace(notice=line))
+
+
+def _demand(
+    path: str, rules: Sequence[str], loaded: Loaded, envelope: Envelope, site: Site
+) -> _Demand | None:
+    """What the cases beside the rules file PATH demand; None where they do not, or are not there.
+
+    rules  the files that they are about
+    """
+    (beside,) = cases_beside([path]) or [""]
+    if not beside:
+        return None
+    try:
+        text = read_rules(beside, envelope.uid, loaded.seen)
+    except (OSError, Deferral) as error:
+        # Whoever is told to rely on them must not be told otherwise by a mode or a full table.
+        return (
+            _Demand(beside, None, rules, deferred_by(error).text) if site.cases_required else None
+        )
+    cases = parse_cases(text, beside)
+    if not site.cases_required and not cases.required:
+        return None
+    for case in cases.cases:
+        if case.file:
+            file = _message_file(beside, case.file)
+            try:
+                loaded.seen[file] = system.stat(file)
+            except OSError:
+                pass  # trying it says so
+    return _Demand(beside, cases, rules, "")
+
+
+def _message_file(cases: str, file: str) -> str:
+    return os.path.join(os.path.dirname(cases), file)
+
+
+def _digest(loaded: Loaded, demands: Sequence[_Demand], envelope: Envelope) -> str:
+    """What the verdict is about. Of messages in files the status will do: a copy is tried anew."""
+    parts: list[Any] = [
+        mdeliver.__version__,
+        envelope.user,
+        envelope.home,
+        sorted(loaded.texts.items()),
+    ]
+    for demand in demands:
+        parts.append((demand.path, repr(demand.cases), demand.trouble))
+        for case in demand.cases.cases if demand.cases else ():
+            status = loaded.seen.get(_message_file(demand.path, case.file)) if case.file else None
+            parts.append((status.st_size, status.st_mtime_ns) if status else None)
+    return blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _first_failure(
+    demands: Sequence[_Demand], loaded: Loaded, envelope: Envelope, site: Site
+) -> str:
+    """The first case that does not hold, on one line; "" if all do."""
+    until_s = time.monotonic() + limits.CASES_S
+    for demand in demands:
+        if demand.cases is None:
+            return one_line(demand.trouble)
+        sources = [Source(path, loaded.texts[path]) for path in demand.rules]
+        tried = trial.trial_of(demand.path, demand.cases, sources, _reader(loaded.texts))
+        if tried.program is None:
+            return one_line(tried.findings[0].line)
+        for case in tried.cases:
+            where = f"{demand.path}:{case.line}"
+            if time.monotonic() > until_s:
+                return one_line(f"{where}: C107 the cases take longer than {limits.CASES_S} s")
+            try:
+                failures = trial.try_case(tried, case, envelope, site).failures
+            except (OSError, ValueError, Deferral) as error:
+                return one_line(f"{where}: C106 {case.file}: {deferred_by(error).text}")
+            if failures:
+                words, instead = failures[0].expected.words, failures[0].instead
+                failed = f'{where}: C106 "{case.title}" does not hold: {words} (instead: {instead})'
+                return one_line(failed)
+    return ""
+
+
+def _reader(texts: Mapping[str, str]) -> Any:
+    """Reads what was read before."""
+
+    def read(path: str) -> str:
+        if path not in texts:
+            raise FileNotFoundError(2, "was not read", path)
+        return texts[path]
+
+    return read
+
+
+def _last_good(good: Mapping[str, Any]) -> Program | None:
+    """The program that was accepted last, checked anew."""
+    try:
+        texts = {str(path): str(text) for path, text in good["texts"].items()}
+        sources = [Source(path, texts[path]) for path in good["rules"]]
+        return compile_rules(sources, _reader(texts)).program
+    except (AttributeError, KeyError, TypeError):
+        return None
+
+
+# --- what is kept ----------------------------------------------------------------------------
+
+
+def _read(path: str) -> dict[str, Any]:
+    """What was kept; nothing where it cannot be read."""
+    try:
+        fd = durable.open_own_file(path, create=False)
+        try:
+            kept = json.loads(durable.read_at(fd, limits.ACCEPTED_BYTES, 0))
+        finally:
+            durable.close_read(fd)
+    except (OSError, ValueError, Deferral, RecursionError):
+        return {}
+    if not isinstance(kept, dict) or not all(isinstance(part, dict) for part in kept.values()):
+        return {}
+    return kept
+
+
+def _write(path: str, kept: dict[str, Any]) -> None:
+    """Keep it, in one step and for good."""
+    octets = json.dumps(kept).encode()
+    if len(octets) > limits.ACCEPTED_BYTES:
+        return
+    # Under one name: what a kill leaves there, the next one replaces.
+    fresh = f"{path}.new"
+    try:
+        durable.remove(fresh)
+        fd = durable.create(fresh)
+        try:
+            durable.write_all(fd, octets)
+            durable.sync(fd)
+            durable.rename(fresh, path)
+        except BaseException:
+            durable.remove(fresh)
+            raise
+        finally:
+            durable.close_read(fd)
+        durable.sync_directory(system.dirname(path))
+    except OSError:
+        pass
