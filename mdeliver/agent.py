@@ -15,6 +15,7 @@ import time
 
 from mdeliver import durable, limits, system
 from mdeliver.decision import decide, load_rules, outcome_of, recognised, rules_error, without_rules
+from mdeliver.deliver.outside import Surroundings
 from mdeliver.history.account import Account
 from mdeliver.intake import Options, become_owner, make_envelope, parse_options, state_directory
 from mdeliver.letter import Letter, read_letter
@@ -161,7 +162,7 @@ def _decide_and_do(
     now_s = time.time()
     letter, envelope = recognised(letter, envelope, site, now_s)
     account.envelope = envelope
-    plan = decide(program, letter, envelope, site, explain=False, now_s=now_s).plan
+    outside = Surroundings(envelope, state)
 
     def do(plan: Plan) -> Outcome:
         outcome = carry_out(plan, letter, envelope, site, state, rules, account)
@@ -170,16 +171,22 @@ def _decide_and_do(
             outcome = outcome.replace(text=f"{outcome.text}, {program.notice}")
         return outcome
 
-    if not any(isinstance(action, File) and action.once for action in plan.actions):
+    try:
+        plan = decide(
+            program, letter, envelope, site, explain=False, now_s=now_s, outside=outside
+        ).plan
+        if any(isinstance(action, File) and action.once for action in plan.actions):
+            from mdeliver.sent.filing import file_once
+
+            return file_once(plan, letter, state, now_s, do)
         outcome = do(plan)
         if system.exists(system.join(state, SENT_COPIES)):
             from mdeliver.sent.filing import look_again
 
             look_again(state, now_s)
         return outcome
-    from mdeliver.sent.filing import file_once
-
-    return file_once(plan, letter, state, now_s, do)
+    finally:
+        outside.close()
 
 
 def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:

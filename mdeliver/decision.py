@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mdeliver.language.compile import Compiled
     from mdeliver.language.syntax import Program
     from mdeliver.letter import Letter
+    from mdeliver.outside import Outside
     from mdeliver.plan import Decision, Plan
     from mdeliver.settings import Site
 
@@ -85,15 +86,17 @@ def decide(
     *,
     explain: bool,
     now_s: float | None = None,
+    outside: Outside | None = None,
 ) -> Decision:
-    """What the rules make of a message; nothing is done.
+    """What the rules make of a message; nothing is done but what they ask of OUTSIDE.
 
-    now_s  its arrival, seconds since 1970; None for now
+    now_s    its arrival, seconds since 1970; None for now
+    outside  runs programs and remembers (evaluate.py)
     """
     arrived_s = time.time() if now_s is None else now_s
     letter, envelope = recognised(letter, envelope, site, arrived_s)
     message = Message(letter.head, letter.size, cut=letter.head_cut, octets=letter.chunks)
-    return evaluate(program, message, envelope, site, arrived_s, explain=explain)
+    return evaluate(program, message, envelope, site, arrived_s, explain=explain, outside=outside)
 
 
 def recognised(

@@ -222,13 +222,13 @@ def _find(name: str, home: str) -> str | None:
     return None
 
 
-def _octets(word: str) -> bytes:
-    """WORD as an argument: neither NUL nor what would be too long for the kernel."""
+def argument(word: str) -> str:
+    """WORD as a program can get it: without NUL, and not too long for the kernel."""
     try:
         octets = system.to_octets(word)
     except UnicodeEncodeError:
         octets = word.encode("utf-8", "replace")
-    return octets.replace(b"\0", b"")[: limits.ARGUMENT_BYTES]
+    return system.from_octets(octets.replace(b"\0", b"")[: limits.ARGUMENT_BYTES])
 
 
 def _start(
@@ -237,7 +237,7 @@ def _start(
     """Begin the program in a child of ours; its process id."""
     import resource
 
-    arguments = [_octets(word) for word in argv]
+    arguments = [system.to_octets(argument(word)) for word in argv]
     environ = {
         name.encode(): system.to_octets(value).replace(b"\0", b"")
         for name, value in environment_of(envelope).items()

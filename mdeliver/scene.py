@@ -59,7 +59,7 @@ class Scene:
     __slots__ = (
         "_body", "_texts", "authentication", "because", "came", "captures", "content", "envelope",
         "explain", "filtered", "inbox", "lets", "lookups", "mailboxes", "marks", "me", "message",
-        "now_s", "outside", "remember", "site", "tables",
+        "now_s", "outside", "remember", "replies", "site", "tables",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +94,8 @@ class Scene:
         self.captures: tuple[str, ...] = ()
         self.tables: tuple[tuple[str, str, str], ...] = ()
         """The files of lines, as Program has them."""
+        self.replies: tuple[tuple[str, str, str], ...] = ()
+        """The texts in files of replies, as Program has them."""
         self.lookups: dict[tuple[str, str, bool], Table] = {}
         """What conditions/tables.py made of them."""
         self.because = ""
@@ -184,7 +186,9 @@ class Scene:
 
     def argv(self, texts: tuple[Text, ...]) -> tuple[str, ...]:
         """A program and its arguments, each one word whatever a brace brings in."""
-        return tuple([self.words(text) for text in texts])
+        from mdeliver.programs import argument
+
+        return tuple([argument(self.words(text)) for text in texts])
 
     def brace(self, brace: Brace) -> Filled:
         """What BRACE stands for: a capture, a `let`, a field's first text, a fact of delivery."""
@@ -246,6 +250,25 @@ class Scene:
             if (file, path) == key:
                 return text
         raise AssertionError(f"{key} was not read")
+
+    def return_path(self) -> str:
+        """The envelope sender as it is, where local(8) could not say it in the environment.
+
+        There every unusual character has become `_`; the Return-Path above all other fields has it
+        (local(8), command_expansion_filter), with quotes where they must stand.
+        """
+        sender = self.envelope.sender
+        if "_" not in sender or not self.came.fields:
+            return sender
+        name, _value = self.came.fields[0]
+        written = self.came.addresses("return-path")
+        if name.lower() != "return-path" or len(written) != 1:
+            return sender
+        text = written[0].text
+        same = len(text) == len(sender) and all(
+            b in (a, "_") for a, b in zip(text, sender, strict=True)
+        )
+        return text if same else sender
 
     def my_addresses(self) -> tuple[str, ...]:
         """What `me` stands for; by default this user at the site's domains."""

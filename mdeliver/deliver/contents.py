@@ -15,6 +15,8 @@ from mdeliver.plan import AS_IT_CAME, Content, Edit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mdeliver.letter import Letter
 
 
@@ -23,7 +25,8 @@ class Contents:
 
     __slots__ = ("_filtered", "_made", "as_it_came")
 
-    def __init__(self, as_it_came: Letter, filtered: tuple[Letter, ...]) -> None:
+    def __init__(self, as_it_came: Letter, filtered: Mapping[int, Letter]) -> None:
+        """FILTERED has what filters made, by their numbers, which begin at 1."""
         self.as_it_came = as_it_came
         self._filtered = filtered
         self._made: dict[Content, Letter] = {}
@@ -36,9 +39,11 @@ class Contents:
         if made is None:
             from mdeliver.edits import edited_letter
 
-            if content.filtered > len(self._filtered):
-                raise Deferral("what a filter made of this message is not at hand")
-            base = self._filtered[content.filtered - 1] if content.filtered else self.as_it_came
+            base: Letter | None = self.as_it_came
+            if content.filtered:
+                base = self._filtered.get(content.filtered)
+            if base is None:
+                raise Deferral("what a filter made of this message is not kept any more")
             made = self._made[content] = edited_letter(base, content.edits)
         return made
 

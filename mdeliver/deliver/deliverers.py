@@ -3,7 +3,8 @@
 undoable  copies in mailboxes: committed first, and taken back if anything after them fails
 final     what nobody can take back (`forward to`, `pipe to`): done once all copies are on disk,
           one after the other; each is marked durably in the journal, and never done again
-besides   what has no say in the delivery (`run`, `reply`): marked, then tried once
+besides   what has no say in the delivery (`run`, `reply`): once it is done and no mailbox is locked
+          any more, each is marked, then tried once
 
 See also  transaction.py, which takes them through their steps
 """
@@ -13,22 +14,32 @@ from __future__ import annotations
 from mdeliver.deliver.contents import Contents, content_of
 from mdeliver.deliver.maildir import MaildirCopy
 from mdeliver.deliver.mbox import MboxCopy
-from mdeliver.plan import File
+from mdeliver.plan import AS_IT_CAME, File, Pipe, Run
+from mdeliver.record import Record
 
 TYPE_CHECKING = False
+_DELIVERIES = (File, Pipe, Run)
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Literal, Protocol
 
     from mdeliver.deliver.journal import Journal
+    from mdeliver.envelope import Envelope
     from mdeliver.plan import Action, Delivery
 
     Phase = Literal["undoable", "final", "besides"]
 
     class Copy(Protocol):
-        """What every deliverer offers; `done` says that an earlier attempt delivered it."""
+        """What every deliverer offers.
+
+        done    an earlier attempt delivered it
+        remark  what went wrong with what has no say, else ""
+        """
 
         phase: Phase
         done: bool
+        remark: str
 
         def words(self) -> tuple[str, ...]: ...
         def prepare(self, recorded: tuple[str, ...] | None, believed: bool) -> None: ...
@@ -39,21 +50,37 @@ if TYPE_CHECKING:
         def release(self) -> None: ...
 
 
-def deliverer_of(
-    delivery: Delivery,
-    contents: Contents,
-    from_line: bytes,
-    journal: Journal,
-    hostname: str,
-) -> Copy:
+class Attempt(Record):
+    """One attempt at a message, as deliverers need to know it.
+
+    contents         what the message is, by the time of each action
+    from_line        of copies in mboxes
+    hostname         for unique names and lock files
+    state_directory  where what is too large for memory may go
+    """
+
+    contents: Contents
+    envelope: Envelope
+    from_line: bytes
+    journal: Journal
+    hostname: str
+    state_directory: str
+
+
+def deliverer_of(delivery: Delivery, attempt: Attempt) -> Copy:
     """What carries DELIVERY out."""
+    contents, journal, hostname = attempt.contents, attempt.journal, attempt.hostname
     match delivery:
         case File(store="maildir"):
             letter = contents.letter(delivery.content)
             return MaildirCopy(delivery, letter, journal.key, hostname)
         case File():
             letter = contents.letter(delivery.content)
-            return MboxCopy(delivery, letter, from_line, journal, hostname)
+            return MboxCopy(delivery, letter, attempt.from_line, journal, hostname)
+        case Pipe() | Run():
+            from mdeliver.deliver.pipe import PipeCopy, RunCopy
+
+            return (PipeCopy if isinstance(delivery, Pipe) else RunCopy)(delivery, attempt)
         case _:
             raise AssertionError(f"nothing carries out a {type(delivery).__name__}")
 
@@ -73,10 +100,20 @@ def delivery_of(words: tuple[str, ...]) -> Delivery:
                 None,
                 content_of(content),
             )
+        case "pipe" | "run":
+            from mdeliver.deliver.pipe import program_delivery
+
+            return program_delivery(words)
         case _:
             raise AssertionError(f"the journal names a {words[0]}")
 
 
 def deliveries_in(actions: tuple[Action, ...]) -> tuple[Delivery, ...]:
     """Those of ACTIONS that a transaction carries out."""
-    return tuple([action for action in actions if isinstance(action, File)])
+    return tuple([action for action in actions if isinstance(action, _DELIVERIES)])
+
+
+def filters_of(deliveries: Iterable[Delivery]) -> set[int]:
+    """The numbers of the filters that made what DELIVERIES take."""
+    contents = [getattr(delivery, "content", AS_IT_CAME) for delivery in deliveries]
+    return {content.filtered for content in contents} - {0}

@@ -87,6 +87,8 @@ class Journal:
         """Open the journal in DIRECTORY for an attempt at the message KEY."""
         self.key = key
         self.boot = boot_id()
+        self.is_open = False
+        """Whether a retry would need what the line of this message names."""
         self._path = system.join(directory, "journal")
         self._line_at = -1
         self._fd = self._open()
@@ -127,12 +129,13 @@ class Journal:
         system.close(self._fd)
 
     def earlier(self) -> Recorded | None:
-        """The last line about this message."""
+        """The last line about this message; from then on `is_open` speaks of it."""
         found = self._lines.rfind(b"\t" + self.key + b"\t")
         while found >= 0:
             start = self._lines.rfind(b"\n", 0, found) + 1
             recorded = _read_line(self._lines, start)
             if recorded is not None and recorded.key == self.key:
+                self.is_open = recorded.state in (".", "D")
                 return recorded
             found = self._lines.rfind(b"\t" + self.key + b"\t", 0, found)
         return None
@@ -171,6 +174,7 @@ class Journal:
             *(b" ".join(_word(system.to_octets(w)) for w in place) for place in places),
         ]
         payload = b"\t".join(fields)
+        self.is_open = True
         # The leading newline ends whatever a killed writer left of its own line.
         line = b"\n." + marks.encode() + b"\t" + _checksum(payload) + b"\t" + payload + b"\n"
         durable.write_at_once(self._fd, line)
@@ -181,6 +185,7 @@ class Journal:
     def resume(self, recorded: Recorded) -> None:
         """Take RECORDED as the line of this attempt: nothing is left to do but to finish it."""
         self._line_at = recorded.offset
+        self.is_open = True
         durable.stop_appending(self._fd)
 
     def supersede(self, recorded: Recorded) -> None:
@@ -199,6 +204,7 @@ class Journal:
     def state(self, letter: bytes) -> None:
         """Write the STATE letter of this attempt."""
         durable.overwrite(self._fd, letter, self._line_at)
+        self.is_open = letter not in (b"F", b"R")
 
 
 def _word(octets: bytes) -> bytes:

@@ -33,6 +33,7 @@ class MaildirCopy:
     """One copy on its way into one Maildir."""
 
     phase: Phase = "undoable"
+    remark = ""
 
     def __init__(self, file: File, letter: Letter, key: bytes, hostname: str) -> None:
         self.file = file

@@ -37,6 +37,7 @@ class MboxCopy:
     """One copy on its way into one mbox; the file stays locked from `prepare` to `release`."""
 
     phase: Phase = "undoable"
+    remark = ""
 
     def __init__(
         self, file: File, letter: Letter, from_line: bytes, journal: Journal, hostname: str
@@ -200,6 +201,19 @@ class MboxCopy:
         durable.truncate(self._fd, self._start)
         durable.sync(self._fd)
         return True
+
+    def cut_off(self) -> bool:
+        """After `prepare` has found it: take it back, if it is the last message and unchanged.
+
+        Returns whether it was.
+        """
+        from mdeliver.deliver import mboxfind
+
+        size = durable.size_of(self._fd)
+        if self._start + self._length != size:
+            return False
+        found, _at = mboxfind.stands_at(self._fd, self._start, size, self._pieces())
+        return found == "whole" and self.undo()
 
     def finish(self) -> None:
         """Nothing follows."""

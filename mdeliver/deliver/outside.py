@@ -80,6 +80,14 @@ class Surroundings:
             return None, "what it gave back is no message: it has no header"
         return letter, ended.words
 
+    def delivered_before(self, name: bytes, within_s: float) -> bool | None:  # noqa: ARG002
+        """Whether a message of that NAME was delivered so lately: nothing is remembered."""
+        return False
+
+    def answered(self, to: str, text: str, every_s: float) -> bool:  # noqa: ARG002
+        """Whether TO was sent the reply TEXT so lately: nothing is remembered."""
+        return False
+
 
 def _has_header(letter: Letter) -> bool:
     """Whether LETTER begins with a field, and an empty line ends its header."""

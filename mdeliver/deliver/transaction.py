@@ -6,8 +6,9 @@
     3  Write the journal's line; it is on disk before step 4.
     4  Commit: append to mboxes, rename into Maildirs; one unsynced letter after each.
     5  Sync files and directories. Then what cannot be undone (forward, pipe), one after the other,
-       a synced letter after each; then what has no say (run, reply), its letter before it.
-    6  Letter D: done. Only now may success be told.
+       a synced letter after each.
+    6  Letter D: done. Only now may success be told. All locks are given back.
+    7  What has no say (run, reply), a synced letter before each. Letter F.
 
 What can be on disk, and what a retry of the same message makes of it:
 
@@ -18,6 +19,7 @@ What can be on disk, and what a retry of the same message makes of it:
                                                              and the From_ line of the first attempt
                                                              (a program that was at work runs again)
     6           D            all copies                      says success, delivers nothing
+    7           D            all copies                      likewise, and does what was not begun
     later       F            all copies                      likewise, if an MTA brings it again
 An error in 2 to 5 takes everything back in reverse and leaves R, which counts as no line. Before
 a copy is taken back its letter becomes u, so that no letter ever claims more than there is; a copy
@@ -32,7 +34,13 @@ from __future__ import annotations
 
 from mdeliver import system
 from mdeliver.deliver.contents import Contents
-from mdeliver.deliver.deliverers import deliverer_of, deliveries_in, delivery_of
+from mdeliver.deliver.deliverers import (
+    Attempt,
+    deliverer_of,
+    deliveries_in,
+    delivery_of,
+    filters_of,
+)
 from mdeliver.deliver.journal import Journal, Recorded, message_key
 from mdeliver.deliver.mboxrd import make_from_line, tidy_from_line
 from mdeliver.dotlock import remove_if_stale
@@ -43,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mdeliver.deliver.deliverers import Copy
+    from mdeliver.deliver.kept import Kept
     from mdeliver.envelope import Envelope
     from mdeliver.letter import Letter
     from mdeliver.plan import Action, Delivery
@@ -88,13 +97,12 @@ def deliver_files(
     """
     journal = Journal(state_directory, _key_of(letter, envelope, rules))
     done = done or Done()
+    kept: Kept | None = None
     try:
         deliveries = deliveries_in(actions)
         earlier = journal.earlier()
-        if earlier is not None and _is_second(earlier, letter, envelope):
-            done.places, done.from_line = earlier.places, earlier.from_line
-            return _finish_again(journal, earlier)
-        if earlier is not None and earlier.state == ".":
+        second = earlier is not None and _is_second(earlier, letter, envelope)
+        if earlier is not None and (second or earlier.state == "."):
             deliveries = tuple(delivery_of(words) for words in earlier.places)
             from_line = earlier.from_line
         elif deliveries:
@@ -103,14 +111,51 @@ def deliver_files(
             from_line = _from_line_of(letter, envelope, now_s)
         else:
             return ""
-        contents = Contents(letter, filtered)
-        copies = [deliverer_of(d, contents, from_line, journal, hostname) for d in deliveries]
-        _run(journal, copies, earlier, letter.from_line, from_line)
-        journal.state(b"F")
-        done.places, done.from_line = tuple([copy.words() for copy in copies]), from_line
-        return _done_words(copies)
+        kept = _kept(journal, deliveries, state_directory, filtered, fresh=earlier is None)
+        contents = Contents(letter, kept.letters if kept is not None else {})
+        attempt = Attempt(contents, envelope, from_line, journal, hostname, state_directory)
+        if earlier is not None and second:
+            return _finish_again(attempt, earlier, deliveries, done)
+        return _deliver(attempt, earlier, deliveries, done)
     finally:
+        if kept is not None:
+            kept.close(forget=not journal.is_open)
         journal.close()
+
+
+def _kept(
+    journal: Journal,
+    deliveries: tuple[Delivery, ...],
+    state_directory: str,
+    filtered: tuple[Letter, ...],
+    *,
+    fresh: bool,
+) -> Kept | None:
+    """What filters made of what DELIVERIES take: kept, or FRESH; None where none takes any."""
+    numbers = filters_of(deliveries)
+    if not numbers:
+        return None
+    from mdeliver.deliver.kept import Kept
+
+    kept = Kept(state_directory, journal.key, numbers)
+    if fresh:
+        kept.keep(filtered)
+    else:
+        kept.fetch()
+    return kept
+
+
+def _deliver(
+    attempt: Attempt, earlier: Recorded | None, deliveries: tuple[Delivery, ...], done: Done
+) -> str:
+    """Make DELIVERIES, or complete EARLIER; a few words on what was done."""
+    copies = [deliverer_of(delivery, attempt) for delivery in deliveries]
+    _run(attempt, copies, earlier)
+    _do_besides(attempt.journal, list(enumerate(copies)))
+    attempt.journal.state(b"F")
+    done.places = tuple([copy.words() for copy in copies])
+    done.from_line = attempt.from_line
+    return _done_words(copies)
 
 
 def _key_of(letter: Letter, envelope: Envelope, rules: str) -> bytes:
@@ -127,6 +172,7 @@ def _done_words(copies: list[Copy]) -> str:
     before = sum(copy.done for copy in files)
     words = [f"delivered to {len(files)} places"] if files or len(copies) == 0 else []
     words += [copy.words()[0] for copy in copies if copy.phase == "final"]
+    words += [copy.remark for copy in copies if copy.remark]
     return ", ".join(words) + (f", {before} of them before" if before else "")
 
 
@@ -152,11 +198,24 @@ def _is_second(earlier: Recorded, letter: Letter, envelope: Envelope) -> bool:
     return letter.from_line != b"" and b"\nreceived:" in b"\n" + letter.head.lower()
 
 
-def _finish_again(journal: Journal, earlier: Recorded) -> str:
+def _finish_again(
+    attempt: Attempt, earlier: Recorded, deliveries: tuple[Delivery, ...], done: Done
+) -> str:
     """Say F, for the attempt that may have been killed before it could; a few words."""
-    journal.resume(earlier)
+    attempt.journal.resume(earlier)
     _clear_locks(earlier)
-    journal.state(b"F")
+    if earlier.state == "D":
+        # What is not marked by then has no say, and was not begun.
+        _do_besides(
+            attempt.journal,
+            [
+                (place, deliverer_of(delivery, attempt))
+                for place, delivery in enumerate(deliveries)
+                if earlier.marks[place] == "."
+            ],
+        )
+    attempt.journal.state(b"F")
+    done.places, done.from_line = earlier.places, earlier.from_line
     return "delivered by an earlier attempt"
 
 
@@ -196,14 +255,9 @@ def _distinct(deliveries: tuple[Delivery, ...]) -> tuple[Delivery, ...]:
     return tuple(found.values())
 
 
-def _run(
-    journal: Journal,
-    copies: list[Copy],
-    earlier: Recorded | None,
-    from_came: bytes,
-    from_line: bytes,
-) -> None:
+def _run(attempt: Attempt, copies: list[Copy], earlier: Recorded | None) -> None:
     """Steps 2 to 6, and the way back."""
+    journal, from_came = attempt.journal, attempt.contents.as_it_came.from_line
     begun = False
     committed: list[int] = []
     try:
@@ -212,7 +266,7 @@ def _run(
             journal.resume(earlier)
         else:
             marks = "".join("c" if copy.done else "." for copy in copies)
-            journal.begin(from_came, from_line, [copy.words() for copy in copies], marks)
+            journal.begin(from_came, attempt.from_line, [copy.words() for copy in copies], marks)
             begun = True
             if earlier is not None:
                 journal.supersede(earlier)
@@ -224,7 +278,7 @@ def _run(
                 journal.mark(place, b"c")
         for copy in copies:
             _at(copy, copy.sync)
-        _do_for_good(journal, copies)
+        _do_finals(journal, copies)
         journal.state(b"D")
     except BaseException:
         if begun:
@@ -236,14 +290,18 @@ def _run(
         copy.finish()
 
 
-def _do_for_good(journal: Journal, copies: list[Copy]) -> None:
-    """What cannot be undone, now that all copies are on disk; then what has no say."""
+def _do_finals(journal: Journal, copies: list[Copy]) -> None:
+    """What cannot be undone, now that all copies are on disk."""
     for place, copy in enumerate(copies):
         if copy.phase == "final" and not copy.done:
             _at(copy, copy.commit)
             copy.done = True
             journal.mark_durably(place, b"c")
-    for place, copy in enumerate(copies):
+
+
+def _do_besides(journal: Journal, copies: list[tuple[int, Copy]]) -> None:
+    """What has no say, now that the delivery is done and nothing is locked; each is tried once."""
+    for place, copy in copies:
         if copy.phase == "besides" and not copy.done:
             copy.done = True
             journal.mark_durably(place, b"c")

@@ -21,7 +21,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "mail as bytes, and the only ways to files",
         """headertext addresses structured message durable locks memory mailgroup dotlock letter
         attendance programs settings
-        authentication authentication.results rulesfile""",
+        authentication authentication.results rulesfile
+        replytext""",
     ),
     (
         "the language: text to Program, pure",
@@ -38,7 +39,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         conditions.tables scene conditions.texts
         conditions.facts conditions.duplicate conditions.automatic conditions.authenticated
         conditions.programs
-        actions actions.places actions.headers actions.programs actions.deeds evaluate""",
+        answerable actions actions.places actions.headers actions.programs actions.forward
+        actions.reply actions.deeds evaluate""",
     ),
     (
         "effects: Plan to mailboxes, as one transaction",
@@ -52,9 +54,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """intake rulescache history history.decisions history.syslog history.account
         sent.filing decision replay replay.mboxread replay.stores replay.rehearsal
         replay.workers replay.fates replay.against replay.casefindings replay.cases
-        replay.expectations replay.trial acceptance agent
-        history.recall acceptance agent
-        history.recall history.recall""",
+        replay.expectations replay.trial acceptance agent history.recall""",
     ),
     (
         "the LMTP server: sessions, processes, the launcher's door",
@@ -82,8 +82,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         procmail.formail procmail.expand procmail.fate procmail.world procmail.state
         procmail.testing procmail.deeds procmail.machine
         procmail.wording procmail.re2text procmail.values procmail.translate procmail.report
-        procmail.rules procmail.folders procmail.symbols procmail.convertconditions
-        procmail.convertactions procmail.level procmail.special procmail.advice
+        procmail.rules procmail.folders procmail.symbols procmail.convertactions
+        procmail.convertconditions procmail.level procmail.special procmail.advice
         procmail.assignments procmail.converter procmail.proof""",
     ),
     (
