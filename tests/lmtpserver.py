@@ -185,12 +185,15 @@ class Server:
     def kill(self) -> None:
         """Kill every process of it."""
         assert self.process is not None
-        for pid in [self.process.pid, *self.children()]:
+        pids = [self.process.pid, *self.children()]
+        for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
         self.process.wait(60)
+        for pid in pids[1:]:
+            wait_for(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"{pid} to be gone")  # type: ignore[misc]
 
     def children(self) -> list[int]:
         """Pids of the front, which is the first, and of the workers."""

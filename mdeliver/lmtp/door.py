@@ -42,16 +42,16 @@ from array import array
 from struct import Struct
 
 from mdeliver import durable, limits
-from mdeliver.agent import DeadlinePassed, deliver_letter, start_deadline
+from mdeliver.agent import DeadlinePassed, start_deadline
 from mdeliver.intake import make_envelope, parse_options, state_directory
 from mdeliver.letter import read_letter
 from mdeliver.outcome import Deferral, Outcome, deferred, deferred_by
+from mdeliver.settings import Site, load_site
 from mdeliver.system import from_octets, to_octets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mdeliver.lmtp.keptrules import KeptRules
-    from mdeliver.settings import Site
 
 MAGIC = b"MDL1"
 REQUEST = Struct("<4sIII")
@@ -176,15 +176,14 @@ def _deliver(
     os.environ.clear()
     os.environ.update({name: value for name, value in environ.items() if name})
     envelope = make_envelope(options, environ)
-    program = rules.program(envelope, options.rules, environ, site)
-    if isinstance(program, Outcome):
-        return program
+    if options.settings:
+        site = load_site(options.settings)
     state = state_directory(envelope, environ)
     durable.make_directory(state)
     letter = read_letter(standard_input, state)
     try:
         if letter.size == 0 and not letter.from_line:
             raise Deferral("standard input was empty: no message came")
-        return deliver_letter(program, letter, envelope, site, state, options.rules or "")
+        return rules.deliver(letter, envelope, site, state, environ, options.rules)
     finally:
         letter.close()

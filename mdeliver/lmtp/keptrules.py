@@ -6,7 +6,8 @@ See also   rulescache.py, which keeps them on disk; agent.py
 
 from __future__ import annotations
 
-from mdeliver.agent import program_for
+from mdeliver.agent import deliver_letter, program_for
+from mdeliver.history.account import Account
 from mdeliver.outcome import Outcome
 from mdeliver.rulescache import RulesCache
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from mdeliver.envelope import Envelope
     from mdeliver.language.syntax import Program
+    from mdeliver.letter import Letter
     from mdeliver.settings import Site
 
 
@@ -27,13 +29,30 @@ class KeptRules:
         self._program: Program | None = None
         self._to_keep = False
 
-    def program(
+    def deliver(
+        self,
+        letter: Letter,
+        envelope: Envelope,
+        site: Site,
+        state: str,
+        environ: Mapping[str, str],
+        rules: str | None = None,
+    ) -> Outcome:
+        """Deliver LETTER by the rules as they are now.
+
+        state  the state directory, which exists
+        rules  the option --rules
+        Raises OSError or Deferral as agent.deliver_letter does.
+        """
+        program = self._program_for(envelope, rules, environ, site)
+        if isinstance(program, Outcome):
+            Account(envelope, None, site, state).close(program)
+            return program
+        return deliver_letter(program, letter, envelope, site, state, rules or "")
+
+    def _program_for(
         self, envelope: Envelope, rules: str | None, environ: Mapping[str, str], site: Site
     ) -> Program | Outcome:
-        """The program for ENVELOPE; the outcome where the rules have an error.
-
-        rules  the option --rules
-        """
         cache = self._cache
         if cache is not None and self._program is not None and cache.holds(envelope, rules):
             return self._program

@@ -271,7 +271,7 @@ class Master:
             if status:
                 how = os.waitstatus_to_exitcode(status)
                 self._report(f"the process of {child.name} has ended with {how}")
-            self._let_go(child)
+            self._close(child)
             if child is self._front:
                 self._front = None
             if child in self._old_fronts:
@@ -279,12 +279,23 @@ class Master:
             self._serve_wanted()
 
     def _let_go(self, child: _Child) -> None:
-        """Close our end of its channel: it ends when it has nothing more to do."""
+        """Nothing more goes to CHILD: it ends when it has done what it has.
+
+        Our end stays open: closed over something unread it would take from the child what it has
+        yet to read (ECONNRESET).
+        """
+        if self._workers.get(child.name) is child:
+            del self._workers[child.name]
+        try:
+            child.channel.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # it has ended, or was let go before
+
+    def _close(self, child: _Child) -> None:
+        self._let_go(child)
         if child.channel.fileno() >= 0:
             self._selector.unregister(child.channel)
             child.channel.close()
-        if self._workers.get(child.name) is child:
-            del self._workers[child.name]
 
     def _send(self, child: _Child, packet: bytes, fd: int = -1) -> bool:
         try:
@@ -302,6 +313,8 @@ class Master:
             packet, fd = received
             if fd >= 0:
                 durable.close_read(fd)
+            if not packet:
+                raise ValueError("it has hung up")
             kind, fields = frames.unpack(packet)
             if child in (self._front, *self._old_fronts):
                 name = fields[0].decode("utf-8", "surrogateescape")
@@ -313,7 +326,7 @@ class Master:
             elif kind == frames.BYE:
                 self._let_go(child)
         except (OSError, ValueError, IndexError):
-            self._let_go(child)
+            self._close(child)
 
     def _serve_wanted(self) -> None:
         """Answer those who want workers, as far as there may be more of them."""

@@ -19,7 +19,7 @@ import time
 from collections import deque
 
 from mdeliver import durable, system
-from mdeliver.agent import DeadlinePassed, deliver_letter, start_deadline
+from mdeliver.agent import DeadlinePassed, start_deadline
 from mdeliver.deliver import quota
 from mdeliver.envelope import Envelope
 from mdeliver.intake import state_directory
@@ -106,7 +106,8 @@ class Worker:
         ready = poll.poll(wait_s * 1000)
         for fd, _ in ready:
             channel = channels[fd]
-            while (received := self._receive(channel)) is not None:
+            # One that was replaced by what the other has just brought is closed already.
+            while channel.fileno() >= 0 and (received := self._receive(channel)) is not None:
                 try:
                     self._take(channel, *received)
                 except (ValueError, IndexError):
@@ -125,7 +126,7 @@ class Worker:
         channel.close()
         if channel is self._control:
             self._control = None
-        else:
+        elif channel is self._front:
             # Nobody waits for these any more: the MTA has lost its connection and comes again.
             self._front = None
             self._unwanted = True
@@ -214,13 +215,9 @@ class Worker:
         letter = letter_for(job, fd, time.time())
         try:
             envelope = self._envelope(job)
-            site = self._site
-            program = self._rules.program(envelope, None, self._environ, site)
-            if isinstance(program, Outcome):
-                return program
             state = state_directory(envelope, self._environ)
             durable.make_directory(state)
-            return deliver_letter(program, letter, envelope, site, state)
+            return self._rules.deliver(letter, envelope, self._site, state, self._environ)
         finally:
             letter.close()
 

@@ -205,7 +205,7 @@ def test_there_are_no_more_workers_than_allowed(make: Make) -> None:
     with server.client() as client:
         for _ in range(2):
             replies = client.deliver("ann@example.org", "bob@example.org", "carl@example.org")
-            assert [reply.code for reply in replies] == [250, 250, 250]
+            assert [reply.code for reply in replies] == [250, 250, 250], replies
 
 
 def test_idle_connections_do_not_shut_anybody_out(make: Make) -> None:
