@@ -116,7 +116,8 @@ def test_settings() -> None:
         if isinstance(node, ast.Call):
             words = [text for argument in node.args for text in constants(argument)]
             called = ast.unparse(node.func)
-            if called in ("_take", "_take_list", "_take_flag", "_take_count"):
+            takes = ("_take", "_take_list", "_take_flag", "_take_count", "_one_of")
+            if called in takes and len(words) > 1:
                 keys.add(f"{words[0]}.{words[1]}")
     keys |= {f"bcc_maps.{field}" for field in BccSettings._fields}
     keys |= {f"lmtp.{field}" for field in Lmtp._fields}
