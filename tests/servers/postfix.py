@@ -85,6 +85,7 @@ proxymap  unix - - n -   -   proxymap
 proxywrite unix - - n -  1   proxymap
 smtp      unix - - n -   -   smtp
 relay     unix - - n -   -   smtp
+lmtp      unix - - n -   -   lmtp
 showq     unix n - n -   -   showq
 error     unix - - n -   -   error
 retry     unix - - n -   -   error
@@ -174,6 +175,13 @@ class Postfix:
         )
         (self.configuration / "main.cf").write_text(text)
         # A reload lets local(8) processes end by and by; a restart leaves none behind.
+        self.stop()
+        self.start()
+
+    def use_settings(self, *settings: str) -> None:
+        """Have these lines at the end of main.cf from now on, and none of an earlier call."""
+        text = self._main_cf + "".join(f"{line}\n" for line in settings)
+        (self.configuration / "main.cf").write_text(text)
         self.stop()
         self.start()
 
