@@ -233,6 +233,8 @@ def dovecot_users(path: str, site: Site) -> Found:
 def listed(path: str, site: Site) -> Found:
     """The addresses in a plain list, each with its owner if that is not the address itself."""
     mailboxes, claims, errors = [], [], []
+    # One by one, the system would look through all users for each.
+    homes = {entry.pw_name: entry.pw_dir for entry in pwd.getpwall()}
     for number, line in enumerate(_lines(path), 1):
         words = re.findall(r'(?:"(?:[^"\\]|\\.)*"|[^\s"])+', line)
         if not words or words[0].startswith("#"):
@@ -242,7 +244,7 @@ def listed(path: str, site: Site) -> Found:
             address = parse(words[0])
             if len(words) > 2:
                 raise BadAddress("ADDRESS or ADDRESS OWNER is expected")
-            mailbox = _list_owner(words[1] if len(words) > 1 else words[0], site)
+            mailbox = _list_owner(words[1] if len(words) > 1 else words[0], site, homes)
         except BadAddress as error:
             errors.append(f"{where}: {error}")
             continue
@@ -253,23 +255,16 @@ def listed(path: str, site: Site) -> Found:
     return Found(tuple(mailboxes), tuple(claims))
 
 
-def _list_owner(text: str, site: Site) -> Mailbox:
+def _list_owner(text: str, site: Site, homes: dict[str, str]) -> Mailbox:
     """The mailbox that a list means by TEXT: a login name, or an address."""
     if "@" not in text:
         if not site.destinations:
             raise BadAddress(f'"{text}" has no domain, and mydestination has none')
-        return Mailbox(text, parse(f"{text}@{site.destinations[0]}"), _home_of(text))
+        return Mailbox(text, parse(f"{text}@{site.destinations[0]}"), homes.get(text, ""))
     address = parse(text)
     if address.domain in site.destinations:
-        return Mailbox(address.local, address, _home_of(address.local))
+        return Mailbox(address.local, address, homes.get(address.local, ""))
     return Mailbox(address.key, address, "")
-
-
-def _home_of(name: str) -> str:
-    try:
-        return pwd.getpwnam(name).pw_dir
-    except KeyError:
-        return ""
 
 
 def _lines(path: str) -> list[str]:
