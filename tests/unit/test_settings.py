@@ -32,6 +32,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         sendmail = "/opt/bin/sendmail"
         [rules]
         on_error = "inbox"
+        cases = "required"
         [forward]
         srs_domain = "Example.org"
         srs_secret = "tell nobody"
@@ -45,7 +46,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     site = load(tmp_path, text)
     assert site.domains == ("example.org", "example.net")
     assert (site.hostname, site.recipient_delimiter) == ("mail.example.org", "-")
-    assert site.on_rules_error == "inbox"
+    assert (site.on_rules_error, site.cases_required) == ("inbox", True)
     assert (site.log_decisions, site.log_kilobytes, site.log_files) == (False, 10, 2)
     assert (site.syslog, site.syslog_name) == ("", "mda/local")
     assert site.sendmail == "/opt/bin/sendmail"
@@ -67,6 +68,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         ("[log]\nfiles = 0\n", "log.files is a whole number from 1 on"),
         ("[log]\nkilobytes = true\n", "log.kilobytes is a whole number from 1 on"),
         ("[rules]\non_error = 'bounce'\n", 'rules.on_error is "defer" or "inbox"'),
+        ("[rules]\ncases = true\n", "rules.cases is a text"),
+        ("[rules]\ncases = 'must'\n", 'rules.cases is "optional" or "required", not "must"'),
     ],
 )
 def test_what_cannot_be_meant_defers(tmp_path: Path, text: str, said: str) -> None:
