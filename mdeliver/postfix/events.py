@@ -96,7 +96,20 @@ class Removed(NamedTuple):
     queue_id: str
 
 
-Event = Refusal | Screened | Brought | Queued | Sent | Removed
+class Passed(NamedTuple):
+    """All of the above of one message, from client to removed: fields of Brought, Queued, Sent."""
+
+    time_s: float
+    queue_id: str
+    client_name: str
+    client: str
+    sasl_username: str
+    queued_s: float
+    sender: str
+    sent: list[tuple[float, str, bool]]
+
+
+Event = Refusal | Screened | Brought | Queued | Sent | Removed | Passed
 
 _ACTIONS = {
     "reject": "refused",

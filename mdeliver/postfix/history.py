@@ -16,7 +16,16 @@ from collections.abc import Iterable
 from sys import intern
 from typing import NamedTuple
 
-from mdeliver.postfix.events import Brought, Event, Queued, Refusal, Removed, Screened, Sent
+from mdeliver.postfix.events import (
+    Brought,
+    Event,
+    Passed,
+    Queued,
+    Refusal,
+    Removed,
+    Screened,
+    Sent,
+)
 
 _KEPT = 4
 """Addresses of an attempt and networks of a sender that are kept."""
@@ -38,16 +47,22 @@ class Attempt:
     last         the latest refusal
     count        how many there were
     network      where they came from; see network_of
+    sender, recipient  as they are compared: in lower case, "" where there is none
     doubtful     whether the log could be read in another way
     """
 
-    __slots__ = ("_others", "count", "doubtful", "first_s", "last", "network")
+    __slots__ = (
+        *("_others", "count", "doubtful", "first_s", "last"),
+        *("network", "recipient", "sender"),
+    )
 
-    def __init__(self, refusal: Refusal, network: str) -> None:
+    def __init__(self, refusal: Refusal, network: str, sender: str, recipient: str) -> None:
         self.first_s = refusal.time_s
         self.last = refusal
         self.count = 1
         self.network = network
+        self.sender = sender
+        self.recipient = recipient
         self.doubtful = refusal.doubtful
         self._others: tuple[str, ...] = ()
 
@@ -149,7 +164,7 @@ class History:
         key = _key(refusal)
         known = self.attempts.get(key)
         if known is None:
-            self.attempts[key] = Attempt(refusal, key[2])
+            self.attempts[key] = Attempt(refusal, *key[2:])
         else:
             known.again(refusal)
         return refusal
@@ -184,47 +199,59 @@ class History:
 
     # --- taken in ----------------------------------------------------------------------------
 
-    def _mail(self, event: Brought | Queued | Sent | Removed) -> None:
-        if isinstance(event, Brought):
-            own = event.sasl_username != ""
-            network = "" if own else network_of(event.client_name, event.client)
-            warned_s = self._warned.pop(event.client, float("-inf"))
-            warned = event.time_s - warned_s < _SESSION_S
-            self._queue[event.queue_id] = _Message(network, event.client, warned=warned)
+    def _mail(self, event: Brought | Queued | Sent | Removed | Passed) -> None:
+        if isinstance(event, Passed):
+            message = self._brought(event)
+            sender = _folded(event.sender)
+            self._taken(sender, message, event.queued_s)
+            for time_s, recipient, outside in event.sent:
+                self._delivered(sender, recipient, time_s, outside=outside)
+            self._queue.pop(event.queue_id, None)
+        elif isinstance(event, Brought):
+            self._queue[event.queue_id] = self._brought(event)
             if len(self._queue) > _MOST_QUEUED:
                 del self._queue[next(iter(self._queue))]
         elif isinstance(event, Queued):
             self._queued(event)
         elif isinstance(event, Sent):
-            self._sent(event)
+            message = self._queue.get(event.queue_id, _Message())
+            if message.sender:
+                sender = "" if message.sender == "<>" else message.sender
+                self._delivered(sender, event.recipient, event.time_s, outside=event.outside)
         else:
             self._queue.pop(event.queue_id, None)
 
+    def _brought(self, event: Brought | Passed) -> _Message:
+        own = event.sasl_username != ""
+        network = "" if own else network_of(event.client_name, event.client)
+        warned_s = self._warned.pop(event.client, float("-inf"))
+        warned = event.time_s - warned_s < _SESSION_S
+        return _Message(network, event.client, warned=warned)
+
     def _queued(self, event: Queued) -> None:
-        known = self._queue.get(event.queue_id)
-        if known is not None and known.sender:
+        known = self._queue.get(event.queue_id, _Message())
+        if known.sender:
             return  # it was deferred, and is tried again
-        network, client, _, warned = known or _Message()
         sender = _folded(event.sender)
-        self._queue[event.queue_id] = _Message(network, client, sender or "<>", warned)
-        if warned:
+        self._queue[event.queue_id] = known._replace(sender=sender or "<>")
+        self._taken(sender, known, event.time_s)
+
+    def _taken(self, sender: str, message: _Message, time_s: float) -> None:
+        network, client = message.network, message.client
+        if message.warned:
             return
         if sender:
-            self.senders[sender] = _more(self.senders.get(sender), event.time_s, network)
+            self.senders[sender] = _more(self.senders.get(sender), time_s, network)
         if client:
-            self.clients[client] = _more(self.clients.get(client), event.time_s, network)
+            self.clients[client] = _more(self.clients.get(client), time_s, network)
 
-    def _sent(self, event: Sent) -> None:
-        message = self._queue.get(event.queue_id)
-        if message is None or not message.sender:
-            return
-        sender = "" if message.sender == "<>" else message.sender
-        recipient = _folded(event.recipient)
+    def _delivered(self, sender: str, recipient: str, time_s: float, *, outside: bool) -> None:
+        recipient = _folded(recipient)
         if (sender, recipient) in self._pairs:
-            self.came_through[sender, recipient] = event.time_s
-        if event.outside:
+            self.came_through[sender, recipient] = time_s
+        if outside:
             if sender:
-                self.wrote[sender, recipient] = event.time_s
+                self.wrote[sender, recipient] = time_s
         else:
             self.own_domains.add(recipient.rpartition("@")[2])
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import time
 from typing import Literal, NamedTuple
 
-from mdeliver.postfix.events import Refusal
 from mdeliver.postfix.history import Attempt, History, Taken, organization
 
 Level = Literal["own", "likely", "perhaps", "through", "rightly"]
@@ -34,17 +33,17 @@ _MANY = 10
 
 
 class Reason(NamedTuple):
-    """One reason: its weight, and words with places for ARGUMENTS, which are texts and moments.
+    """One reason: its weight, and words with places for texts, moments and numbers of messages.
 
     The words are put together when somebody reads them: most attempts are only counted.
     """
 
     weight: int
     words: str
-    arguments: tuple[str | float, ...] = ()
+    arguments: tuple[str | float | int, ...] = ()
 
     def __str__(self) -> str:
-        return self.words.format(*[day(x) if isinstance(x, float) else x for x in self.arguments])
+        return self.words.format(*[_worded(argument) for argument in self.arguments])
 
 
 class Judgement(NamedTuple):
@@ -88,10 +87,9 @@ _DOUBT = Reason(0, "the line can be read in more than one way, as if somebody wa
 
 
 def _through(attempt: Attempt, history: History) -> Reason | None:
-    refusal = attempt.last
-    if not refusal.sender or not refusal.recipient or refusal.action != "refused":
+    if not attempt.sender or attempt.last.action != "refused":
         return None
-    later_s = history.came_through.get((refusal.sender.lower(), refusal.recipient.lower()))
+    later_s = history.came_through.get((attempt.sender, attempt.recipient))
     if later_s is None or later_s < attempt.first_s:
         return None
     after = duration(later_s - attempt.first_s)
@@ -106,8 +104,8 @@ def _for(attempt: Attempt, history: History) -> list[Reason]:
     """Reasons to think that it is wanted."""
     refusal = attempt.last
     found = []
-    if refusal.sender:
-        sender, recipient = refusal.sender.lower(), (refusal.recipient or "").lower()
+    if sender := attempt.sender:
+        recipient = attempt.recipient
         if wrote_s := history.wrote.get((recipient, sender)):
             words = "{} wrote to {} on {}"
             found.append(Reason(6, words, (recipient, sender, wrote_s)))
@@ -115,19 +113,19 @@ def _for(attempt: Attempt, history: History) -> list[Reason]:
             found.append(_taken_of_sender(taken, attempt.network))
     if taken := history.clients.get(refusal.client):
         words = "{} of this client taken, the last on {}"
-        found.append(Reason(3, words, (_counted(taken.messages, "message"), taken.last_s)))
+        found.append(Reason(3, words, (taken.messages, taken.last_s)))
     if attempt.count > 1 and refusal.reply.startswith("4") and _comes_back(attempt):
-        tries = _counted(attempt.count, "time")
+        tries = f"{attempt.count} times"
         took = duration(refusal.time_s - attempt.first_s)
         words = "tried {} in {}, as mail servers do and spam programs seldom"
         found.append(Reason(3, words, (tries, took)))
-    if refusal.helo and (agreeing := _agreeing_names(refusal)):
+    if refusal.helo and (agreeing := _agreeing_names(attempt)):
         found.append(agreeing)
     return found
 
 
 def _taken_of_sender(taken: Taken, network: str) -> Reason:
-    counts = (_counted(taken.messages, "message"), taken.last_s)
+    counts = (taken.messages, taken.last_s)
     if network in taken.networks:
         return Reason(5, "{} of this sender taken, the last on {}, from the same network", counts)
     return Reason(1, "{} of this sender taken, the last on {}, but from elsewhere", counts)
@@ -139,16 +137,16 @@ def _comes_back(attempt: Attempt) -> bool:
     return took_s >= (RETRY_S if attempt.count == 2 else 2 * RETRY_S)
 
 
-def _agreeing_names(refusal: Refusal) -> Reason | None:
+def _agreeing_names(attempt: Attempt) -> Reason | None:
     """Client, HELO and sender of one domain: somebody has set up a server with care."""
-    if "." not in refusal.helo or refusal.helo.startswith("[") or refusal.helo[-1].isdigit():
+    said = attempt.last.helo
+    if "." not in said or said.startswith("[") or said[-1].isdigit():
         return None
-    helo = organization(refusal.helo)
-    domain = (refusal.sender or "").rpartition("@")[2]
-    agrees = domain.lower().endswith(helo) and organization(domain) == helo
-    if not refusal.client_name:
+    helo = organization(said)
+    agrees = attempt.sender.endswith((f"@{helo}", f".{helo}"))
+    if not attempt.last.client_name:
         return Reason(1, "HELO and sender belong to {}", (helo,)) if agrees else None
-    if organization(refusal.client_name) != helo:
+    if attempt.network != helo:
         return None
     if agrees:
         return Reason(2, "client, HELO and sender all belong to {}", (helo,))
@@ -200,7 +198,7 @@ def _against(attempt: Attempt, history: History) -> list[Reason]:
     helo = refusal.helo
     if helo and "." not in helo and ":" not in helo:
         found.append(_BARE_HELO)
-    if refusal.sender and refusal.sender.rpartition("@")[2].lower() in history.own_domains:
+    if attempt.sender.rpartition("@")[2] in history.own_domains:
         found.append(_OWN_DOMAIN)
     others = history.refused_of_client.get(refusal.client, 0) - attempt.count
     if others >= _MANY and refusal.client not in history.clients:
@@ -226,5 +224,9 @@ def duration(seconds: float) -> str:
     return f"{round(max(0.0, seconds))} s"
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+def _worded(argument: str | float | int) -> str:
+    if isinstance(argument, float):
+        return day(argument)
+    if isinstance(argument, int):
+        return f"{argument} message" if argument == 1 else f"{argument} messages"
+    return argument

@@ -17,6 +17,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
+from mdeliver.postfix.condense import condensed
 from mdeliver.postfix.events import Event, events
 from mdeliver.postfix.logfiles import Block
 from mdeliver.postfix.maillog import Clock
@@ -27,8 +28,8 @@ _ON_THEIR_WAY = 3
 
 
 def events_of(block: Block) -> list[Event]:
-    """The events in one block."""
-    return list(events(block.octets.split(b"\n"), Clock(block.latest_s)))
+    """The events in one block; of messages that came and went in it, one each."""
+    return list(condensed(list(events(block.octets.split(b"\n"), Clock(block.latest_s)))))
 
 
 def read(

@@ -100,21 +100,22 @@ def counted_by(side: str, chosen: Iterable[Case], most: int | None = None) -> tu
     most  how many rows; None for all
     """
     value_of = _VALUES[side]
-    tries: dict[str, int] = {}
-    attempts: dict[str, int] = {}
+    counts: dict[str, list[int]] = {}
     for attempt, _judgement in chosen:
         value = value_of(attempt.last)
-        if value is not None:
-            tries[value] = tries.get(value, 0) + attempt.count
-            attempts[value] = attempts.get(value, 0) + 1
-    largest = nlargest(len(tries) if most is None else most, tries.items(), key=itemgetter(1))
-    rows = [Row(value, count, attempts[value]) for value, count in largest]
-    rest = Row(
-        str(len(tries) - len(rows)),
-        sum(tries.values()) - sum(row.tries for row in rows),
-        sum(attempts.values()) - sum(row.attempts for row in rows),
-    )
-    return rows, rest
+        if value is None:
+            continue
+        known = counts.get(value)
+        if known is None:
+            counts[value] = [attempt.count, 1]
+        else:
+            known[0] += attempt.count
+            known[1] += 1
+    largest = nlargest(len(counts) if most is None else most, counts.items(), key=itemgetter(1))
+    rows = [Row(value, *count) for value, count in largest]
+    tries = sum([count[0] for count in counts.values()]) - sum(row.tries for row in rows)
+    attempts = sum([count[1] for count in counts.values()]) - sum(row.attempts for row in rows)
+    return rows, Row(str(len(counts) - len(rows)), tries, attempts)
 
 
 # --- for programs ----------------------------------------------------------------------------

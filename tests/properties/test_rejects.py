@@ -70,11 +70,31 @@ def test_any_log_gives_a_report_that_can_be_printed(log: list[bytes]) -> None:
         assert line.isprintable(), line
 
 
-@given(LOGS)
-def test_blocks_are_read_as_lines_are(log: list[bytes]) -> None:
-    octets = b"\n".join(log)
-    whole = events_of(Block(octets, WRITTEN_S, 0))
-    assert whole == list(events(octets.split(b"\n"), Clock(WRITTEN_S)))
+STEPS = (
+    *(b"smtpd[1]: %s: client=x.example[192.0.2.1]", b"smtpd[1]: %s: client=unknown[192.0.2.2]"),
+    *(b"qmgr[1]: %s: from=<a@x.example>, size=1, nrcpt=1 (queue active)", b"qmgr[1]: %s: removed"),
+    b"local[1]: %s: to=<ann@example.org>, relay=local, dsn=2.0.0, status=sent (ok)",
+    b"smtp[1]: %s: to=<b@y.example>, relay=y[192.0.2.9]:25, dsn=2.0.0, status=sent (ok)",
+    b"smtpd[1]: %s: reject_warning: RCPT from x.example[192.0.2.1]: 450 4.7.1 x; from=<a@x.example>"
+    b" to=<ann@example.org> proto=ESMTP helo=<x>",
+    b"smtpd[1]: NOQUEUE: reject: RCPT from x.example[192.0.2.1]: 450 4.7.1 %s; from=<a@x.example>"
+    b" to=<ann@example.org> proto=ESMTP helo=<x>",
+)
+STEP = st.tuples(st.sampled_from(STEPS), st.sampled_from((b"A1", b"B2", b"NOQUEUE")))
+
+
+@given(st.lists(STEP, max_size=30))
+def test_a_block_says_the_same_as_its_lines(steps: list[tuple[bytes, bytes]]) -> None:
+    lines = [
+        b"Nov 22 10:00:%02d mail postfix/" % second + step % queue_id
+        for second, (step, queue_id) in enumerate(steps)
+    ]
+    by_lines, by_blocks = History(), History()
+    by_lines.add_all(events(lines, Clock(WRITTEN_S)))
+    by_blocks.add_all(events_of(Block(b"\n".join(lines), WRITTEN_S, 0)))
+    for known in ("senders", "clients", "wrote", "came_through", "own_domains"):
+        assert getattr(by_blocks, known) == getattr(by_lines, known)
+    assert by_blocks.attempts.keys() == by_lines.attempts.keys()
 
 
 ADDRESS = st.text(st.characters(codec="utf-8", exclude_characters='"\\'), max_size=60)

@@ -71,7 +71,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "what Postfix says: its log, and what it refused",
-        """postfix.checks postfix.maillog postfix.events postfix.history postfix.judgement
+        """postfix.checks postfix.maillog postfix.events postfix.condense postfix.history postfix.judgement
         postfix.remedies postfix.logfiles postfix.readlogs postfix.rejects
         postfix.rejectstext""",
     ),
