@@ -60,6 +60,9 @@ TROUBLE = 2
 @click.option("--folders", is_flag=True, help="A Maildir's folders as well.")
 @click.option("--against", "other", metavar="FILE", help="Only what these rules would change.")
 @click.option(
+    "--run-programs", is_flag=True, help="Run the filters, and the programs that rules ask."
+)
+@click.option(
     "--cases", multiple=True, metavar="FILE", help="Try the rules on the cases in FILE instead."
 )
 def command(messages: tuple[str, ...], **given: Any) -> None:
@@ -74,7 +77,7 @@ def command(messages: tuple[str, ...], **given: Any) -> None:
     2 in case of trouble. mdeliver-rules(5) says how cases are written.
     """
     shared = {name: given[name] for name in Options._fields if name in given}
-    session = _Session(Options(**shared), given["as_json"], given["each"])
+    session = _Session(Options(**shared), given["as_json"], given["each"], given["run_programs"])
     if given["cases"]:
         if messages or given["other"] is not None:
             raise click.UsageError("--cases has its messages in FILE")
@@ -91,7 +94,9 @@ def command(messages: tuple[str, ...], **given: Any) -> None:
 class _Session:
     """Who asks, by which rules, and how it is to be shown."""
 
-    def __init__(self, options: Options, as_json: bool, each: bool | None) -> None:
+    def __init__(
+        self, options: Options, as_json: bool, each: bool | None, run_programs: bool
+    ) -> None:
         self.options = options
         self.as_json = as_json
         self.each = each
@@ -102,9 +107,16 @@ class _Session:
             self.site: Site = load_site(options.settings or SETTINGS_PATH)
         except Deferral as deferral:
             raise click.ClickException(one_line(deferral.text)) from None
+        self.run_programs = run_programs
+        if run_programs and os.geteuid() != self.envelope.uid:
+            # Whoever wrote the rules would have root run what they like.
+            raise click.UsageError(
+                f"--run-programs would run them as root: be {self.envelope.user}, as by"
+                f" runuser -u {self.envelope.user} -- mdeliver test"
+            )
 
     def rehearsal(self, rules: Program | Outcome) -> Rehearsal:
-        return Rehearsal(rules, self.options, self.environ, self.site)
+        return Rehearsal(rules, self.options, self.environ, self.site, self.run_programs)
 
     def explains(self, stored: stores.Stored) -> bool:
         """Whether the message is explained rather than counted."""
@@ -262,7 +274,9 @@ def _try_cases(session: _Session, path: str) -> int:
     failed = 0
     for case in tried_rules.cases:
         try:
-            tried = trial.try_case(tried_rules, case, envelope, session.site)
+            tried = trial.try_case(
+                tried_rules, case, envelope, session.site, run_programs=session.run_programs
+            )
         except OSError as error:
             _complain(f"{path}:{case.line}: {case.file}: {error.strerror}")
             return TROUBLE

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mdeliver.decision import decide, outcome_of
+from mdeliver.deliver.outside import Surroundings
+from mdeliver.envelope import Envelope
 from mdeliver.intake import Options, make_envelope
 from mdeliver.language.syntax import Program
 from mdeliver.letter import Letter
@@ -34,15 +36,17 @@ class Rehearsed(Record):
 class Rehearsal(Record):
     """One user's delivery as far as it goes without doing anything.
 
-    rules    the program, or what a delivery without one would say
-    options  as on the command line
-    environ  as Postfix would make it
+    rules         the program, or what a delivery without one would say
+    options       as on the command line
+    environ       as Postfix would make it
+    run_programs  whether programs that rules ask are run; else what hangs on one is not known
     """
 
     rules: Program | Outcome
     options: Options
     environ: Mapping[str, str]
     site: Site
+    run_programs: bool = False
 
     def of(self, arrived: Arrived, *, explain: bool) -> Rehearsed:
         """What would become of the message; raises nothing, as a delivery does.
@@ -56,12 +60,39 @@ class Rehearsal(Record):
         try:
             options = traced(self.options, self.environ, message, letter, self.site)
             envelope = make_envelope(options, self.environ)
-            decision = decide(
-                self.rules, letter, envelope, self.site, explain=explain, now_s=arrived.arrived_s
+            decision = rehearse(
+                self.rules,
+                letter,
+                envelope,
+                self.site,
+                explain=explain,
+                now_s=arrived.arrived_s,
+                run_programs=self.run_programs,
             )
             return Rehearsed(message, decision, outcome_of(decision.plan))
         except Exception as error:
             return _undecided(message, deferred_by(error))
+
+
+def rehearse(
+    program: Program,
+    letter: Letter,
+    envelope: Envelope,
+    site: Site,
+    *,
+    explain: bool,
+    now_s: float,
+    run_programs: bool,
+) -> Decision:
+    """What the rules make of a message; of what they ask only programs are run, if at all."""
+    outside = Surroundings(envelope, None) if run_programs else None
+    try:
+        return decide(
+            program, letter, envelope, site, explain=explain, now_s=now_s, outside=outside
+        )
+    finally:
+        if outside is not None:
+            outside.close()
 
 
 def traced(

@@ -12,7 +12,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from mdeliver.decision import decide, outcome_of
+from mdeliver.decision import outcome_of
 from mdeliver.diagnostic import Diagnostic, Span
 from mdeliver.envelope import Envelope
 from mdeliver.intake import Options
@@ -25,7 +25,7 @@ from mdeliver.plan import Plan
 from mdeliver.replay import stores
 from mdeliver.replay.cases import Case, Cases, Expected, parse_cases
 from mdeliver.replay.expectations import Failure, failures
-from mdeliver.replay.rehearsal import Rehearsed, traced
+from mdeliver.replay.rehearsal import Rehearsed, rehearse, traced
 from mdeliver.rulesfile import read_rules, reader, rules_paths
 from mdeliver.settings import Site
 
@@ -101,7 +101,7 @@ def trial_of(
         for statement in both.program.statements
         if isinstance(statement, Do) and statement.span.file == path
     }
-    definitions = tuple(definitions(compiled.program.statements))
+    definitions = tuple(definitions_in(compiled.program.statements))
     return Trial(path, cases.cases, compiled.program, cases.required, definitions, targets, ())
 
 
@@ -116,21 +116,24 @@ def _as_written(finding: Diagnostic, path: str, cases: Cases) -> Diagnostic:
     return finding.replace(place=place.replace(column=column, end_column=end), source=words)
 
 
-def definitions(statements: tuple[Statement, ...]) -> list[Statement]:
+def definitions_in(statements: tuple[Statement, ...]) -> list[Statement]:
     """What is defined outside of any block, in order."""
     found: list[Statement] = []
     for statement in statements:
         if isinstance(statement, Include):
-            found += definitions(statement.body or ())
+            found += definitions_in(statement.body or ())
         elif isinstance(statement, _DEFINITIONS):
             found.append(statement)
     return found
 
 
-def try_case(trial: Trial, case: Case, asker: Envelope, site: Site) -> Tried:
+def try_case(
+    trial: Trial, case: Case, asker: Envelope, site: Site, *, run_programs: bool = False
+) -> Tried:
     """What becomes of CASE's message, and which expectations that does not meet.
 
-    asker  user, home and uid where the case does not say them
+    asker         user, home and uid where the case does not say them
+    run_programs  whether programs that rules ask are run
     Raises OSError where the message is in a file that cannot be read.
     """
     assert trial.program is not None
@@ -146,7 +149,15 @@ def try_case(trial: Trial, case: Case, asker: Envelope, site: Site) -> Tried:
     now_s = float(case.said["arrived"]) if "arrived" in case.said else time.time()
 
     def planned(program: Program, explain: bool) -> Rehearsed:
-        decision = decide(program, letter, envelope, site, explain=explain, now_s=now_s)
+        decision = rehearse(
+            program,
+            letter,
+            envelope,
+            site,
+            explain=explain,
+            now_s=now_s,
+            run_programs=run_programs,
+        )
         return Rehearsed(message, decision, outcome_of(decision.plan))
 
     def ruled(expected: Expected) -> Plan | None:

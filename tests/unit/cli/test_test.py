@@ -325,3 +325,52 @@ def test_trouble_with_cases(home: Path) -> None:
     cases.write_bytes(b"\xff\n")
     assert run(home, "--cases", cases).exit_code == 2
     assert run(home, "--cases", cases, MESSAGES / "plain.eml").exit_code == 2
+
+
+PROGRAMS = """\
+filter through "sed" "s/^Subject: .*/Subject: filtered/"
+if subject is "filtered" and program "grep" "-q" "no such" succeeds: file to imap/No
+if program "grep" "-q" "^Subject: filtered" succeeds: file to imap/Filtered
+pipe to "touch" "touched"
+"""
+
+
+def _with_programs(home: Path) -> Path:
+    rules = home / "programs.rules"
+    rules.write_text(PROGRAMS)
+    rules.chmod(0o644)
+    return rules
+
+
+def test_no_program_is_run_unless_asked_for(home: Path) -> None:
+    rules = _with_programs(home)
+    shown = json.loads(run(home, "--json", "--rules", rules, MESSAGES / "plain.eml").stdout)
+    assert shown["trace"][0]["because"] == "it stays as it was: not run: --run-programs runs it"
+    assert shown["trace"][-1]["result"] == "unknown"
+    assert shown["outcome"] == "deferred"
+    assert "--run-programs runs it" in shown["reply"]
+
+
+def test_programs_are_run_if_asked_for(home: Path) -> None:
+    rules = _with_programs(home)
+    options = ("--run-programs", "--json", "--rules", rules)
+    shown = json.loads(run(home, *options, MESSAGES / "plain.eml").stdout)
+    assert [step["result"] for step in shown["trace"]] == ["done", "no", "yes", "done", "skipped"][
+        : len(shown["trace"])
+    ]
+    assert [action["action"] for action in shown["actions"]] == ["filter", "file"]
+    assert shown["actions"][0]["changed"] is True
+    assert shown["actions"][1]["folder"] == "Filtered"
+    assert not (home / "touched").exists()
+    cases = home / "my.cases"
+    cases.write_text(f'rules "{rules}"\nmessage "m":\n    Subject: x\n\nfiles to imap/Filtered\n')
+    assert run(home, "--cases", cases).exit_code == 1
+    assert run(home, "--run-programs", "--cases", cases).exit_code == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root could be somebody else")
+def test_root_does_not_run_what_others_wrote(home: Path) -> None:
+    os.chown(home, 65534, 65534)
+    result = run(home, "--run-programs", MESSAGES / "plain.eml")
+    assert result.exit_code == 2
+    assert "runuser" in result.stderr
