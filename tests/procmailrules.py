@@ -50,7 +50,7 @@ FILTERS = (
 )
 ASSIGNMENTS = (
     *("WORD=offer", "WORD", "SIZE=250", 'ADDR="eve@example.com"', "WORD='list' SIZE=150"),
-    *("OTHER=$WORD", "DEFAULT=$HOME/other/", "EXITCODE=75", "MATCH", "MAILDIR=$HOME/dir"),
+    *("OTHER=$WORD", "DEFAULT=$HOME/other/", "MATCH", "MAILDIR=$HOME/dir"),
     *('NL="\n"', "HOST=nowhere", "X=`formail -xSubject:`", "Y=`date +%Y`"),
 )
 

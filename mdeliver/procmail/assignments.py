@@ -73,7 +73,10 @@ class Assignments:
             self.symbols.values.pop(name, None)
         elif value is not None:
             self.symbols.values[name] = value
-        self.magic(item, name, value, level)
+        try:
+            self.magic(item, name, value, level)
+        except Unsayable as error:
+            self.lost(item, level, str(error), "write the value out")
 
     def unsaid(self, item: Assignment, level: Level, why: str) -> None:
         """An assignment whose value has no words matters only if somebody uses it."""
@@ -157,6 +160,11 @@ class Assignments:
     def exitcode(self) -> int:
         value = self.symbols.values.get("EXITCODE")
         return int(value) if isinstance(value, str) and value.isdigit() else 0
+
+    def at_the_end(self) -> list[Node]:
+        """What EXITCODE makes of what no rule took."""
+        code = self.exitcode()
+        return [Line("also keep"), Line(ending(code), True)] if code and code != 75 else []
 
     def ended_by_host(self) -> Line:
         """HOST makes procmail stop at once; EXITCODE says with which status."""

@@ -62,13 +62,18 @@ class Actions:
     def folder(self, names: list[str], symbols: Symbols, copies: bool) -> list[Line]:
         directory = absolute(symbols.value("MAILDIR") or "", "/")
         targets = []
-        for name in [name for name in names if name]:
+        wanted = [name for name in names if name]
+        if wanted and not wanted[0].endswith("/"):
+            # Only a file in a directory can be linked into others: procmail skips them.
+            del wanted[1:]
+        for name in wanted:
             path = absolute(name, directory)
             if path == "/dev/null":
                 return [] if copies else [Line("discard", True)]
             targets.append(self.mailboxes.target(path, directory))
         if not targets:
-            raise Unsayable("a folder without a name")
+            self.differs.append("a folder without a name: procmail fails here and goes on")
+            return []
         if copies:
             return [Line(f"also file to {', '.join(targets)}")]
         if targets == ["inbox"]:
@@ -82,7 +87,8 @@ class Actions:
             raise Unsayable(f"the option {options[0]} of sendmail")
         if not addresses:
             raise Unsayable("nobody to forward it to")
-        text = f"forward to {', '.join([quote(address) for address in addresses])}"
+        quoted = dict.fromkeys([quote(address) for address in addresses])
+        text = f"forward to {', '.join(quoted)}"
         return [Line(f"also {text}") if copies else Line(text, True)]
 
     # --- programs
@@ -134,7 +140,7 @@ class Actions:
             directory = absolute(symbols.value("MAILDIR") or "", "/")
             argv = ["flock", absolute(name, directory), *argv]
             self.differs.append("the lock file stays where it is, empty: flock(1) locks it")
-        return " ".join([quote(word) for word in argv])
+        return program_words(argv)
 
     def changes(self, wanted: formail.Filter) -> list[Line]:
         """formail as a filter: header actions, in formail's own order."""
@@ -217,6 +223,15 @@ class Actions:
             text = f"reply with {quote(chr(10).join(said) or 'Your message was received.')}"
         lines = [Line(f"also {text} every 7d")]
         return lines if copies else [*lines, Line("discard", True)]
+
+
+def program_words(argv: list[str]) -> str:
+    """ARGV as rules write it: the program itself without braces."""
+    home = REF + "home\x02/"
+    program = "~/" + argv[0][len(home) :] if argv[0].startswith(home) else argv[0]
+    if REF in program:
+        raise Unsayable("a program whose name is not fixed")
+    return " ".join([quote(word) for word in (program, *argv[1:])])
 
 
 def absolute(path: str, directory: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from itertools import combinations
 
 from mdeliver.procmail.condition import Read, read_condition
+from mdeliver.procmail.convertactions import program_words
 from mdeliver.procmail.matcher import Matcher
 from mdeliver.procmail.pattern import expand_macros, parse_pattern
 from mdeliver.procmail.score import MAX
@@ -78,6 +79,9 @@ class RecipeConditions:
             condition = read_condition(self.symbols.text(words).lstrip(" \t"), condition)
         found = self.test(condition)
         if condition.negated:
+            if captures(found):
+                # It is set where the recipe does not match.
+                self.symbols.values["MATCH"] = Unsaid("$MATCH of a condition that must not hold")
             return condition.weight, negate(found)
         if captures(found):
             self.symbols.values["MATCH"] = ref("1")
@@ -144,7 +148,7 @@ class RecipeConditions:
             if not self.allow_shell:
                 raise Unsayable("a program that needs a shell")
             argv = ["sh", "-c", argv[0]]
-        return Fact(f"program {' '.join([quote(word) for word in argv])} succeeds")
+        return Fact(f"program {program_words(argv)} succeeds")
 
 
 def quantity(size: int) -> str:
@@ -169,15 +173,18 @@ def has_regex(expr: Expr) -> bool:
 def score(scored: list[tuple[float, float, Expr]]) -> Expr:
     """The weighed conditions as one condition: their sum is above 0."""
     if all(weight >= 0 for weight, _, _ in scored):
-        # However often each of them counts, one that holds is enough.
-        return any_of([expr for weight, _, expr in scored if weight > 0])
+        # However often each of them counts, one that holds is enough; a size always counts.
+        found = [Constant(True) if _is_size(expr) else expr for w, _, expr in scored if w > 0]
+        return any_of(found)
     base = 0.0
     parts: list[tuple[float, Expr]] = []
     for weight, exponent, expr in scored:
+        if _is_size(expr):
+            if exponent != 0:
+                raise Unsayable("a score that grows with the size")
+            expr = Constant(True)
         if exponent != 0 and not isinstance(expr, Constant):
             raise Unsayable("a score that counts how often something occurs")
-        if isinstance(expr, Test) and expr.fields == "size":
-            raise Unsayable("a score that grows with the size")
         if isinstance(expr, Constant):
             base += weight if expr.holds else 0
         elif weight < 0:
@@ -191,6 +198,10 @@ def score(scored: list[tuple[float, float, Expr]]) -> Expr:
     if len(parts) > _SCORED:
         raise Unsayable(f"a score of more than {_SCORED} conditions")
     return _above(parts, -base)
+
+
+def _is_size(expr: Expr) -> bool:
+    return isinstance(expr, Test) and expr.fields == "size"
 
 
 def _above(parts: list[tuple[float, Expr]], limit: float) -> Expr:

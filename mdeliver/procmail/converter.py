@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mdeliver.procmail.assignments import Assignments
+from mdeliver.procmail.assignments import Assignments, let_name
 from mdeliver.procmail.convertactions import DUPLICATES, Actions
 from mdeliver.procmail.convertconditions import RecipeConditions
 from mdeliver.procmail.folders import Mailboxes
@@ -65,11 +65,13 @@ def convert_procmailrc(
     allow_shell  whether commands that need a shell become `sh -c`
     """
     lets: dict[str, frozenset[str]] = {}
+    useless: set[str] = set()
     tries = 0
     while True:
         converter = Converter(file, read_file, allow_shell, lets)
         converted = converter.convert()
-        wanted = converter.symbols.wanted | set(lets)
+        useless |= {name for name in lets if f"{{{let_name(name)}}}" not in converted.text}
+        wanted = (converter.symbols.wanted | set(lets)) - useless
         tries += 1
         if wanted == set(lets) or tries == _TRIES:
             return converted
@@ -107,7 +109,7 @@ class Converter:
         level = Level()
         self.assignments.first_lets(level)
         self.items(self.file.items, level)
-        nodes = tidy(level.nodes)
+        nodes = tidy([*level.nodes, *self.assignments.at_the_end()])
         body = print_nodes([*nodes, Line("", comments=level.comments)])
         if self.mailboxes.inbox is None:
             self.mailboxes.set_default(f"/var/mail/{ref('user')}")
@@ -115,7 +117,7 @@ class Converter:
         if self.assignments.not_needed:
             names = ", ".join(dict.fromkeys(self.assignments.not_needed))
             lines += _wrapped(f"Not needed here: {names}.")
-        lines += ["", *self.mailboxes.definitions(), "", *body]
+        lines += ["", *self.mailboxes.definitions(body), "", *body]
         return Converted(_text(lines), tuple(self.entries), tuple(self.findings))
 
     def note(self, level: str, item: Item, what: str, why: str, todo: str = "") -> None:
@@ -183,7 +185,9 @@ class Converter:
         self.depends_on_lost(flags, level)
         if "e" in flags and not self.in_vacation(level):
             raise Unsayable("done only where the recipe before it fails")
-        matched = self.symbols.values.get("MATCH")
+        matched = self.symbols.values.get("MATCH", "")
+        if set(flags) & {"A", "a"} and level.anchor and captures(level.anchor.condition):
+            self.symbols.values["MATCH"] = ref("1")
         conditions = RecipeConditions(recipe, self.symbols, self.allow_shell)
         expr = conditions.expr()
         nodes, expr = self.body(recipe, expr)
@@ -192,8 +196,10 @@ class Converter:
             self.note("differs", recipe, "", text)
         self.actions.differs = []
         level.attach(flags, expr, nodes, comments)
+        if set(flags) & {"A", "a"}:
+            self.symbols.values["MATCH"] = matched
         if captures(expr):
-            self.match_behind(level, nodes, matched)
+            self.match_behind(recipe, level)
 
     def quoted(self, recipe: Recipe, unclear: list[str]) -> list[str]:
         """The conditions and formail calls of RECIPE that the rule does not say word by word."""
@@ -206,15 +212,18 @@ class Converter:
             )
         return made
 
-    def match_behind(self, level: Level, nodes: list[Node], before: str | Unsaid | None) -> None:
-        """MATCH behind a recipe that set it: carried over by a `let`, if somebody asks for it."""
-        if "MATCH" in self.lets:
-            nodes.insert(0, Line('let match = "{1}"'))
+    def match_behind(self, recipe: Recipe, level: Level) -> None:
+        """MATCH behind a recipe that set it: carried over by a `let`, if somebody asks for it.
+
+        Where there are other conditions procmail sets it though one of them may not hold.
+        """
+        if len(recipe.conditions) > 1 or set(recipe.head.flags) & set("AaEe"):
+            self.symbols.values["MATCH"] = Unsaid("$MATCH of a recipe further up")
+        elif "MATCH" not in self.lets:
+            self.symbols.values["MATCH"] = Unsaid("$MATCH of a recipe further up", "MATCH")
+        elif level.anchor is not None:
+            level.anchor.block.insert(0, Line('let match = "{1}"'))
             self.symbols.values["MATCH"] = ref("match")
-        else:
-            why = "$MATCH of a recipe further up"
-            self.symbols.values["MATCH"] = Unsaid(why, "MATCH")
-        level.note_match(before)
 
     def depends_on_lost(self, flags: str, level: Level) -> None:
         lost = None
@@ -245,7 +254,7 @@ class Converter:
                 return [], expr
             kind = tells_duplicates(recipe, recipe.action, self.symbols)
             if kind == "reply":
-                return [Line("", comments=[], ends=False)], expr
+                return [Line("", asks_who_is_new=True)], expr
             if kind == "message":
                 held = all_of([expr, Fact(DUPLICATES)])
                 if swallows_duplicates(recipe):

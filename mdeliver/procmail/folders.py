@@ -28,7 +28,6 @@ class Mailboxes:
         self.default = ""
         self.inbox: str | None = None
         """What `inbox` is, None for the built-in one."""
-        self.used: set[str] = set()
 
     def set_default(self, path: str) -> None:
         """DEFAULT is PATH, absolute: where what no rule took goes."""
@@ -37,7 +36,7 @@ class Mailboxes:
             self.inbox = self._named("maildir", self.default, "imap")
         elif path:
             self.default = _clean(path)
-            self.inbox = self._named("mbox", self.default, "pop3" if "/var/" in path else "mbox")
+            self.inbox = self._named("mbox", self.default, "pop3" if "/var/" in path else "box")
 
     def target(self, path: str, maildir_directory: str) -> str:
         """PATH, absolute, as a target."""
@@ -76,15 +75,15 @@ class Mailboxes:
             taken = set(self.by_store.values())
             names = [wish, f"{wish}_{kind}", *[f"{wish}{n}" for n in range(2, 1000)]]
             name = self.by_store[key] = next(n for n in names if n not in taken)
-        self.used.add(name)
         return name
 
-    def definitions(self) -> list[str]:
-        """The lines that define what is used."""
+    def definitions(self, body: list[str]) -> list[str]:
+        """The lines that define what the rules in BODY use."""
+        rules = "\n".join([line for line in body if not line.lstrip().startswith("#")])
         lines = [
             f"mailbox {name} = {kind} {quote(_tilde(path))}"
             for (kind, path), name in self.by_store.items()
-            if name in self.used
+            if name == self.inbox or f" {name}/" in rules
         ]
         if self.inbox is not None:
             lines.append(f"inbox = {self.inbox}")

@@ -14,7 +14,6 @@ from mdeliver.procmail.wording import Constant, all_of, negate
 
 if TYPE_CHECKING:
     from mdeliver.procmail.rules import Node
-    from mdeliver.procmail.symbols import Unsaid
     from mdeliver.procmail.syntax import Recipe
     from mdeliver.procmail.wording import Expr
 
@@ -79,8 +78,9 @@ class Level:
 
     def _anchor(self, block: list[Node], expr: Expr, nodes: list[Node]) -> None:
         self.anchor = Anchor(block, expr, None)
-        # The converter marks `formail -rD` by a line that says nothing.
-        self.anchor.asks_who_is_new = len(nodes) == 1 and nodes[0] == Line("")
+        self.anchor.asks_who_is_new = any(
+            isinstance(node, Line) and node.asks_who_is_new for node in nodes
+        )
 
     def _else(self, expr: Expr, nodes: list[Node], comments: list[str]) -> None:
         if Constant(True) in self.earlier:
@@ -119,6 +119,3 @@ class Level:
             block.append(Choice([Branch(expr, list(nodes), comments)]))
         self.chain = None
         self.earlier = [all_of([self.anchor.condition, expr])]
-
-    def note_match(self, _before: str | Unsaid | None) -> None:
-        """A recipe set MATCH."""

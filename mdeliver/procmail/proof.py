@@ -75,7 +75,7 @@ def compare(
 ) -> Compared:
     """What becomes of one message on either side."""
     rehearsed = rehearse(arrived)
-    ours = of_plan(rehearsed)
+    ours = of_plan(rehearsed, world.home)
     octets = with_from_line(arrived)
     fate = run_procmailrc(file, octets, world)
     return Compared(one_line(name), of_fate(fate), ours, fate.unknown)
@@ -148,10 +148,10 @@ def _program_words(argv: tuple[str, ...], shell: bool) -> list[str]:
 # --- the other -------------------------------------------------------------------------------
 
 
-def of_plan(rehearsed: Rehearsed) -> Deeds:
-    """What the rules do."""
+def of_plan(rehearsed: Rehearsed, home: str) -> Deeds:
+    """What the rules do; HOME is where `~/` leads."""
     plan = rehearsed.decision.plan
-    done = frozenset(words for action in _deliveries(plan) for words in _action_words(action))
+    done = frozenset(words for action in _deliveries(plan) for words in _action_words(action, home))
     fate = rehearsed.outcome.fate
     if fate == "delivered" and not done:
         fate = "discarded"
@@ -164,7 +164,7 @@ def _deliveries(plan: Plan) -> list[object]:
     return [a for a in plan.actions if isinstance(a, File | Forward | Pipe | Run | Reply)]
 
 
-def _action_words(action: object) -> list[str]:
+def _action_words(action: object, home: str) -> list[str]:
     match action:
         case File(path=path):
             return [f"in {one_line(path)}"]
@@ -172,6 +172,8 @@ def _action_words(action: object) -> list[str]:
             return [f"to {one_line(address.lower())}" for address in addresses]
         case Pipe(argv=argv) | Run(argv=argv):
             words = argv[2:] if argv[0] == "flock" else argv
+            if words[0].startswith("~/"):
+                words = (home + words[0][1:], *words[1:])
             words = words[2:] if words[:2] == ("sh", "-c") else words
             return [f"program {one_line(' '.join(' '.join(words).split()))}"]
         case Reply():

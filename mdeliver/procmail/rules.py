@@ -21,12 +21,14 @@ _INDENT = "    "
 class Line:
     """A statement; `text` is "" where there are only comments.
 
-    ends  whether it disposes of the message
+    ends            whether it disposes of the message
+    asks_who_is_new whether it stands for `formail -rD`, to which the next recipe answers
     """
 
     text: str
     ends: bool = False
     comments: list[str] = field(default_factory=list)
+    asks_who_is_new: bool = False
 
 
 @dataclass
@@ -85,7 +87,14 @@ def _tidy_choice(choice: Choice) -> list[Node]:
     kept: list[Branch] = []
     comments: list[Node] = []
     excluded: list[Expr] = []
-    for branch in choice.branches:
+    for number, branch in enumerate(choice.branches):
+        if branch.condition == Constant(False):
+            comments.append(Line("", comments=branch.comments))
+            continue
+        if branch.condition == Constant(True):
+            choice = Choice(choice.branches[:number], branch.block)
+            comments.append(Line("", comments=branch.comments))
+            break
         block = tidy(branch.block)
         if not does_something(block):
             excluded.append(negate(branch.condition))
@@ -160,7 +169,8 @@ def as_copies(nodes: list[Node]) -> list[Node]:
                 made.append(node)
                 continue
             copied = node.text
-            if copied == "discard":
+            if copied.startswith(("discard", "reject", "defer")):
+                # Nobody asks what a clone ends with.
                 copied = ""
             elif not copied.startswith("also "):
                 copied = f"also {copied}"

@@ -111,6 +111,8 @@ def _header(items: list[Node], exactly: bool) -> Expr:
         case Char("\x06"):
             if rest:
                 raise Unsayable("something behind ^FROM_MAILER")
+            if exactly:
+                raise Unsayable("^FROM_MAILER with the flag D")
             return _from_mailer()
         case Char("\x03" | "\x04"):
             return _recipients(rest, exactly, first.char == _TO_ADDRESS)

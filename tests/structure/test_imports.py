@@ -46,8 +46,9 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "effects: Plan to mailboxes, as one transaction",
         """deliver deliver.mboxrd deliver.mboxfind deliver.journal deliver.quota
         deliver.subscriptions deliver.contents deliver.maildir deliver.mbox deliver.kept deliver.pipe
-        deliver.deliverers
-        deliver.transaction deliver.outside""",
+        deliver.sendmail
+        deliver.forward deliver.reply deliver.deliverers
+        deliver.transaction deliver.remembered deliver.outside""",
     ),
     (
         "one message for one user, from edge to outcome; for many, without the effects",
