@@ -89,7 +89,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "the command line",
-        """cli cli.convert cli.surroundings cli.log cli.rejects cli.check cli.deliver cli.lmtp cli.demo.stage cli.demo cli.test
+        """cli cli.convert cli.surroundings cli.log cli.rejects cli.check cli.deliver cli.lmtp cli.demo.stage cli.demo.lmtp cli.demo
+        cli.test
         cli.bcc_serve cli.bcc_maps cli.audit""",
     ),
     ("the edge of the process", "__main__"),

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import click
 
+from mdeliver.cli.demo.lmtp import PEOPLE, LmtpStage
 from mdeliver.cli.demo.stage import DELIVERIES, LATE, Answer, Delivery, Stage, launcher
 from mdeliver.outcome import one_line
 
@@ -31,8 +32,8 @@ def command(keep: bool) -> None:
     """Deliver bundled messages into a temporary home and show the result.
 
     Each message goes through standard input of mdeliver-lda with the environment that Postfix
-    makes. Nothing outside the temporary home is touched. The exit status is 0 only if every
-    message arrived where it should.
+    makes; then one goes through a private LMTP server. Nothing outside the temporary home is
+    touched. The exit status is 0 only if every message arrived where it should.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Subjects and tree lines have more characters than some terminals.
@@ -76,6 +77,7 @@ class _Play:
         self._show_maildir()
         self._bring_again(DELIVERIES[0])
         self._break_rules()
+        self._by_lmtp(DELIVERIES[1])
         left = self.stage.leftovers()
         self._expect(not left, f"left behind: {', '.join(left)}")
 
@@ -94,7 +96,7 @@ class _Play:
         else:
             click.echo("Each message goes through standard input of mdeliver deliver, one process")
             click.echo("a message. The launcher mdeliver-lda is not installed here: make install.")
-        click.echo("(Delivery by LMTP is not there yet, so it is not shown.)")
+        click.echo("At the end one message comes by LMTP, for two people at once.")
 
     def _show_rules(self) -> None:
         _heading("The rules (yours are in ~/.config/mdeliver/rules)")
@@ -185,6 +187,20 @@ class _Play:
         click.echo("  75: it stays in Postfix's queue. The rules are mended, and it comes again:")
         answer = self.stage.deliver(LATE, attempt=2)
         self._row(LATE, answer, self._judge(LATE, answer))
+
+
+    def _by_lmtp(self, delivery: Delivery) -> None:
+        _heading("The other way in: mdeliver lmtp, one message for two people, a reply for each")
+        message = (self.stage.messages / delivery.name).read_bytes()
+        with LmtpStage(self.stage.home) as stage:
+            for who, words in stage.deliver(delivery.sender, message):
+                click.echo(f"  {click.style(who, dim=True)}: {one_line(words)}")
+            copies = stage.copies(message)
+        expected = [f"lmtp/{p}/{place}" for p in PEOPLE for place in ("mbox", "Maildir/new")]
+        self._expect(copies == expected, f"by LMTP it is in {', '.join(copies) or 'no place'}")
+        for place in copies:
+            click.echo(f"  ~/{place}")
+        stage.clear()
 
 
 def _heading(words: str) -> None:
