@@ -17,6 +17,7 @@ COMMANDS = (
     ("check", "mdeliver.cli.check"),
     ("test", "mdeliver.cli.test"),
     ("convert", "mdeliver.cli.convert"),
+    ("apply", "mdeliver.cli.apply"),
     ("log", "mdeliver.cli.log"),
     ("deliver", "mdeliver.cli.deliver"),
     ("lmtp", "mdeliver.cli.lmtp"),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -52,3 +53,13 @@ def painter() -> Callable[[str, str], str]:
         return lambda _colour, words: words
     styles: dict[str, dict[str, Any]] = {"bold": {"bold": True}, "dim": {"dim": True}}
     return lambda colour, words: click.style(words, **styles.get(colour, {"fg": colour}))
+
+
+@contextmanager
+def progress(length: int, label: str) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal's stderr; yields what is told how many are done with."""
+    if not sys.stderr.isatty() or length == 0:
+        yield lambda _count: None
+        return
+    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+        yield bar.update

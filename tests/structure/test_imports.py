@@ -45,9 +45,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "effects: Plan to mailboxes, as one transaction",
         """deliver deliver.mboxrd deliver.mboxfind deliver.journal deliver.quota
-        deliver.subscriptions deliver.contents deliver.maildir deliver.mbox deliver.kept deliver.pipe
-        deliver.sendmail
-        deliver.forward deliver.reply deliver.deliverers
+        deliver.subscriptions deliver.contents deliver.maildir deliver.mbox deliver.kept
+        deliver.pipe deliver.sendmail deliver.forward deliver.reply deliver.deliverers
         deliver.transaction deliver.remembered deliver.outside""",
     ),
     (
@@ -55,7 +54,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """intake rulescache history history.decisions history.syslog history.account
         sent.filing decision replay replay.mboxread replay.stores replay.rehearsal
         replay.workers replay.fates replay.against replay.casefindings replay.cases
-        replay.expectations replay.trial acceptance agent history.recall""",
+        replay.expectations replay.trial acceptance agent history.recall
+        history.records history.steps history.folders history.held history.wishes history.apply""",
     ),
     (
         "the LMTP server: sessions, processes, the launcher's door",
@@ -89,7 +89,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "the command line",
-        """cli cli.convert cli.surroundings cli.log cli.rejects cli.check cli.deliver cli.lmtp cli.demo.stage cli.demo.lmtp cli.demo
+        """cli cli.convert cli.surroundings cli.apply cli.log cli.rejects cli.check cli.deliver cli.lmtp cli.demo.stage cli.demo.lmtp cli.demo
         cli.test
         cli.bcc_serve cli.bcc_maps cli.audit""",
     ),

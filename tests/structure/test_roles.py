@@ -27,6 +27,8 @@ ALLOWED = {
     ("mdeliver.dotlock", "system.open"): "the directory that the lock file goes into",
     ("mdeliver.__main__", "posix.open"): "/dev/null in the place of a closed descriptor",
     ("mdeliver.__main__", "posix.write"): "the one line that Postfix reads",
+    ("mdeliver.history.steps", "system.open"): "reads the message that a copy is made of",
+    ("mdeliver.history.held", "system.open"): "looks whether an mbox has a message",
     ("mdeliver.replay.stores", "system.open"): "reads the messages that it is asked about",
     ("mdeliver.lmtp.listeners", "os.chown"): "gives its socket to the MTA",
     ("mdeliver.lmtp.listeners", "os.chmod"): "and says who may connect",
