@@ -110,6 +110,7 @@ class Converter:
         self.assignments.first_lets(level)
         self.items(self.file.items, level)
         nodes = tidy([*level.nodes, *self.assignments.at_the_end()])
+        nodes = [node for n, node in enumerate(nodes) if not _set_again(node, nodes[n + 1 :])]
         body = print_nodes([*nodes, Line("", comments=level.comments)])
         if self.mailboxes.inbox is None:
             self.mailboxes.set_default(f"/var/mail/{ref('user')}")
@@ -299,6 +300,23 @@ def _changes_message(nodes: list[Node]) -> bool:
                 return True
         elif any(_changes_message(branch.block) for branch in node.branches):
             return True
+    return False
+
+
+def _set_again(node: Node, after: list[Node]) -> bool:
+    """Whether NODE is a first `let` that another one replaces before anybody reads it."""
+    if (
+        not isinstance(node, Line)
+        or not node.text.startswith("let ")
+        or not node.text.endswith('""')
+    ):
+        return False
+    name = node.text.split()[1]
+    for other in after:
+        if isinstance(other, Line) and other.text.startswith(f"let {name} ="):
+            return True
+        if any(f"{{{name}}}" in line or f"let {name} " in line for line in print_nodes([other])):
+            return False
     return False
 
 

@@ -63,8 +63,7 @@ class Level:
     def _new(self, expr: Expr, nodes: list[Node], comments: list[str]) -> Choice | None:
         """A rule of its own; the chain that it may begin."""
         if expr == Constant(True):
-            self.nodes.append(Line("", comments=comments))
-            self.nodes += nodes
+            self.nodes += commented(nodes, comments)
             self._anchor(self.nodes, expr, nodes)
             return None
         block = list(nodes)
@@ -92,7 +91,7 @@ class Level:
         if self.chain is not None and self.chain in self.nodes:
             block = list(nodes)
             if expr == Constant(True):
-                self.chain.otherwise = [Line("", comments=comments), *block]
+                self.chain.otherwise = commented(block, comments)
                 block = self.chain.otherwise
                 self.chain = None
             else:
@@ -114,8 +113,16 @@ class Level:
             return
         block = self.anchor.block
         if expr == Constant(True):
-            block += [Line("", comments=comments), *nodes]
+            block += commented(nodes, comments)
         else:
             block.append(Choice([Branch(expr, list(nodes), comments)]))
         self.chain = None
         self.earlier = [all_of([self.anchor.condition, expr])]
+
+
+def commented(nodes: list[Node], comments: list[str]) -> list[Node]:
+    """NODES with COMMENTS above the first."""
+    if nodes and isinstance(nodes[0], Line):
+        first = nodes[0]
+        return [Line(first.text, first.ends, [*comments, *first.comments]), *nodes[1:]]
+    return [Line("", comments=comments), *nodes]

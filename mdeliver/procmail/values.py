@@ -159,7 +159,8 @@ def _begins_line(items: list[Node]) -> bool:
 def test_of(fields: str, core: Core) -> Expr:
     """The test of FIELDS for CORE."""
     if core.address is not None and not fields.startswith(("header", "any", "subject", "list-id")):
-        operator = "is" if all(core.edges) else "contains"
+        operator = "starts with" if core.starts else "ends with" if core.ends else "contains"
+        operator = "is" if all(core.edges) else operator
         return Test(fields, operator, (quote(core.address),), core.exactly)
     values = core.values() if core.mark is None else None
     if values is not None and not any(_odd(value, core) for value in values):
