@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from mdeliver.cli.demo.lmtp import PEOPLE, LmtpStage
+from mdeliver.cli.demo.lmtp import PEOPLE, LmtpStage, hindrance
 from mdeliver.cli.demo.stage import DELIVERIES, LATE, Answer, Delivery, Stage, launcher
 from mdeliver.outcome import one_line
 
@@ -188,9 +188,11 @@ class _Play:
         answer = self.stage.deliver(LATE, attempt=2)
         self._row(LATE, answer, self._judge(LATE, answer))
 
-
     def _by_lmtp(self, delivery: Delivery) -> None:
         _heading("The other way in: mdeliver lmtp, one message for two people, a reply for each")
+        if why := hindrance(self.stage.home):
+            click.echo(f"  (not shown: {why})")
+            return
         message = (self.stage.messages / delivery.name).read_bytes()
         with LmtpStage(self.stage.home) as stage:
             for who, words in stage.deliver(delivery.sender, message):

@@ -35,6 +35,14 @@ class Line(NamedTuple):
     words: str
 
 
+def hindrance(home: Path) -> str:
+    """Why a server cannot be shown in HOME, or "": as root, who else must be able to enter it."""
+    if os.geteuid() != 0:
+        return ""
+    closed = [path for path in home.parents if not path.stat().st_mode & 0o001]
+    return f"root gets no mail, and others cannot enter {closed[-1]}" if closed else ""
+
+
 class LmtpStage:
     """A private server, while the context lasts."""
 

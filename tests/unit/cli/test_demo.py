@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mdeliver.cli.demo import command, stage
-from tests.installation import lacking
+from tests.installation import lacking, open_directory
 
 COPIES_AT_THE_END = 10
 
@@ -34,6 +35,22 @@ def test_every_message_arrives_and_nothing_is_left_behind(temporary: Path) -> No
     assert "Every message arrived where it should, once." in result.output
     assert "\x1b" not in result.output
     assert list(temporary.iterdir()) == []
+
+
+def test_one_message_for_two_comes_by_lmtp(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As root the mailboxes are nobody's, who cannot enter pytest's own directories.
+    top = open_directory("demo")
+    try:
+        monkeypatch.setattr(tempfile, "tempdir", str(top))
+        monkeypatch.setattr(stage, "launcher", lambda: None)
+        result = run()
+        assert result.exit_code == 0, result.output
+        for person in ("ann", "bob"):
+            assert f"~/lmtp/{person}/mbox\n" in result.output
+            assert f"~/lmtp/{person}/Maildir/new\n" in result.output
+        assert list(top.iterdir()) == []
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
 
 
 def test_the_kept_home_holds_what_was_shown(temporary: Path) -> None:
