@@ -1,0 +1,140 @@
+"""mdeliver-lda with a running server beside the agents it replaces: wall time of one delivery.
+
+Measures   from exec to exit, an mbox and a Maildir, for each size of message and number of rules;
+           and the CPU of the launcher with that of the server, worker and all, per delivery.
+Durable    mdeliver syncs every file and directory before it says success; procmail, maildrop and
+           fdm sync nothing. The table says what that costs none the less.
+User       nobody where it is started as root; the server is that user's own.
+Fair       as in direct.py, whose agents and messages these are.
+The marks  x procmail's wall time: 4 KB with 3 rules 0.7, with 100 rules 0.5, 10 MB 0.45.
+
+    python benchmarks/launcher.py [--rounds N] [--cases small]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import direct
+
+SERVED = "mdeliver-lda, server"
+ALONE = "mdeliver-lda"
+ORACLE = "procmail"
+MARKS = {"4 KB, 3 rules": 0.7, "4 KB, 100 rules": 0.5, "10 MB, 3 rules": 0.45}
+
+
+@contextmanager
+def server(top: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A running `mdeliver lmtp` of the user we are, with its launcher's door at TOP/door."""
+    settings = top / "mdeliver.toml"
+    settings.write_text(
+        f'[lmtp]\nlisten = ["unix:{top}/lmtp"]\nlauncher = "{top}/door"\nsocket_user = ""\n'
+        "first_uid = 1\n"
+    )
+    command = [str(direct.BIN / "mdeliver"), "lmtp", "--settings", str(settings)]
+    with (top / "log").open("wb") as log:
+        running = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        for _ in range(200):
+            with socket.socket(socket.AF_UNIX) as asked:
+                if asked.connect_ex(f"{top}/lmtp") == 0:
+                    break
+            time.sleep(0.05)
+        else:
+            raise RuntimeError((top / "log").read_text())
+        yield running
+    finally:
+        running.terminate()
+        running.wait(30)
+
+
+def cpu_of_server(master: int) -> float:
+    """CPU seconds that the server's processes, ended ones too, have used so far."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    total = 0
+    for pid in (str(master), *children):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        total += sum(int(fields[n]) for n in (11, 12, 13, 14))
+    return total / ticks
+
+
+def measure(case: direct.Case, agents: list[str], rounds: int, top: Path, master: int) -> None:
+    """Take turns; print the table of CASE."""
+    letter = top / "letter"
+    commands: dict[str, direct.Command] = {}
+    for name in (SERVED, *agents):
+        home = top / case.name.replace(" ", "") / name.replace(" ", "-").replace(",", "")
+        home.mkdir(parents=True)
+        commands[name] = direct.AGENTS[ALONE if name == SERVED else name](home, case.rules)
+    for name, option in ((SERVED, f"{top}/door"), (ALONE, "")):
+        if name in commands:
+            arguments = [*commands[name].arguments, "--server", option]
+            commands[name] = commands[name]._replace(arguments=arguments)
+    counted = min(rounds, case.rounds)
+    time.sleep(direct.SETTLED_S)
+    costs: dict[str, list[direct.Cost]] = {name: [] for name in commands}
+    served_s = 0.0
+    for number in range(counted + 2):
+        letter.write_bytes(direct.message(case.size, number))
+        for name, command in commands.items():
+            before_s = cpu_of_server(master) if name == SERVED else 0.0
+            costs[name].append(direct.run(command, letter))
+            if name == SERVED:
+                served_s += cpu_of_server(master) - before_s
+    for name, command in commands.items():
+        if command.filed() != counted + 2:
+            raise RuntimeError(f"{name}: filed {command.filed()} of {counted + 2} messages")
+    show(case, {name: runs[2:] for name, runs in costs.items()}, served_s / (counted + 2))
+
+
+def show(case: direct.Case, costs: dict[str, list[direct.Cost]], served_s: float) -> None:
+    """Medians, and ratios to procmail's."""
+    print(f"\n{case.name:24}{'wall ms':>10}{'least':>10}{'x ' + ORACLE:>12}{'CPU ms':>10}")
+    walls = {name: statistics.median(c.wall_s for c in runs) for name, runs in costs.items()}
+    for name, runs in costs.items():
+        cpu_s = statistics.median(c.cpu_s for c in runs) + (served_s if name == SERVED else 0.0)
+        ratio = f"{walls[name] / walls[ORACLE]:.2f}" if ORACLE in walls else "-"
+        least = min(c.wall_s for c in runs)
+        print(
+            f"{name:24}{1000 * walls[name]:>10.2f}{1000 * least:>10.2f}{ratio:>12}"
+            f"{1000 * cpu_s:>10.2f}"
+        )
+    if case.name in MARKS and ORACLE in walls:
+        ratio = walls[SERVED] / walls[ORACLE]
+        kept = "kept" if ratio <= MARKS[case.name] else "MISSED"
+        print(f"Mark {kept}: {ratio:.2f} x {ORACLE}; the mark is {MARKS[case.name]}.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="the launcher with a server, beside other agents")
+    parser.add_argument("--rounds", type=int, default=40, help="counted rounds of each case")
+    parser.add_argument("--cases", default="", help="only cases whose name contains this text")
+    parser.add_argument("--directory", type=Path, help="where the mailboxes are made")
+    given = parser.parse_args()
+    agents = [name for name in direct.present() if name != direct.DIRECT]
+    top = Path(tempfile.mkdtemp(prefix="mdeliver-bench-", dir=given.directory))
+    direct.step_down(top)
+    try:
+        with server(top) as running:
+            for case in direct.CASES:
+                if given.cases in case.name:
+                    measure(case, agents, given.rounds, top, running.pid)
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
