@@ -186,7 +186,7 @@ class _Reading:
         try:
             for lines, latest_s in _growing(self.paths[-1] if self.paths else ""):
                 clock = Clock(latest_s)
-                for event in events(lines, clock):
+                for event in events(b"\n".join(lines), clock):
                     refusal = self.history.add(event)
                     if refusal is not None and refusal.time_s >= shown_from_s:
                         self._show_live(refusal)

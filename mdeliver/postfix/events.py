@@ -13,11 +13,11 @@ See also    smtpd(8) log_whatsup, cleanup(8), postscreen(8) and POSTSCREEN_READM
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from mdeliver.postfix.checks import check_of
-from mdeliver.postfix.maillog import Clock, entry_of
+from mdeliver.postfix.maillog import Clock, Wanted, entries
 
 
 class Refusal(NamedTuple):
@@ -133,16 +133,15 @@ _SCREENED = b"|".join(
     )
 )
 _LOCAL_DELIVERY = (b"local", b"virtual", b"lmtp", b"pipe", b"discard")
-WANTED: dict[bytes, re.Pattern[bytes]] = {
-    b"smtpd": re.compile(rb"\w+: client=|warning: [\w ]+ limit exceeded: |" + _DECISION),
-    b"cleanup": re.compile(_DECISION),
-    b"postscreen": re.compile(_SCREENED + rb"|" + _DECISION),
-    b"qmgr": re.compile(rb"\w+: (?:from=<|removed$)"),
-    **{
-        daemon: re.compile(rb"\w+: to=<.* status=sent ", re.DOTALL)
-        for daemon in (*_LOCAL_DELIVERY, b"smtp")
-    },
-}
+WANTED = Wanted(
+    {
+        b"smtpd": rb"\w+: client=|warning: [\w ]+ limit exceeded: |" + _DECISION,
+        b"cleanup": _DECISION,
+        b"postscreen": _SCREENED + rb"|" + _DECISION,
+        b"qmgr": rb"\w+: (?:from=<|removed(?:\n|$))",
+        **dict.fromkeys((*_LOCAL_DELIVERY, b"smtp"), rb"\w+: to=<[^\n]* status=sent "),
+    }
+)
 
 # --- fields ----------------------------------------------------------------------------------
 
@@ -322,12 +321,9 @@ _READERS: dict[bytes, Callable[[float, str], Event | None]] = {
 }
 
 
-def events(lines: Iterable[bytes], clock: Clock) -> Iterator[Event]:
-    """The events in LINES, in their order; lines that say nothing of mail are passed over."""
-    for line in lines:
-        entry = entry_of(line, WANTED)
-        if entry is None:
-            continue
+def events(octets: bytes, clock: Clock) -> Iterator[Event]:
+    """The events in OCTETS, which are whole lines; most of them say nothing of mail."""
+    for entry in entries(octets, WANTED):
         time_s = clock.seconds(entry.stamp)
         if time_s is None:
             continue

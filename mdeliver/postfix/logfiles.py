@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from typing import IO, NamedTuple
 
 from mdeliver.postfix.events import WANTED
-from mdeliver.postfix.maillog import LINE_BYTES, Clock, entry_of
+from mdeliver.postfix.maillog import LINE_BYTES, Clock, entries
 
 STANDARD_INPUT = "-"
 
@@ -111,12 +111,11 @@ def _first_s(path: str) -> float:
     clock = Clock(changed_s)
     try:
         with _opened(path) as (stream, _raw), _damage_as_broken(path):
-            lines = stream.read(_ORDER_BYTES).split(b"\n")
+            octets = stream.read(_ORDER_BYTES)
     except Broken:
         return changed_s
-    for line in lines:
-        entry = entry_of(line, WANTED)
-        found_s = clock.seconds(entry.stamp) if entry else None
+    for entry in entries(octets, WANTED):
+        found_s = clock.seconds(entry.stamp)
         if found_s is not None:
             return found_s
     return changed_s

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -27,8 +27,6 @@ LINE_BYTES = 8192
 _MONTHS = dict(
     zip(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), range(1, 13), strict=True)
 )
-_SPACES_WITH_YEAR = 2
-_SPACES_WITHOUT_YEAR = 4
 _DAY_S = 86_400
 _END_S = 1 << 33
 """Times after this, in 2242, are nobody's; calendars end soon after."""
@@ -50,30 +48,42 @@ class Entry(NamedTuple):
     text: bytes
 
 
-def entry_of(line: bytes, wanted: Mapping[bytes, re.Pattern[bytes]]) -> Entry | None:
-    """The entry that LINE is, or None where it is no line of a daemon of Postfix, or not WANTED.
+class Wanted:
+    """Daemons whose lines are wanted, and how the text begins that is wanted of each.
 
-    wanted  daemons, and how the text begins that is wanted of each
+    beginnings  pattern of the beginning by daemon; it cannot look beyond its line
     """
-    if line.startswith(b"{"):
-        return _journal_entry(line, wanted)
-    # Most lines are not wanted, and this is done for each: no part is copied before it is needed.
-    end = line.find(b"]: ", 0, LINE_BYTES)
-    slash = line.rfind(b"/", 0, max(0, end))
-    daemon = line[slash + 1 : line.find(b"[", slash)]
-    pattern = wanted.get(daemon)
-    if slash < 0 or pattern is None or not pattern.match(line, end + 3):
-        return None
-    # Host and service have no spaces: with more of them a program quotes what it was told.
-    spaces = line.count(b" ", 0, end)
-    if spaces == _SPACES_WITH_YEAR and line[:1].isdigit():
-        return Entry(line[: line.find(b" ")], daemon, line[end + 3 : LINE_BYTES])
-    if spaces == _SPACES_WITHOUT_YEAR + line.startswith(b"  ", 3):
-        return Entry(line[:15], daemon, line[end + 3 : LINE_BYTES])
-    return None
+
+    def __init__(self, beginnings: Mapping[bytes, bytes]) -> None:
+        self.of_daemon = {daemon: re.compile(text) for daemon, text in beginnings.items()}
+        services = b"|".join(
+            rb"%s\[\d+\]: (?=%s)" % (daemon, text) for daemon, text in beginnings.items()
+        )
+        # Host and service have no spaces: where there are more, a program quotes what it was told.
+        self.in_lines = re.compile(
+            rb"^([A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\S+) \S+ \S*/(%s)([^\n]{0,%d})"
+            % (services, LINE_BYTES),
+            re.MULTILINE,
+        )
 
 
-def _journal_entry(line: bytes, wanted: Mapping[bytes, re.Pattern[bytes]]) -> Entry | None:
+def entries(octets: bytes, wanted: Wanted) -> Iterator[Entry]:
+    """The entries in OCTETS, which are whole lines, that are WANTED."""
+    if octets.startswith(b"{") or b"\n{" in octets:
+        for line in octets.split(b"\n"):
+            if line.startswith(b"{"):
+                if entry := _journal_entry(line, wanted):
+                    yield entry
+            else:
+                yield from entries(line, wanted)
+        return
+    # One search through all lines: looking at each of them from here takes three times as long.
+    for found in wanted.in_lines.finditer(octets):
+        stamp, service, text = found.groups()
+        yield Entry(stamp, service.partition(b"[")[0], text)
+
+
+def _journal_entry(line: bytes, wanted: Wanted) -> Entry | None:
     try:
         fields = json.loads(line)
         stamp = fields["__REALTIME_TIMESTAMP"]
@@ -86,8 +96,8 @@ def _journal_entry(line: bytes, wanted: Mapping[bytes, re.Pattern[bytes]]) -> En
         return None
     # A line break within a message would be another line in a file.
     entry = entry._replace(text=entry.text[:LINE_BYTES].replace(b"\n", b" "))
-    pattern = wanted.get(entry.daemon) if slash else None
-    return entry if pattern and pattern.match(entry.text) else None
+    beginning = wanted.of_daemon.get(entry.daemon) if slash else None
+    return entry if beginning and beginning.match(entry.text) else None
 
 
 class Clock:

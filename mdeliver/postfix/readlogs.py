@@ -29,7 +29,7 @@ _ON_THEIR_WAY = 3
 
 def events_of(block: Block) -> list[Event]:
     """The events in one block; of messages that came and went in it, one each."""
-    return list(condensed(list(events(block.octets.split(b"\n"), Clock(block.latest_s)))))
+    return list(condensed(list(events(block.octets, Clock(block.latest_s)))))
 
 
 def read(

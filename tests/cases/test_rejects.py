@@ -34,7 +34,7 @@ def _local_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def read(case: Case) -> list[Event]:
-    return list(events(case.text.encode().split(b"\n"), Clock(WRITTEN_S)))
+    return list(events(case.text.encode(), Clock(WRITTEN_S)))
 
 
 def as_line(event: Event) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.policy
 import gzip
 import json
+import os
 import subprocess
 import sys
 import time
@@ -222,6 +223,19 @@ def test_follow_shows_each_when_it_happens() -> None:
     assert "refused by reject_unknown_sender_domain, try 2: 450 4.1.8" in rest
     assert rest.count("client unknown[192.0.2.1]") == 1
     assert follower.returncode == 0
+
+
+def test_a_progress_bar_on_a_terminal_alone() -> None:
+    Path("mail.log").write_text(refusal())
+    run = [sys.executable, "-m", "mdeliver", "rejects", str(Path("mail.log").absolute())]
+    screen, terminal = os.openpty()
+    where = Path(__file__).parents[3]
+    shown = subprocess.run(run, cwd=where, stderr=terminal, stdout=subprocess.PIPE, check=True)
+    os.close(terminal)
+    assert b"reading" in os.read(screen, 10_000)
+    os.close(screen)
+    plain = subprocess.run(run, cwd=where, capture_output=True, check=True)
+    assert (plain.stderr, plain.stdout) == (b"", shown.stdout)
 
 
 def test_follow_from_some_time_on() -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 
-from mdeliver.postfix.maillog import LINE_BYTES, Clock, entry_of
+from mdeliver.postfix.maillog import LINE_BYTES, Clock, Entry, Wanted, entries
 
-WANTED = {b"qmgr": re.compile(rb"\w+: removed")}
+WANTED = Wanted({b"qmgr": rb"\w+: removed"})
 
 
 @pytest.fixture(autouse=True)
@@ -60,13 +59,16 @@ def test_what_is_no_date(stamp: bytes) -> None:
 
 
 def test_only_what_is_wanted_is_an_entry() -> None:
-    assert entry_of(b"Nov 22 10:00:00 mail postfix/qmgr[1]: A: from=<x>, size=1", WANTED) is None
-    assert entry_of(b"Nov 22 10:00:00 mail postfix/smtpd[1]: A: removed", WANTED) is None
-    entry = entry_of(b"Nov 22 10:00:00 mail postfix-in/qmgr[1]: A: removed", WANTED)
-    assert entry == (b"Nov 22 10:00:00", b"qmgr", b"A: removed")
+    lines = (
+        b"Nov 22 10:00:00 mail postfix/qmgr[1]: A: from=<x>, size=1",
+        b"Nov 22 10:00:00 mail postfix/smtpd[1]: A: removed",
+        b"Nov 22 10:00:00 mail postfix-in/qmgr[1]: A: removed",
+    )
+    (entry,) = entries(b"\n".join(lines), WANTED)
+    assert entry == Entry(b"Nov 22 10:00:00", b"qmgr", b"A: removed")
 
 
 def test_a_long_line_is_cut() -> None:
-    entry = entry_of(b"Nov 22 10:00:00 mail postfix/qmgr[1]: A: removed" + b"x" * 100_000, WANTED)
-    assert entry is not None
-    assert len(entry.text) < LINE_BYTES
+    line = b"Nov 22 10:00:00 mail postfix/qmgr[1]: A: removed" + b"x" * 100_000
+    (entry,) = entries(line, WANTED)
+    assert len(entry.text) == LINE_BYTES

@@ -13,7 +13,9 @@ from mdeliver.postfix.remedies import Remedy, remedy_for
 
 
 def remedy(check: str, client: str = "192.0.2.1", action: str = "refused") -> Remedy:
-    return remedy_for(Attempt(Refusal(0.0, action, check, "RCPT", "", client, "", "550 x"), "", "", ""))
+    return remedy_for(
+        Attempt(Refusal(0.0, action, check, "RCPT", "", client, "", "550 x"), "", "", "")
+    )
 
 
 def test_a_client_is_named_by_its_address() -> None:
