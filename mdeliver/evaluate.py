@@ -86,6 +86,9 @@ def evaluate(
     scene = Scene(message, envelope, site, now_s, explain, outside)
     scene.tables = program.tables
     run = Run(scene)
+    if envelope.sent_tag.tag and not envelope.sent_tag.proof:
+        # For the log: somebody's table is old, or somebody tries.
+        run.add(plan.Note(f"not taken for a sent copy: {envelope.sent_tag.words}", None))
     verdict = run.statements(program.statements, 0)
     if verdict is None:
         run.file((InboxTarget(None),), (), None)  # type: ignore[arg-type]  # stands in no file
