@@ -190,3 +190,10 @@ def test_what_names_a_message(one: bytes, other: bytes, same: bool) -> None:
 
 def test_a_message_without_any_name_is_never_a_copy() -> None:
     assert message_name(b"Subject: x\n\n") == ""
+
+
+def test_a_tag_that_proves_nothing_leads_to_the_inbox_and_into_the_log(home: Home) -> None:
+    home.deliver(own(), tag="sent-" + "a" * 20)
+    assert len(home.files("new")) == len(home.files(".Sent")) == 0
+    assert len(list((home.path / "Maildir" / "new").iterdir())) == 1
+    assert "its tag is none of this site's" in (home.state / "log").read_text()
