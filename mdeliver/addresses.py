@@ -23,6 +23,9 @@ from mdeliver.record import Record
 _DOT_ATOM = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~."
 _NO_DOT_ATOM = dict.fromkeys(map(ord, _DOT_ATOM))
 
+_LONGEST = 320
+"""RFC 5321 4.5.3.1 gives a local part 64 octets and a domain 255."""
+
 _SPECIALS = '"\\()<>,;:[]@'
 
 
@@ -67,6 +70,37 @@ class Address(Record):
 
 def _is_dot_atom(local: str) -> bool:
     return local != "" and all(c > "\x7f" for c in local.translate(_NO_DOT_ATOM))
+
+
+def can_be_sent_to(text: str) -> bool:
+    """Whether TEXT is an address that mail can be sent to, as it stands.
+
+    Mailbox = Local-part "@" ( Domain / address-literal )          RFC 5321 4.1.2, RFC 6531
+    or the local part alone, which is a user of this host. None begins with a hyphen: a program
+    could take that for an option.
+    """
+    if not text.isprintable() or text.startswith("-") or len(text) > _LONGEST:
+        return False
+    local, at, domain = text.rpartition("@")
+    if not at:
+        local = domain
+    elif domain.startswith("["):
+        literal = domain[1:-1]
+        if not domain.endswith("]") or not literal.replace(":", "").replace(".", "").isalnum():
+            return False
+    elif not all(_is_label(label) for label in domain.split(".")):
+        return False
+    if at and len(local) > 2 and local[0] == local[-1] == '"':
+        quoted = local[1:-1].replace("\\\\", "").replace('\\"', "")
+        return '"' not in quoted and not quoted.endswith("\\")
+    return all(_is_dot_atom(atom) for atom in local.split("."))
+
+
+def _is_label(label: str) -> bool:
+    """RFC 1034 3.5, RFC 5890: letters, digits, hyphens, and what is not ASCII."""
+    return label.strip("-") == label != "" and all(
+        c.isalnum() or c in "-" or c > "\x7f" for c in label
+    )
 
 
 def parse_addresses(value: str, most: int) -> list[Address]:

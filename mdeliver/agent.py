@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import NoReturn
 
+    from mdeliver.deliver.remembered import Remembered
     from mdeliver.envelope import Envelope
     from mdeliver.language.syntax import Program
     from mdeliver.plan import Plan
@@ -72,6 +73,7 @@ def carry_out(
         state_directory=state,
         hostname=site.hostname,
         now_s=time.time(),
+        sendmail=site.sendmail,
         rules=rules,
         filtered=plan.filtered,
         done=account.done if account is not None else None,
@@ -162,10 +164,18 @@ def _decide_and_do(
     now_s = time.time()
     letter, envelope = recognised(letter, envelope, site, now_s)
     account.envelope = envelope
-    outside = Surroundings(envelope, state)
+
+    def memory() -> Remembered:
+        from mdeliver.deliver.remembered import Remembered
+
+        return Remembered(state, letter, envelope, rules)
+
+    outside = Surroundings(envelope, state, remembers=memory)
 
     def do(plan: Plan) -> Outcome:
         outcome = carry_out(plan, letter, envelope, site, state, rules, account)
+        if plan.remember:
+            outside.remember(plan, account.done.places)
         if program.notice and outcome.exit_status == 0:
             # Not where a sender or another host is told.
             outcome = outcome.replace(text=f"{outcome.text}, {program.notice}")

@@ -28,13 +28,19 @@ def action_object(action: Action) -> dict[str, Any]:
                 "flags": list(action.flags),
             }
         case Forward():
-            what = {"action": "forward", "addresses": list(action.addresses)}
+            addresses = list(action.addresses)
+            what = {"action": "forward", "addresses": addresses, "sender": action.sender}
         case Pipe():
             what = {"action": "pipe", "program": list(action.argv)}
         case Run():
             what = {"action": "run", "program": list(action.argv)}
         case Reply():
-            what = {"action": "reply", "to": action.to, "every_s": action.every_s}
+            what = {
+                "action": "reply",
+                "to": action.to,
+                "subject": action.subject,
+                "every_s": action.every_s,
+            }
         case Edit():
             what = {"action": f"{action.deed} header", "name": action.name, "text": action.text}
         case Filter():
@@ -60,7 +66,7 @@ def action_words(action: Action) -> str:
         case Run():
             return f"run {_command(action.argv)}"
         case Reply():
-            return f"reply to {action.to}"
+            return f'reply to {action.to} "{action.subject}"'
         case Edit():
             field = f"{action.name}: {action.text}" if action.deed != "remove" else action.name
             return f"{action.deed} header {field}"

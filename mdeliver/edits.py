@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _FOLD = (b" ", b"\t")
 
+_OF_THIS_DELIVERY = (b"return-path", b"x-original-to", b"delivered-to")
+"""What local(8) writes above everything else (postconf(5), prepend_delivered_header)."""
+
 # RFC 5322 2.1.1: a line has 998 characters at most.
 _LINE_CHARACTERS = 900
 
@@ -70,6 +73,24 @@ def with_head(letter: Letter, head: bytes) -> Letter:
         return letter.replace(head=head, size=size, memory=memory)
     read = letter.body_at or len(letter.head)
     return letter.replace(head=head, size=size, front=head, body_at=read)
+
+
+def passed_on(letter: Letter, name: str, text: str) -> Letter:
+    """LETTER as another host gets it from us: with the field NAME above all others.
+
+    What local(8) wrote there for the delivery to this user is that delivery's alone: Return-Path
+    is what the last delivery writes (RFC 5321 4.4), and by its own Delivered-To Postfix would take
+    a message that comes back for a loop and bounce it.
+    """
+    lines = _lines(letter.head)
+    end = b"\r\n" if b"\r\n" in letter.head[:1000] else b"\n"
+    own = 0
+    while own < len(lines) and (
+        lines[own].partition(b":")[0].lower() in _OF_THIS_DELIVERY
+        or (own and lines[own].startswith(_FOLD))
+    ):
+        own += 1
+    return with_head(letter, field_line(name, text, end) + b"".join(lines[own:]))
 
 
 def header_text(text: str) -> str:

@@ -84,7 +84,7 @@ def evaluate(
              not known) and nothing was delivered before
     """
     scene = Scene(message, envelope, site, now_s, explain, outside)
-    scene.tables = program.tables
+    scene.tables, scene.replies = program.tables, program.replies
     run = Run(scene)
     if envelope.sent_tag.tag and not envelope.sent_tag.proof:
         # For the log: somebody's table is old, or somebody tries.
@@ -216,7 +216,7 @@ class Run:
             case _:
                 from mdeliver.actions.deeds import plan_deed
 
-                if not plan_deed(self, action):
+                if not plan_deed(self, action, also):
                     return None
         return None if also else Verdict("deliver", "", "", where)
 

@@ -56,6 +56,13 @@ def name_of(*parts: bytes) -> bytes:
     return digest.digest()
 
 
+def reply_name(to: str, text: str) -> bytes:
+    """The name of the reply TEXT, as the rules have it, to the address TO."""
+    return name_of(
+        *[part.encode("utf-8", "surrogateescape") for part in ("reply", to.lower(), text)]
+    )
+
+
 class Recollection:
     """The memory as one may read it: nothing is written, nothing is locked.
 

@@ -46,6 +46,9 @@ class Content(Record):
 
 AS_IT_CAME = Content()
 
+TRACE_FIELD = "X-Mdeliver-Forwarded"
+"""The field above what `forward to` sends on; its text says by whom."""
+
 
 class File(Record):
     """Put a copy into one place.
@@ -77,11 +80,15 @@ class Forward(Record):
     """Send it on through the MTA.
 
     addresses  to whom, each once
+    sender     envelope sender; "" is the null sender
+    mark       what the trace field says, by which a loop is recognised
     """
 
     addresses: tuple[str, ...]
     rule: str | None
     content: Content = AS_IT_CAME
+    sender: str = ""
+    mark: str = ""
 
 
 class Pipe(Record):
@@ -107,14 +114,18 @@ class Reply(Record):
     """Answer the sender, at most once in a while.
 
     to       the envelope sender, who is answered
-    text     what the rule says: it may begin with Subject and From
-    every_s  nobody is answered twice within so many seconds
+    subject  of the reply
+    every_s  nobody is sent the same twice within so many seconds
+    octets   the whole reply
+    name     by which the memory knows that TO was answered (memory.reply_name)
     """
 
     to: str
-    text: str
+    subject: str
     every_s: float
     rule: str | None
+    octets: bytes
+    name: bytes
 
 
 class Filter(Record):

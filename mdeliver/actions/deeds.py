@@ -16,6 +16,7 @@ from mdeliver.language.syntax import (
     Log,
     PipeTo,
     RemoveHeader,
+    ReplyWith,
     SetHeader,
 )
 
@@ -27,16 +28,19 @@ if TYPE_CHECKING:
     from mdeliver.evaluate import Run
     from mdeliver.language.syntax import Action
 
-_DISPOSES = (ForwardTo, PipeTo)
 
+def plan_deed(run: Run, action: Action, also: bool) -> bool:
+    """Plan ACTION; whether it disposes of the message where no ALSO stands before it."""
+    if isinstance(action, ForwardTo):
+        from mdeliver.actions.forward import plan_forward
 
-def plan_deed(run: Run, action: Action) -> bool:
-    """Plan ACTION; whether it disposes of the message where no `also` stands before it."""
+        plan_forward(run, action, also)
+        return True
     deed = _DEEDS.get(type(action))
     if deed is None:
         raise AssertionError(f"the checker let {type(action).__name__} through")
     deed(run, action)
-    return isinstance(action, _DISPOSES)
+    return isinstance(action, PipeTo)
 
 
 def _header(run: Run, action: SetHeader | AddHeader | RemoveHeader) -> None:
@@ -57,6 +61,12 @@ def _pipe(run: Run, action: PipeTo) -> None:
     plan_pipe(run, action)
 
 
+def _reply(run: Run, action: ReplyWith) -> None:
+    from mdeliver.actions.reply import plan_reply
+
+    plan_reply(run, action)
+
+
 def _filter(run: Run, action: FilterThrough) -> None:
     from mdeliver.actions.programs import plan_filter
 
@@ -74,6 +84,7 @@ _DEEDS: dict[type, Callable[[Run, Any], None]] = {
     AddHeader: _header,
     RemoveHeader: _header,
     Log: _log,
+    ReplyWith: _reply,
     PipeTo: _pipe,
     FilterThrough: _filter,
     syntax.Run: _run,

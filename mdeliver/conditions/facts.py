@@ -89,28 +89,43 @@ def _submitted_here(scene: Scene) -> bool:
 
 
 def addressed_to_me(scene: Scene) -> bool:
-    """Whether one of my addresses is among the visible recipients.
-
-    `ann+lists@` is ann's: an extension that the address itself does not have is not looked at.
-    """
+    """Whether one of my addresses is among the visible recipients."""
     if scene.envelope.sent_tag.mine:
         scene.because = "it is the copy for the Sent folder"
         return False
-    mine = {_key(*_parts(address)) for address in scene.my_addresses()}
-    for header in _ADDRESSED:
-        for address in scene.message.addresses(header):
-            local = address.local
-            if (
-                _key(local, address.domain) in mine
-                or _key(without_extension(local, scene.site), address.domain) in mine
-            ):
-                if scene.explain:
-                    scene.because = f'"{address.text}" is in {header.title()}'
-                return True
+    found = my_address_in(scene)
+    if found is not None:
+        if scene.explain:
+            header, address = found
+            scene.because = f'"{address}" is in {header.title()}'
+        return True
     if scene.explain:
         me = ", ".join(f'"{address}"' for address in scene.my_addresses())
         scene.because = f"none of {me or 'my addresses'} is in To or Cc" + limit_words(scene)
     return False
+
+
+def my_address_in(scene: Scene) -> tuple[str, str] | None:
+    """The header of the visible recipients that has one of my addresses, and that address.
+
+    `ann+lists@` is ann's: an extension that the address itself does not have is not looked at.
+    """
+    mine = {_key(*_parts(address)) for address in scene.my_addresses()}
+    for header in _ADDRESSED:
+        for address in scene.message.addresses(header):
+            if _is_one_of(mine, address.local, address.domain, scene):
+                return header, address.text
+    return None
+
+
+def is_mine(scene: Scene, address: str) -> bool:
+    """Whether ADDRESS is one of mine, perhaps with an extension."""
+    mine = {_key(*_parts(address)) for address in scene.my_addresses()}
+    return _is_one_of(mine, *_parts(address), scene)
+
+
+def _is_one_of(mine: set[tuple[str, str]], local: str, domain: str, scene: Scene) -> bool:
+    return _key(local, domain) in mine or _key(without_extension(local, scene.site), domain) in mine
 
 
 def limit_words(scene: Scene) -> str:

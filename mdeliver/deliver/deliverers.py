@@ -14,11 +14,11 @@ from __future__ import annotations
 from mdeliver.deliver.contents import Contents, content_of
 from mdeliver.deliver.maildir import MaildirCopy
 from mdeliver.deliver.mbox import MboxCopy
-from mdeliver.plan import AS_IT_CAME, File, Pipe, Run
+from mdeliver.plan import AS_IT_CAME, File, Forward, Pipe, Reply, Run
 from mdeliver.record import Record
 
 TYPE_CHECKING = False
-_DELIVERIES = (File, Pipe, Run)
+_DELIVERIES = (File, Forward, Pipe, Run, Reply)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,7 +56,8 @@ class Attempt(Record):
     contents         what the message is, by the time of each action
     from_line        of copies in mboxes
     hostname         for unique names and lock files
-    state_directory  where what is too large for memory may go
+    state_directory  where what is too large for memory may go, and the memory is
+    sendmail         the program that takes mail to be sent
     """
 
     contents: Contents
@@ -65,6 +66,7 @@ class Attempt(Record):
     journal: Journal
     hostname: str
     state_directory: str
+    sendmail: str
 
 
 def deliverer_of(delivery: Delivery, attempt: Attempt) -> Copy:
@@ -81,6 +83,14 @@ def deliverer_of(delivery: Delivery, attempt: Attempt) -> Copy:
             from mdeliver.deliver.pipe import PipeCopy, RunCopy
 
             return (PipeCopy if isinstance(delivery, Pipe) else RunCopy)(delivery, attempt)
+        case Forward():
+            from mdeliver.deliver.forward import ForwardCopy
+
+            return ForwardCopy(delivery, attempt)
+        case Reply():
+            from mdeliver.deliver.reply import ReplyCopy
+
+            return ReplyCopy(delivery, attempt)
         case _:
             raise AssertionError(f"nothing carries out a {type(delivery).__name__}")
 
@@ -104,6 +114,14 @@ def delivery_of(words: tuple[str, ...]) -> Delivery:
             from mdeliver.deliver.pipe import program_delivery
 
             return program_delivery(words)
+        case "forward":
+            from mdeliver.deliver.forward import forward_delivery
+
+            return forward_delivery(words)
+        case "reply":
+            from mdeliver.deliver.reply import reply_delivery
+
+            return reply_delivery(words)
         case _:
             raise AssertionError(f"the journal names a {words[0]}")
 

@@ -15,22 +15,35 @@ from mdeliver.outside import NOT_RUN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from mdeliver.deliver.remembered import Consulted, Remembered
     from mdeliver.envelope import Envelope
     from mdeliver.letter import Letter
+    from mdeliver.plan import Plan
 
 # RFC 5322 3.6.8: ftext = %d33-57 / %d59-126
 _FTEXT = bytes(range(33, 127)).replace(b":", b"")
 
 
 class Surroundings:
-    """Programs, for one message; `close` lets go of what filters made of it."""
+    """Programs and memory, for one message; `close` lets go of what filters made of it."""
 
     def __init__(
-        self, envelope: Envelope, state_directory: str | None, *, run_programs: bool = True
+        self,
+        envelope: Envelope,
+        state_directory: str | None,
+        *,
+        run_programs: bool = True,
+        remembers: Callable[[], Consulted | Remembered] | None = None,
     ) -> None:
-        """STATE_DIRECTORY takes what is too large for memory; None in a dry run."""
+        """STATE_DIRECTORY takes what is too large for memory; None in a dry run.
+
+        remembers  opens the memory of what was delivered and answered, for rules that ask for it;
+                   None where nothing is remembered
+        """
+        self._remembers = remembers
+        self._opened: Consulted | Remembered | None = None
         self._envelope = envelope
         self._state = state_directory
         self._run_programs = run_programs
@@ -41,6 +54,28 @@ class Surroundings:
         for letter in self._made:
             letter.close()
         self._made = []
+        if self._opened is not None:
+            self._opened.close()
+
+    @property
+    def memory(self) -> Consulted | Remembered | None:
+        """The memory, opened; None where nothing is remembered."""
+        if self._opened is None and self._remembers is not None:
+            self._opened = self._remembers()
+        return self._opened
+
+    def delivered_before(self, name: bytes, within_s: float) -> bool:
+        """Whether the message NAME was delivered so lately."""
+        return self.memory is not None and self.memory.delivered_before(name, within_s)
+
+    def answered(self, to: str, text: str, every_s: float) -> bool:
+        """Whether TO was sent the reply TEXT so lately."""
+        return self.memory is not None and self.memory.answered(to, text, every_s)
+
+    def remember(self, plan: Plan, places: tuple[tuple[str, ...], ...]) -> None:
+        """Write down what PLAN says is to be remembered, now that PLACES got the message."""
+        if self._opened is not None:
+            self._opened.remember(plan, places)
 
     def succeeds(self, argv: tuple[str, ...], octets: Iterable[bytes]) -> tuple[bool | None, str]:
         """Whether the program ends with 0; None where a later try may know; and how it ended."""
@@ -79,14 +114,6 @@ class Surroundings:
         if not _has_header(letter):
             return None, "what it gave back is no message: it has no header"
         return letter, ended.words
-
-    def delivered_before(self, name: bytes, within_s: float) -> bool | None:  # noqa: ARG002
-        """Whether a message of that NAME was delivered so lately: nothing is remembered."""
-        return False
-
-    def answered(self, to: str, text: str, every_s: float) -> bool:  # noqa: ARG002
-        """Whether TO was sent the reply TEXT so lately: nothing is remembered."""
-        return False
 
 
 def _has_header(letter: Letter) -> bool:

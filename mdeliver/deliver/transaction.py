@@ -45,6 +45,7 @@ from mdeliver.deliver.journal import Journal, Recorded, message_key
 from mdeliver.deliver.mboxrd import make_from_line, tidy_from_line
 from mdeliver.dotlock import remove_if_stale
 from mdeliver.plan import File
+from mdeliver.settings import SENDMAIL_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,47 +81,53 @@ def deliver_files(
     state_directory: str,
     hostname: str,
     now_s: float,
+    sendmail: str = SENDMAIL_PATH,
     rules: str = "",
     done: Done | None = None,
 ) -> str:
     """Do all of ACTIONS with the message, or raise and leave it nowhere.
 
-    actions          () where today's rules name no place: an earlier attempt may have begun, and
-                     what it planned is completed
+    actions          () where rules name no place: what an earlier attempt planned is completed
     filtered         what filters made of it (Plan.filtered)
     state_directory  absolute, exists; holds the journal
     hostname         for unique names and lock files
     now_s            arrival, seconds since 1970
+    sendmail         the program that takes what is forwarded, and replies
     rules            the option --rules: under other rules it is another delivery
     done             gets where the copies are
     Returns a few words on what was done, "" for nothing. Raises OSError or Deferral.
     """
-    journal = Journal(state_directory, _key_of(letter, envelope, rules))
+    journal = Journal(state_directory, key_of(letter, envelope, rules))
     done = done or Done()
     kept: Kept | None = None
     try:
-        deliveries = deliveries_in(actions)
-        earlier = journal.earlier()
-        second = earlier is not None and _is_second(earlier, letter, envelope)
-        if earlier is not None and (second or earlier.state == "."):
+        earlier = _to_complete(journal, letter, envelope)
+        if earlier is not None:
             deliveries = tuple(delivery_of(words) for words in earlier.places)
             from_line = earlier.from_line
-        elif deliveries:
-            earlier = None
-            deliveries = _distinct(deliveries)
-            from_line = _from_line_of(letter, envelope, now_s)
         else:
+            deliveries = _distinct(deliveries_in(actions))
+            from_line = _from_line_of(letter, envelope, now_s)
+        if not deliveries:
             return ""
         kept = _kept(journal, deliveries, state_directory, filtered, fresh=earlier is None)
         contents = Contents(letter, kept.letters if kept is not None else {})
-        attempt = Attempt(contents, envelope, from_line, journal, hostname, state_directory)
-        if earlier is not None and second:
-            return _finish_again(attempt, earlier, deliveries, done)
-        return _deliver(attempt, earlier, deliveries, done)
+        this = Attempt(contents, envelope, from_line, journal, hostname, state_directory, sendmail)
+        if earlier is not None and earlier.state != ".":
+            return _finish_again(this, earlier, deliveries, done)
+        return _deliver(this, earlier, deliveries, done)
     finally:
         if kept is not None:
             kept.close(forget=not journal.is_open)
         journal.close()
+
+
+def _to_complete(journal: Journal, letter: Letter, envelope: Envelope) -> Recorded | None:
+    """The earlier attempt at this message that is to be completed, or was complete; or none."""
+    earlier = journal.earlier()
+    if earlier is None or earlier.state == "." or _is_second(earlier, letter, envelope):
+        return earlier
+    return None
 
 
 def _kept(
@@ -158,7 +165,7 @@ def _deliver(
     return _done_words(copies)
 
 
-def _key_of(letter: Letter, envelope: Envelope, rules: str) -> bytes:
+def key_of(letter: Letter, envelope: Envelope, rules: str) -> bytes:
     """The key of this message in the journal."""
     words = [envelope.user, envelope.recipient, envelope.sender, rules]
     if envelope.queue_id:
@@ -193,7 +200,13 @@ def _is_second(earlier: Recorded, letter: Letter, envelope: Envelope) -> bool:
     """
     if earlier.state not in ("D", "F"):
         return False
-    if earlier.state == "D" or envelope.queue_id or earlier.from_came != letter.from_line:
+    came_again = earlier.from_came != letter.from_line
+    return earlier.state == "D" or came_again or comes_by_mta(letter, envelope)
+
+
+def comes_by_mta(letter: Letter, envelope: Envelope) -> bool:
+    """Whether an MTA brings the message, so that its octets are unlike those of any other."""
+    if envelope.queue_id:
         return True
     return letter.from_line != b"" and b"\nreceived:" in b"\n" + letter.head.lower()
 

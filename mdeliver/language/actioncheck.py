@@ -6,7 +6,11 @@ See also    checker.py, which walks the statements; findings.py for the codes
 
 from __future__ import annotations
 
+from mdeliver.addresses import can_be_sent_to
 from mdeliver.language import syntax
+from mdeliver.language.parse_values import plain_text
+from mdeliver.language.values import check_period
+from mdeliver.replytext import wrong_reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,9 +39,39 @@ def check_action(checker: Checker, action: syntax.Action) -> None:
             checker.text(action.text)
         case syntax.PipeTo() | syntax.FilterThrough() | syntax.Run():
             check_program(checker, action.argv)
+        case syntax.ForwardTo():
+            for value in action.addresses:
+                _address(checker, value)
+        case syntax.ReplyWith():
+            _reply(checker, action)
         case _:
-            if not checker.not_yet(type(action).__name__, action.span):
-                raise AssertionError(f"{type(action).__name__} is not checked")
+            raise AssertionError(f"{type(action).__name__} is not checked")
+
+
+def _address(checker: Checker, value: syntax.Value) -> None:
+    """What can be an address, and is one where it is written out."""
+    for of in sorted(set(checker.kinds(value)) - {"text", "me", "lines"}):
+        checker.report("E305", f"forward to needs addresses, not a {of}", value.span)
+    if isinstance(value, syntax.Text):
+        words = plain_text(value)
+        if words is not None and not can_be_sent_to(words):
+            hint = "each address is a text of its own" if "," in words else ""
+            checker.report("E331", f'"{words}" is no address', value.span, hint)
+
+
+def _reply(checker: Checker, reply: syntax.ReplyWith) -> None:
+    """The text that is written out; compile.py has read and looked at those in files."""
+    if reply.every is not None:
+        check_period(reply.every, checker.report)
+    parts = reply.text.parts
+    pieces = [(False, part) if isinstance(part, str) else (True, "?") for part in parts]
+    if not reply.is_file:
+        checker.text(reply.text)
+        wrong = wrong_reply(pieces)
+        if wrong:
+            checker.report("E333", wrong, reply.text.span)
+    elif any(is_brace for is_brace, _piece in pieces):
+        checker.report("E316", "the file of a reply is named without braces", reply.text.span)
 
 
 def check_program(checker: Checker, argv: tuple[syntax.Text, ...]) -> None:

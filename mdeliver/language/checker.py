@@ -3,8 +3,7 @@
 Method      one walk from top to bottom with what is certainly set at each point: after an `if`,
             what all branches that go on have set. So a name or capture that some path leaves
             unset is found, and the evaluator need not look.
-Not yet     NOT_YET is the one table of what parses but cannot be done yet (E390).
-Fails with  findings E301-E326 and E390; nothing is raised.
+Fails with  findings E301-E333; nothing is raised.
 Silence     after a syntax error names may seem unknown that are not: E301-E303 and E325 are then
             held back, and so is a second finding about a line.
 See also    values.py (kinds of values), actioncheck.py, evaluate.py (which relies on all of this)
@@ -17,7 +16,7 @@ from mdeliver.language import syntax, values
 from mdeliver.language.actioncheck import check_action, check_program
 from mdeliver.language.parse_tests import ADDRESS_FIELDS
 from mdeliver.language.parse_values import plain_text
-from mdeliver.language.scope import MANY, NOT_YET, Known, State, has_folder, merge
+from mdeliver.language.scope import MANY, Known, State, has_folder, merge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,13 +73,6 @@ class Checker:
         lines = self._texts.get(place.file, "").split("\n")
         source = lines[place.line - 1].removesuffix("\r") if place.line <= len(lines) else ""
         self.findings.append(Diagnostic(code, "error", message, place, source, hint))
-
-    def not_yet(self, what: str, place: Span) -> bool:
-        """Refuse WHAT if it is in the table."""
-        if what not in NOT_YET:
-            return False
-        self.report("E390", f"not yet: {NOT_YET[what]} (a later version has it)", place)
-        return True
 
     # --- statements --------------------------------------------------------------------------
 
@@ -274,7 +266,6 @@ class Checker:
                 self.text(field)
                 names.append("a text")
             else:
-                self.not_yet(field.name, field.span)
                 if values.check_operator(field.name, test.operator, self._report_value, field.span):
                     names.append(field.name)
         if names == ["weekday"]:

@@ -5,8 +5,8 @@ Order       the built-in definitions, then each source in turn; later ones see a
 Guarantee   a Program only where no error was found in any file: a message never meets half of
             the rules. Warnings are lints.py's, which a delivery never looks for.
 Reads       nothing itself; `read_file` does.
-Fails with  findings E317-E319 for includes, E327 and E328 for files of lines; everything else as
-            parser.py and checker.py say.
+Fails with  findings E317-E319 for includes, E327 and E328 for files of lines, E332 and E333 for
+            those of replies; everything else as parser.py and checker.py say.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from mdeliver.language import prelude
 from mdeliver.language.checker import check
 from mdeliver.language.parse_values import plain_text
 from mdeliver.language.parser import parse
-from mdeliver.language.syntax import If, Include, Program
+from mdeliver.language.syntax import Do, If, Include, Program, ReplyWith
 from mdeliver.record import Record
+from mdeliver.replytext import wrong_reply
 from mdeliver.rulesfile import Untrusted
 
 TYPE_CHECKING = False
@@ -72,13 +73,14 @@ def compile_rules(
         findings.sort(key=lambda f: (order.index(f.place.file), f.place.line, f.place.column))
         # A file that is included twice has its errors once.
         return Compiled(None, tuple(dict.fromkeys(findings)))
-    return Compiled(Program(tuple(statements), tuple(loader.tables.values())), ())
+    tables, replies = tuple(loader.tables.values()), tuple(loader.replies.values())
+    return Compiled(Program(tuple(statements), tables, replies), ())
 
 
 class _Loader:
     """Parses sources and whatever they include."""
 
-    __slots__ = ("findings", "included", "read_file", "reading", "tables", "texts")
+    __slots__ = ("findings", "included", "read_file", "reading", "replies", "tables", "texts")
 
     def __init__(self, read_file: Callable[[str], str]) -> None:
         self.read_file = read_file
@@ -88,6 +90,7 @@ class _Loader:
         """The files that are open around the present one, outermost first."""
         self.included = 0
         self.tables: dict[tuple[str, str], tuple[str, str, str]] = {}
+        self.replies: dict[tuple[str, str], tuple[str, str, str]] = {}
 
     def load(self, source: Source, depth: int) -> tuple[Statement, ...]:
         """The statements of SOURCE, DEPTH blocks deep, with all includes read."""
@@ -96,6 +99,8 @@ class _Loader:
         self.findings += parsed.findings
         for lines in parsed.lines_of:
             self._table(lines)
+        if "reply" in source.text:
+            self._replies(parsed.statements)
         if not parsed.has_includes:
             return parsed.statements
         self.reading.append(system.normal(source.path))
@@ -136,6 +141,32 @@ class _Loader:
             if findings:
                 self.findings += findings
                 self.texts[path] = text
+
+    def _replies(self, statements: Iterable[Statement]) -> None:
+        """Read the files that `reply with file` names in STATEMENTS."""
+        for statement in statements:
+            if isinstance(statement, If):
+                for branch in statement.branches:
+                    self._replies(branch.block)
+                self._replies(statement.otherwise or ())
+            elif isinstance(statement, Do):
+                reply = statement.action
+                if isinstance(reply, ReplyWith) and reply.is_file:
+                    self._reply(reply)
+
+    def _reply(self, reply: ReplyWith) -> None:
+        written = plain_text(reply.text)
+        file = reply.span.file
+        if written is None or (file, written) in self.replies:
+            return  # braces are the checker's to complain of
+        self.replies[file, written] = file, written, ""
+        place = reply.text.span
+        text = self._read(_beside(file, written), written, place, "E332", "read")
+        if text is not None:
+            self.replies[file, written] = file, written, text
+            wrong = wrong_reply([(False, text)])
+            if wrong:
+                self._report("E333", f"{written}: {wrong}", place, "")
 
     def _read(self, path: str, written: str, place: Span, code: str, verb: str) -> str | None:
         """The text of the file PATH, as WRITTEN at PLACE; None with a finding of CODE."""

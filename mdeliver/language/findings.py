@@ -307,10 +307,21 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         " braces. What follows are its arguments, each a text of its own: there is no shell that"
         " would take one text apart.",
     ),
-    "E390": (
-        "not yet",
-        "This belongs to the language, and this version of mdeliver cannot do it. It is refused"
-        " rather than ignored, so that no message goes where it should not.",
+    "E331": (
+        "no address",
+        "Mail is forwarded to, and replies come from, addresses such as ann@example.org: a text for"
+        " each, without a name before it and without angle brackets.",
+    ),
+    "E332": (
+        "the file of a reply that cannot be read",
+        "A relative name is looked for beside the file that names it. Like a rules file it must be"
+        " UTF-8, belong to root or the user, and be writable by nobody else.",
+    ),
+    "E333": (
+        "no text of a reply",
+        "A reply has a text, of up to 32768 characters. It may begin with the lines Subject: and"
+        " From: and then an empty line; From is one address, perhaps with a name:"
+        " Ann <ann@example.org>.",
     ),
     "W401": (
         "a line that is never reached",

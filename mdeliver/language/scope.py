@@ -1,20 +1,13 @@
-"""What is certainly set at each point of a program, and what is not done yet.
+"""What is certainly set at each point of a program.
 
 A State is what the checker knows on its way down: names with the kinds of their values, mailboxes
 with their places, how many captures. Where several ways meet, `merge` keeps what all of them set.
-NOT_YET is the one table of what parses but cannot be done in this version (E390).
 """
 
 from __future__ import annotations
 
 from mdeliver.language import syntax
 from mdeliver.record import Record
-
-NOT_YET = {
-    "ForwardTo": "forward to",
-    "ReplyWith": "reply with",
-}
-"""What the grammar has and this version does not do: field or record name, and its words."""
 
 MANY = 100_000
 """Values of one `let`, those of the names in it counted: more is no list but a mistake."""

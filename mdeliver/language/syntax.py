@@ -388,13 +388,13 @@ if TYPE_CHECKING:
 
 
 class Program(Record):
-    """Checked statements of all rules files in order: built-in definitions, site's, user's.
+    """Checked statements of all rules files in order, without any error: built-in, site's, user's.
 
-    A Program exists only where no error was found, so whoever evaluates it need not check again.
     tables: the lines of each `lines of` file, as (the file that names it, its path there, the lines
-    joined by line ends). notice: why newer rules are not in use, for deliveries to say; else "".
+    joined by line ends); replies: likewise for `reply with file`; notice: why newer rules wait.
     """
 
     statements: tuple[Statement, ...]
     tables: tuple[tuple[str, str, str], ...] = ()
+    replies: tuple[tuple[str, str, str], ...] = ()
     notice: str = ""

@@ -85,7 +85,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         procmail.wording procmail.re2text procmail.values procmail.translate procmail.report
         procmail.rules procmail.folders procmail.symbols procmail.convertactions
         procmail.convertconditions procmail.level procmail.special procmail.advice
-        procmail.assignments procmail.converter procmail.proof""",
+        procmail.assignments procmail.converter procmail.proof
+        sieve sieve.reader sieve.tests sieve.converter sieve.proof""",
     ),
     (
         "the command line",
@@ -114,6 +115,7 @@ THIRD_PARTY = {
     "mailparser": ("mdeliver.cli", "mdeliver.explain"),  # never between a message and delivery
     "xdg": ("mdeliver.cli", "mdeliver.rulesfile", "mdeliver.settings"),
     "srslib": ("mdeliver.actions",),
+    "sievelib": ("mdeliver.sieve",),
     "re2": ("mdeliver.language", "mdeliver.conditions", "mdeliver.procmail"),
 }
 

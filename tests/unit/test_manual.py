@@ -23,10 +23,10 @@ from mdeliver.language import hints, parse_tests, parse_values, parser, scope
 from mdeliver.language.checker import BRACE_FIELDS, VARIABLES
 from mdeliver.language.compile import Source, compile_rules
 from mdeliver.language.findings import CATALOGUE
-from mdeliver.replay.casefindings import CASE_FINDINGS
 from mdeliver.language.lints import lint
 from mdeliver.language.prelude import BUILT_IN, SENT_COPIES
 from mdeliver.lmtp.settings import Lmtp
+from mdeliver.replay.casefindings import CASE_FINDINGS
 from mdeliver.sent.settings import BccSettings
 from tests.structure.source import MODULES, PACKAGE, ROOT
 
@@ -314,19 +314,12 @@ def _plain(text: str) -> str:
 
 
 def test_generated_parts(update_cases: bool) -> None:
-    not_yet = [
-        ".Bl -bullet -compact",
-        *(f".It\n{_plain(w)}" for w in scope.NOT_YET.values()),
-        ".El",
-    ]
     entries = [*CASE_FINDINGS.items(), *CATALOGUE.items()]
     codes = [".Bl -tag -width E101 -compact"]
     codes += [f".It {code}\n{_plain(title)}" for code, (title, _) in entries] + [".El"]
     page = RULES_TEXT
-    # The later part first, so that the places of the earlier one stay.
-    for name, lines in (("codes", codes), ("not yet", not_yet)):
-        start, end = _generated(name)
-        page = page[:start] + "\n".join(lines) + "\n" + page[end:]
+    start, end = _generated("codes")
+    page = page[:start] + "\n".join(codes) + "\n" + page[end:]
     if update_cases:
         RULES_PAGE.write_text(page)
     else:
