@@ -76,10 +76,15 @@ def authenticated(postfix: Postfix, person: Person) -> Iterator[smtplib.SMTP]:
         yield server
 
 
-def submit(postfix: Postfix, person: Person, message: bytes, *, to: Sequence[str]) -> str:
-    """Submit MESSAGE as PERSON's mail program does; returns the queue id."""
+def submit(
+    postfix: Postfix, person: Person, message: bytes, *, to: Sequence[str], sender: str = ""
+) -> str:
+    """Submit MESSAGE as PERSON's mail program does; returns the queue id.
+
+    sender  the envelope sender, if it is not the person's main address
+    """
     with authenticated(postfix, person) as server:
-        return _send(server, address(person), to, message)
+        return _send(server, sender or address(person), to, message)
 
 
 def sendmail(postfix: Postfix, person: Person, message: bytes, *, to: Sequence[str]) -> str:

@@ -127,6 +127,11 @@ class Postfix:
         )
         make_certificate(top / "tls.pem")
 
+    @property
+    def submission_service(self) -> str:
+        """The submission service as postconf names it."""
+        return f"127.0.0.1:{self.submission}/inet"
+
     def run(self, *command: str, check: bool = True) -> str:
         """Run one of Postfix's commands on this instance and return what it printed."""
         program, *arguments = command

@@ -40,6 +40,9 @@ SEEN = frozenset({r"\Seen"})
 MDELIVER = Path(sys.prefix) / "bin" / "mdeliver"
 
 
+OTHER = "ann.other@virtual.example"
+
+
 class Site:
     """The site's own files, and the command that makes Postfix's."""
 
@@ -47,7 +50,10 @@ class Site:
         self.box = box
         self.top = top
         self.settings = top / "mdeliver.toml"
-        (top / "users").write_text("".join(f"{address(p)} {p.name}\n" for p in box.people))
+        users = "".join(f"{address(p)} {p.name}\n" for p in box.people)
+        # Ann has another address, in a virtual domain that Postfix maps to her.
+        users += f"{OTHER} {box.people[0].name}\n"
+        (top / "users").write_text(users)
         self.settings.write_text(
             f'[bcc_maps]\nsources = ["list:{top}/users"]\nkey = "{top}/keys"\ntags = "{top}/tags"\n'
             f'postfix = "{box.postfix.configuration}"\n'
@@ -97,17 +103,22 @@ def site(request: pytest.FixtureRequest, box: Box) -> Iterator[Site]:
     """The box, set up by --apply; taken back by --undo."""
     top = open_directory("sent")
     made = Site(box, top)
-    master = (box.postfix.configuration / "master.cf").read_text()
+    master = box.postfix.configuration / "master.cf"
     try:
         box.postfix.use_mailbox_command(f"{LDA} --settings {made.settings}")
         # The deliveries' half of the settings names where the tags are.
         text = made.settings.read_text()
         made.settings.write_text(f'{text}\n[sent]\nbelieve_tags = true\ntags = "{top}/tags"\n')
+        postfix = box.postfix
+        postfix.run("postconf", "-e", "virtual_alias_domains = virtual.example")
+        aliases = f"inline:{{ {{ {OTHER} = {address(box.people[0])} }} }}"
+        postfix.run("postconf", "-e", f"virtual_alias_maps = {aliases}")
         with lmtp_server(made) if request.param == "lmtp" else nullcontext():
+            before = master.read_text()
             made.run("--apply")
             yield made
             made.run("--undo")
-        assert (box.postfix.configuration / "master.cf").read_text() == master
+            assert master.read_text() == before
     finally:
         box.postfix.use_mailbox_command(box.mailbox_command)
         shutil.rmtree(top)
@@ -151,6 +162,18 @@ def test_a_note_to_oneself_is_in_the_inbox_once_and_in_sent_once(
     send(postfix, ann, "note", address(ann))
     assert subjects(dovecot, ann) == popped(dovecot, ann) == ["note"]
     assert subjects(dovecot, ann, "Sent") == ["note"]
+
+
+def test_from_another_address_of_hers_to_several_of_hers_it_is_in_sent_once(
+    site: Site, postfix: Postfix, dovecot: Dovecot, ann: Person
+) -> None:
+    message = letter("many addresses", to=address(ann), sender=OTHER)
+    to = [address(ann), address(ann, "+lists"), OTHER]
+    postfix.wait_until_delivered(submit(postfix, ann, message, to=to, sender=OTHER))
+    (copy,) = by_imap(dovecot, ann, "Sent")
+    assert copy.flags == SEEN
+    assert b"+sent-" not in copy.message
+    assert set(subjects(dovecot, ann)) == {"many addresses"}
 
 
 @pytest.mark.parametrize("client", ["198.51.100.7", ""], ids=["stranger", "loopback"])
@@ -301,3 +324,49 @@ def test_new_senders_are_added_and_a_check_says_what_is_stale(
     assert found == address(ann, site.extension(ann)) + "\n"
     users.write_text(before)
     assert "- ann.example@example.org" in site.run()
+
+
+def test_postfix_asks_the_live_server_and_a_new_address_needs_no_table(
+    site: Site, postfix: Postfix, dovecot: Dovecot, ann: Person, bob: Person
+) -> None:
+    serving = [str(MDELIVER), "bcc-maps", "--settings", str(site.settings), "--serve"]
+    path = site.top / "bcc-maps"
+    before = site.settings.read_text()
+    serve = f'[bcc_maps]\nserve = "unix:{path}"\n'
+    site.settings.write_text(before.replace("[bcc_maps]\n", serve))
+    users = site.top / "users"
+    known = users.read_text()
+    with subprocess.Popen(serving) as server:
+        try:
+            wait_for(path.exists, "the live server")
+            for table in ("sender_bcc", "sender_bcc-login"):
+                maps = f"socketmap:unix:{path}:{table}"
+                setting = {
+                    "sender_bcc": "cleanup-sent/unix/sender_bcc_maps",
+                    "sender_bcc-login": f"{postfix.submission_service}/smtpd_sender_login_maps",
+                }[table]
+                postfix.run("postconf", "-P", f"{setting}={maps}")
+            postfix.run("postfix", "reload")
+            send(postfix, ann, "live", address(bob))
+            assert subjects(dovecot, ann, "Sent") == ["live"]
+
+            new = "ann.new@example.org"
+            users.write_text(f"{known}{new} {ann.name}\n")
+            asked = ["postmap", "-q", new, f"socketmap:unix:{path}:sender_bcc"]
+            wait_for(lambda: postfix.run(*asked, check=False).strip(), "the new address")
+            message = letter("from the new one", to=address(bob), sender=new)
+            queue_id = submit(postfix, ann, message, to=[address(bob)], sender=new)
+            postfix.wait_until_delivered(queue_id)
+            assert "from the new one" in subjects(dovecot, ann, "Sent")
+        finally:
+            server.terminate()
+            users.write_text(known)
+            site.settings.write_text(before)
+            # As --apply has set it, so that --undo finds what it knows.
+            for setting, end in (
+                ("cleanup-sent/unix/sender_bcc_maps", ""),
+                (f"{postfix.submission_service}/smtpd_sender_login_maps", "-login"),
+            ):
+                table = f"hash:{postfix.configuration}/sender_bcc{end}"
+                postfix.run("postconf", "-P", f"{setting}={table}")
+            postfix.run("postfix", "reload")
