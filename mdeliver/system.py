@@ -84,7 +84,8 @@ if TYPE_CHECKING:
 __all__ = [
     "O_APPEND", "O_CLOEXEC", "O_CREAT", "O_DIRECTORY", "O_EXCL", "O_NOCTTY", "O_NOFOLLOW",
     "O_NONBLOCK", "O_RDONLY", "O_RDWR", "O_TMPFILE", "O_WRONLY", "SEEK_CUR", "SEEK_SET", "WNOHANG",
-    "X_OK", "_exit", "access", "chdir", "close", "closerange", "dirname", "dup2", "environment",
+    "X_OK",
+    "_exit", "access", "chdir", "close", "closerange", "dirname", "dup2", "environment",
     "execve", "exists", "fdatasync", "fork", "from_octets", "fstat", "fsync", "ftruncate",
     "geteuid", "getpid", "getresgid", "initgroups", "is_directory", "is_regular", "join",
     "killpg", "link",

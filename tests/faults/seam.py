@@ -18,15 +18,18 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mdeliver import limits, system
 from mdeliver.deliver import journal
 from mdeliver.deliver.transaction import deliver_files
 from mdeliver.envelope import Envelope
-from mdeliver.letter import read_letter
+from mdeliver.letter import Letter, read_letter
 from mdeliver.plan import Content, Edit, File
 from tests.mboxreader import Torn, read_mbox
+
+if TYPE_CHECKING:
+    from mdeliver.plan import Action
 
 DONE, FAILED, BROKEN, KILLED = 10, 11, 12, 9
 
@@ -46,6 +49,9 @@ _PURE = {
     "uname",
     "environ",
     "umask",
+    "_exit",
+    "strerror",
+    "waitstatus_to_exitcode",
 }
 
 FROM_FIRST = b"From sender@example.net Tue Nov 14 22:13:20 2023\n"
@@ -159,20 +165,30 @@ class Box:
                     if getattr(module, name, None) is wanted:
                         setattr(module, name, _Counted(wanted, calls, fault))
         try:
-            letter = read_letter(incoming, str(self.state))
-            deliver_files(
-                self.files,
-                letter,
-                self.envelope,
-                state_directory=str(self.state),
-                hostname="host",
-                now_s=1_700_000_000,
-            )
+            self.carry_out(read_letter(incoming, str(self.state)))
         except Exception:
             os.write(report, " ".join(calls).encode())
             return FAILED
         os.write(report, " ".join(calls).encode())
         return DONE
+
+    def carry_out(self, letter: Letter) -> None:
+        """What an attempt does with the message."""
+        self.deliver_files(self.files, letter)
+
+    def deliver_files(
+        self, actions: tuple[Action, ...], letter: Letter, filtered: tuple[Letter, ...] = ()
+    ) -> None:
+        """ACTIONS, as the agent has them done."""
+        deliver_files(
+            actions,
+            letter,
+            self.envelope,
+            filtered=filtered,
+            state_directory=str(self.state),
+            hostname="host",
+            now_s=1_700_000_000,
+        )
 
     # --- what is there -------------------------------------------------------------------------
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,17 +63,6 @@ takes other ones of them; MDELIVER_FAULTS=all takes every one."""
 MEANWHILE: tuple[Callable[[Box], None], ...] = (
     nothing, foreign_delivery, other_delivery, pop3_session, imap_client,
 )  # fmt: skip
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    """A place in memory, where syncs cost nothing: what they are worth is not tested here."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory) as place:
-        yield Path(place)
 
 
 def calls_of(home: Path, message: bytes, *, spooled: bool, edited: bool = False) -> list[str]:
