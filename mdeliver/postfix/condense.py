@@ -28,14 +28,15 @@ def condensed(events: Sequence[Event]) -> Iterator[Event]:
 def _whole_lives(events: Sequence[Event]) -> dict[int, list[int]]:
     """For each Removed, by its number, the numbers of what came before it of the same message."""
     # What a warning was about is for the History to say.
-    warned = {x.client for x in events if isinstance(x, Refusal) and x.action == "warned"}
+    warnings = [x for x in events if isinstance(x, Refusal) and x.action == "warned"]
+    warned = {x.client for x in warnings} | {x.queue_id for x in warnings if x.queue_id}
     begun: dict[str, list[int]] = {}
     whole = {}
     for number, event in enumerate(events):
         if isinstance(event, Brought):
             # Short queue ids are used again: here another message begins.
             begun.pop(event.queue_id, None)
-            if event.client not in warned:
+            if event.client not in warned and event.queue_id not in warned:
                 begun[event.queue_id] = [number]
         elif isinstance(event, Queued | Sent) and event.queue_id in begun:
             begun[event.queue_id].append(number)

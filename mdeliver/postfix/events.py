@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from sys import intern
 from typing import NamedTuple
 
 from mdeliver.postfix.checks import check_of
@@ -262,11 +263,14 @@ def _refusal(
 ) -> Refusal:
     """One Refusal; KIND is action, check and stage, CLIENT is name, address and endpoint."""
     name, address, endpoint = client
-    about = (time_s, *kind, _verified(name), address, endpoint, reply)
+    action, check, stage = kind
+    about = (time_s, action, check, intern(stage), _verified(name), address, endpoint, reply)
     known_id = "" if queue_id == "NOQUEUE" else queue_id
     if fields is None:
         return Refusal(*about, doubtful=True, queue_id=known_id)
     _start, _end, sender, recipient, helo, doubtful = fields
+    # There are few recipients and many tries: one object for each.
+    recipient = recipient and intern(recipient)
     return Refusal(*about, sender, recipient, helo, doubtful, known_id)
 
 

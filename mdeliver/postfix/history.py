@@ -120,7 +120,7 @@ class History:
         """(sender, recipient) that were refused: when mail of theirs was last delivered."""
         self.own_domains: set[str] = set()
         """Domains that mail was delivered in on this host."""
-        self._pairs: set[tuple[str, str]] = set()
+        self._pairs: set[tuple[str, ...]] = set()
         self._queue: dict[str, _Message] = {}
         self._connections: dict[str, str] = {}
         self._warned: dict[str, float] = {}
@@ -153,15 +153,15 @@ class History:
                 refusal = refusal._replace(check=_POSTSCREEN_CHECKS.get(found, refusal.check))
             elif refusal.check == "postscreen" and refusal.reply.startswith("450"):
                 refusal = refusal._replace(check="postscreen first visit")
-        if refusal.sender is not None and refusal.recipient:
-            self._pairs.add((_folded(refusal.sender), _folded(refusal.recipient)))
+        key = _key(refusal)
+        if refusal.recipient:
+            self._pairs.add(key[3:])
         if refusal.action == "warned":
             self._warn(refusal)
         if not self.since_s <= refusal.time_s < self.until_s:
             return None
         client = refusal.client
         self.refused_of_client[client] = self.refused_of_client.get(client, 0) + 1
-        key = _key(refusal)
         known = self.attempts.get(key)
         if known is None:
             self.attempts[key] = Attempt(refusal, *key[2:])
@@ -247,11 +247,12 @@ class History:
 
     def _delivered(self, sender: str, recipient: str, time_s: float, *, outside: bool) -> None:
         recipient = _folded(recipient)
-        if (sender, recipient) in self._pairs:
-            self.came_through[sender, recipient] = time_s
+        ends = (sender, recipient)
+        if ends in self._pairs:
+            self.came_through[ends] = max(time_s, self.came_through.get(ends, 0.0))
         if outside:
             if sender:
-                self.wrote[sender, recipient] = time_s
+                self.wrote[ends] = max(time_s, self.wrote.get(ends, 0.0))
         else:
             self.own_domains.add(recipient.rpartition("@")[2])
 
@@ -277,7 +278,7 @@ def _more(taken: Taken | None, time_s: float, network: str) -> Taken:
     networks = taken.networks
     if network not in networks and len(networks) < _KEPT:
         networks += (network,)
-    return Taken(taken.messages + 1, time_s, networks)
+    return Taken(taken.messages + 1, max(taken.last_s, time_s), networks)
 
 
 def _key(refusal: Refusal) -> tuple[str, ...]:
@@ -289,8 +290,9 @@ def _key(refusal: Refusal) -> tuple[str, ...]:
 
 def _folded(address: str) -> str:
     """Local parts differ in case by the letter of RFC 5321; hardly anywhere in practice."""
-    # The same text is the same object: there may be millions.
-    return intern(address.lower())
+    folded = address.lower()
+    # Two of the same text would be two objects: there may be millions.
+    return address if folded == address else folded
 
 
 def network_of(name: str, address: str) -> str:
