@@ -102,6 +102,46 @@ def procmailrc(
     _prove(converted, prove, rules, name, home, as_json, compare, "procmail")
 
 
+@command.command(name="sieve")
+@_options
+def sieve(
+    file: str,
+    as_json: bool,
+    prove: str | None,
+    rules: str | None,
+    user: str | None,
+    home: str | None,
+) -> None:
+    """Convert a Sieve script. FILE "-" is standard input."""
+    from mdeliver.sieve.converter import convert_sieve
+    from mdeliver.sieve.reader import read_script
+
+    name, home = _whose(user, home)
+    octets = _read(file).encode("latin-1")
+    try:
+        text = octets.decode()
+    except UnicodeDecodeError:
+        text = octets.decode("latin-1")
+    converted = convert_sieve(read_script(text, file))
+    if prove is None:
+        _print(converted, as_json)
+        return
+    from mdeliver.sieve.proof import Pigeonhole, compare
+
+    try:
+        pigeonhole = Pigeonhole(text, name, home)
+    except OSError as error:
+        raise click.ClickException(f"the proof needs Dovecot's sieve-test(1): {error}") from None
+    with pigeonhole:
+
+        def compare_one(
+            stored: Stored, arrived: Arrived, rehearse: Callable[[Arrived], Rehearsed]
+        ) -> proof.Compared:
+            return compare(stored.name, arrived, pigeonhole, rehearse)
+
+        _prove(converted, prove, rules, name, home, as_json, compare_one, "sieve")
+
+
 # --- reading -----------------------------------------------------------------------------------
 
 
