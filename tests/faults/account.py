@@ -69,6 +69,29 @@ def faults_in(place: str, found: Callable[[], list[bytes]], expected: list[bytes
     return wrong
 
 
+_RUN = re.compile(rb"\AX-Run: [0-9a-f-]+\n")
+
+
+def without_run(message: bytes) -> bytes:
+    """MESSAGE without what the filter of a run put before it."""
+    return _RUN.sub(b"", message)
+
+
+def mixed_runs(in_mbox: list[bytes], in_maildir: list[bytes], piped: bytes) -> list[str]:
+    """What is wrong where a filter makes something else of a message on each run.
+
+    All copies of a message are of one run. The program that it is piped to had it at least once
+    (twice is possible: it was at work when the delivery was killed), of that run.
+    """
+    wrong = [
+        f"torn maildir: what another run made of {without_run(message)[:40]!r}"
+        for message in in_mbox
+        if without_run(message) in [without_run(other) for other in in_maildir]
+        and message not in in_maildir
+    ]
+    return wrong + [f"lost piped: {message[:80]!r}" for message in in_mbox if message not in piped]
+
+
 _NOT_OURS = re.compile(r"Maildir/(\.[^/]+/)?(new|cur)/[^/]+|\.pop3/.*")
 
 

@@ -23,6 +23,15 @@ if subject contains "never":
     file to imap/Never
 """
 
+PROGRAMS = (
+    RULES
+    + """\
+filter through "sh" "-c" "read -r u </proc/sys/kernel/random/uuid; echo X-Run: $u; exec cat"
+also pipe to "sh" "-c" "exec cat >>piped"
+run "true"
+"""
+)
+
 
 class Agent(NamedTuple):
     """A delivery agent.
@@ -30,11 +39,14 @@ class Agent(NamedTuple):
     prepare          makes its configuration below a home, and returns the mailbox_command
     quoting          how it quotes `From ` lines in the mbox, for the reader
     wants_from_line  whether it is given the From_ line; maildrop would take it for a header
+    filters          whether a filter puts X-Run before each message, another one on each run, and
+                     what is filed is also appended to HOME/piped
     """
 
     prepare: Callable[[Person], list[str]]
     quoting: str
     wants_from_line: bool = True
+    filters: bool = False
 
     def handed(self, message: bytes, at: float) -> bytes:
         """MESSAGE as it is given to the agent at that time, in seconds since 1970."""
@@ -43,6 +55,11 @@ class Agent(NamedTuple):
 
 def _mdeliver(person: Person) -> list[str]:
     _write(person, person.home / ".config" / "mdeliver" / "rules", RULES)
+    return [str(LDA)]
+
+
+def _mdeliver_with_programs(person: Person) -> list[str]:
+    _write(person, person.home / ".config" / "mdeliver" / "rules", PROGRAMS)
     return [str(LDA)]
 
 
@@ -80,6 +97,7 @@ def _maildrop(person: Person) -> list[str]:
 AGENTS = {
     "mdeliver-lda": Agent(_mdeliver, "mboxrd"),
     "mdeliver-lda keeping rules": Agent(_mdeliver_keeping, "mboxrd"),
+    "mdeliver-lda with programs": Agent(_mdeliver_with_programs, "mboxrd", filters=True),
     "procmail": Agent(_procmail, "as is"),
     "maildrop": Agent(_maildrop, "as is", wants_from_line=False),
 }

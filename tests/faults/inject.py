@@ -32,6 +32,7 @@ from tests.faults.agents import AGENTS
 from tests.faults.strace import Point, point_after, points_of, strike, trace
 from tests.installation import open_directory, recipient
 from tests.local8 import Answer, as_handed_over, environment, hand_over
+from tests.mboxreader import Torn
 
 FAILURES = ("lost", "doubled", "torn", "bounced", "litter", "stuck")
 ATTEMPTS = 3
@@ -113,16 +114,30 @@ class Bench:
 
         def in_mbox() -> list[bytes]:
             stored = account.in_mbox(home / "mbox", self.agent.quoting)
-            return [*stored, *happened.from_mbox]
+            return [account.without_run(m) for m in (*stored, *happened.from_mbox)]
 
         def in_maildir() -> list[bytes]:
-            return [*account.in_maildir(home / "Maildir"), *happened.from_maildir]
+            stored = account.in_maildir(home / "Maildir")
+            return [account.without_run(m) for m in (*stored, *happened.from_maildir)]
 
         return [
+            *(self._mixed_runs(home) if self.agent.filters else []),
             *account.faults_in("mbox", in_mbox, expected),
             *account.faults_in("maildir", in_maildir, expected),
             *account.litter_in(home, self.clean_files),
         ]
+
+    def _mixed_runs(self, home: Path) -> list[str]:
+        piped = home / "piped"
+        try:
+            stored = account.in_mbox(home / "mbox", self.agent.quoting)
+        except Torn:
+            return []  # that is told already
+        return account.mixed_runs(
+            stored,
+            account.in_maildir(home / "Maildir"),
+            piped.read_bytes() if piped.exists() else b"",
+        )
 
     def suffer(self, point: Point, event: str = "nothing", torn_at: int = 0) -> Result:
         """The story of one fault.
