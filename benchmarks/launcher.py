@@ -112,9 +112,9 @@ def show(case: direct.Case, costs: dict[str, list[direct.Cost]], served_s: float
             f"{1000 * cpu_s:>10.2f}"
         )
     if case.name in MARKS and ORACLE in walls:
-        ratio = walls[SERVED] / walls[ORACLE]
-        kept = "kept" if ratio <= MARKS[case.name] else "MISSED"
-        print(f"Mark {kept}: {ratio:.2f} x {ORACLE}; the mark is {MARKS[case.name]}.")
+        times = walls[SERVED] / walls[ORACLE]
+        kept = "kept" if times <= MARKS[case.name] else "MISSED"
+        print(f"Mark {kept}: {times:.2f} x {ORACLE}; the mark is {MARKS[case.name]}.")
 
 
 def main() -> None:
