@@ -1,6 +1,8 @@
 """The workers as the front sees them: a queue for each, and an answer for every job.
 
-Order       jobs of one account are delivered in the order in which they came
+Lanes       an account has up to `user_workers` workers: where several sessions bring mail for it,
+            the file system puts what they sync at the same time into one write. A further one
+            is started only when all that are there have something to do.
 Window      a worker has at most WINDOW jobs in hand; the others wait here
 Slow        where a worker has not answered anything for `slow_s`, all that waits for it but the
             job in its hands is answered with 451 and taken back, and further mail is refused at
@@ -55,8 +57,9 @@ class Errand:
 class Mate:
     """One worker."""
 
-    def __init__(self, name: str, now_s: float) -> None:
+    def __init__(self, name: str, lane: int, now_s: float) -> None:
         self.name = name
+        self.lane = lane
         self.channel: socket.socket | None = None
         self.waiting: deque[Errand] = deque()
         self.in_hand: dict[int, Errand] = {}
@@ -67,6 +70,10 @@ class Mate:
     def idle(self) -> bool:
         """Whether it has nothing to do."""
         return not self.waiting and not self.in_hand
+
+    def about(self, kind: bytes) -> bytes:
+        """A packet of KIND for the master, about this worker."""
+        return frames.pack(kind, self.name.encode("utf-8", "surrogateescape"), b"%d" % self.lane)
 
 
 class Crew:
@@ -82,16 +89,15 @@ class Crew:
         self._settings = settings
         self._tell_master = tell_master
         self._watch = watch
-        self._mates: dict[str, Mate] = {}
+        self._mates: dict[tuple[str, int], Mate] = {}
+        self._lanes: dict[str, list[Mate]] = {}
         self._numbers = 0
 
     def is_slow(self, name: str, now_s: float) -> float:
         """For how many seconds the worker of NAME has not answered, if that is too long; else 0."""
-        mate = self._mates.get(name)
-        if mate is None or not mate.in_hand:
-            return 0
-        silent_s = now_s - mate.progress_s
-        return silent_s if silent_s > self._settings.slow_s else 0
+        silent_s = [now_s - mate.progress_s for mate in self._lanes.get(name, ()) if mate.in_hand]
+        longest_s = max(silent_s, default=0.0)
+        return longest_s if longest_s > self._settings.slow_s else 0
 
     def next_number(self) -> int:
         """A number for a job."""
@@ -100,13 +106,25 @@ class Crew:
 
     def send(self, name: str, errand: Errand, now_s: float) -> None:
         """Have ERRAND done by the worker of NAME, which is started if there is none."""
-        mate = self._mates.get(name)
-        if mate is None:
-            mate = self._mates[name] = Mate(name, now_s)
-            self._make_place()
-            self._tell_master(frames.pack(frames.WANT, name.encode("utf-8", "surrogateescape")))
+        lanes = self._lanes.get(name, [])
+        mate = min(lanes, key=lambda mate: len(mate.waiting) + len(mate.in_hand), default=None)
+        more = (
+            len(lanes) < self._settings.user_workers and len(self._mates) < self._settings.workers
+        )
+        if mate is None or (more and not mate.idle):
+            mate = self._new_mate(name, now_s)
         mate.waiting.append(errand)
         self._push(mate, now_s)
+
+    def _new_mate(self, name: str, now_s: float) -> Mate:
+        lanes = self._lanes.setdefault(name, [])
+        taken = [mate.lane for mate in lanes]
+        mate = Mate(name, next(n for n in range(len(lanes) + 1) if n not in taken), now_s)
+        lanes.append(mate)
+        self._mates[name, mate.lane] = mate
+        self._make_place()
+        self._tell_master(mate.about(frames.WANT))
+        return mate
 
     def _make_place(self) -> None:
         """Let the worker end that has been idle for longest, where there are too many."""
@@ -135,9 +153,11 @@ class Crew:
 
     # --- what comes back ---------------------------------------------------------------------
 
-    def started(self, name: str, channel: socket.socket | None, why_not: str, now_s: float) -> None:
+    def started(
+        self, name: str, lane: int, channel: socket.socket | None, why_not: str, now_s: float
+    ) -> None:
         """The master's answer: the worker's CHANNEL, or WHY_NOT."""
-        mate = self._mates.get(name)
+        mate = self._mates.get((name, lane))
         if mate is None or mate.channel is not None:
             if channel is not None:
                 channel.close()
@@ -194,8 +214,11 @@ class Crew:
             self._watch(mate.channel, None, False)
             mate.channel.close()
             mate.channel = None
-        if self._mates.get(mate.name) is mate:
-            del self._mates[mate.name]
+        if self._mates.get((mate.name, mate.lane)) is mate:
+            del self._mates[mate.name, mate.lane]
+            self._lanes[mate.name].remove(mate)
+            if not self._lanes[mate.name]:
+                del self._lanes[mate.name]
 
     # --- time --------------------------------------------------------------------------------
 
@@ -208,9 +231,7 @@ class Crew:
             self._take_back(mate, silent_s)
             if silent_s > self._settings.delivery_s + GRACE_S and mate.in_hand and not mate.killed:
                 mate.killed = True
-                self._tell_master(
-                    frames.pack(frames.KILL, mate.name.encode("utf-8", "surrogateescape"))
-                )
+                self._tell_master(mate.about(frames.KILL))
 
     def _take_back(self, mate: Mate, silent_s: float) -> None:
         reply = slow_reply(mate.name, silent_s)

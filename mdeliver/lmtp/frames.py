@@ -5,9 +5,9 @@ Packet    one octet for the kind, then each field as its length (4 octets) and i
 Trusts    nothing: a packet that is no such thing raises ValueError. The front, which reads what
           strangers write, sends packets to workers that run as users.
 
-    front to master    WANT name              a worker for this account
-                       KILL name              its worker does not answer
-    master to front    WORKER name [fd]       here it is; without descriptor: its words are why not
+    front to master    WANT name lane         a worker for this account; the lane tells several
+                       KILL name lane         this one does not answer
+    master to front    WORKER name lane [fd]  here it is; without descriptor: the third field is why
                        FINISH                 take no further sessions, end when all are over
     front to worker    JOB id ...             deliver (jobs.py); a large message as descriptor
                        ROOM id home size      would a message of this size fit?

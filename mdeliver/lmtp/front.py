@@ -201,8 +201,8 @@ class Front:
                 channel = socket.socket(fileno=fd) if fd >= 0 else None
                 if channel is not None:
                     channel.setblocking(False)
-                name, why_not = (field.decode("utf-8", "surrogateescape") for field in fields)
-                self.crew.started(name, channel, why_not, self.now_s)
+                name, lane, why_not = (f.decode("utf-8", "surrogateescape") for f in fields)
+                self.crew.started(name, int(lane), channel, why_not, self.now_s)
             elif kind == frames.FINISH:
                 self._finish()
             if not packet:

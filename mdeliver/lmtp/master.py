@@ -108,9 +108,9 @@ class Master:
         self._report = report
         self._front: _Child | None = None
         self._old_fronts: list[_Child] = []
-        self._workers: dict[str, _Child] = {}
+        self._workers: dict[tuple[str, int], _Child] = {}
         self._pids: dict[int, _Child] = {}
-        self._wanted: list[tuple[_Child, str]] = []
+        self._wanted: list[tuple[_Child, str, int]] = []
         self._front_began_s = 0.0
         self._stopping = False
         self._reloading = False
@@ -218,7 +218,7 @@ class Master:
             self._old_fronts.append(self._front)
             self._front = None
 
-    def _start_worker(self, identity: Identity) -> _Child:
+    def _start_worker(self, identity: Identity, lane: int) -> _Child:
         ours, theirs = frames.pair()
         settings, site = self._settings, self._site
 
@@ -228,7 +228,7 @@ class Master:
 
         child = self._fork(work, [theirs.fileno()], ours, identity.name)
         theirs.close()
-        self._workers[identity.name] = child
+        self._workers[identity.name, lane] = child
         return child
 
     def _fork(
@@ -284,8 +284,9 @@ class Master:
         Our end stays open: closed over something unread it would take from the child what it has
         yet to read (ECONNRESET).
         """
-        if self._workers.get(child.name) is child:
-            del self._workers[child.name]
+        for key, known in list(self._workers.items()):
+            if known is child:
+                del self._workers[key]
         try:
             child.channel.shutdown(socket.SHUT_WR)
         except OSError:
@@ -317,12 +318,14 @@ class Master:
                 raise ValueError("it has hung up")
             kind, fields = frames.unpack(packet)
             if child in (self._front, *self._old_fronts):
-                name = fields[0].decode("utf-8", "surrogateescape")
+                name, lane = fields[0].decode("utf-8", "surrogateescape"), int(fields[1])
+                if not 0 <= lane < self._settings.user_workers:
+                    raise ValueError("there is no such lane")
                 if kind == frames.WANT:
-                    self._wanted.append((child, name))
+                    self._wanted.append((child, name, lane))
                     self._serve_wanted()
                 elif kind == frames.KILL:
-                    self._kill(name)
+                    self._kill(name, lane)
             elif kind == frames.BYE:
                 self._let_go(child)
         except (OSError, ValueError, IndexError):
@@ -332,39 +335,39 @@ class Master:
         """Answer those who want workers, as far as there may be more of them."""
         waiting = self._wanted
         self._wanted = []
-        for front, name in waiting:
+        for front, name, lane in waiting:
             busy = len(self._pids) > self._settings.workers + len(self._old_fronts) + 1
-            if busy and name not in self._workers:
-                self._wanted.append((front, name))
+            if busy and (name, lane) not in self._workers:
+                self._wanted.append((front, name, lane))
             else:
-                self._answer(front, name)
+                self._answer(front, name, lane)
 
-    def _answer(self, front: _Child, name: str) -> None:
-        octets = name.encode("utf-8", "surrogateescape")
+    def _answer(self, front: _Child, name: str, lane: int) -> None:
+        fields = (name.encode("utf-8", "surrogateescape"), b"%d" % lane)
         try:
             identity = identity_of_account(name, self._settings)
             theirs, fronts = frames.pair()
             with theirs, fronts:
-                self._give(identity, frames.pack(frames.FRONT), theirs.fileno())
-                packet = frames.pack(frames.WORKER, octets, b"")
+                self._give(identity, lane, frames.pack(frames.FRONT), theirs.fileno())
+                packet = frames.pack(frames.WORKER, *fields, b"")
                 self._send(front, packet, fronts.fileno())
         except (NotServed, OSError) as error:
             why = str(error).encode("utf-8", "backslashreplace")
             self._report(f"no worker for {name}: {error}")
-            self._send(front, frames.pack(frames.WORKER, octets, why))
+            self._send(front, frames.pack(frames.WORKER, *fields, why))
 
-    def _give(self, identity: Identity, packet: bytes, fd: int) -> None:
+    def _give(self, identity: Identity, lane: int, packet: bytes, fd: int) -> None:
         """Send PACKET and FD to the worker of IDENTITY; to a new one if there is none alive."""
-        child = self._workers.get(identity.name)
+        child = self._workers.get((identity.name, lane))
         if child is not None:
             if self._send(child, packet, fd):
                 return
             self._let_go(child)
-        if not self._send(self._start_worker(identity), packet, fd):
+        if not self._send(self._start_worker(identity, lane), packet, fd):
             raise NotServed("its process does not take anything")
 
-    def _kill(self, name: str) -> None:
-        child = self._workers.get(name)
+    def _kill(self, name: str, lane: int) -> None:
+        child = self._workers.get((name, lane))
         if child is not None:
             self._report(f"the process of {name} does not answer and is killed")
             os.kill(child.pid, signal.SIGKILL)
@@ -382,9 +385,9 @@ class Master:
             uid = int.from_bytes(peer[4:8], "little")
             try:
                 identity = identity_of_uid(uid, self._settings)
-                known = identity.name in self._workers
+                known = (identity.name, 0) in self._workers
                 if not known and len(self._pids) > self._settings.workers:
                     raise NotServed("too many workers")
-                self._give(identity, frames.pack(frames.DOOR), connection.fileno())
+                self._give(identity, 0, frames.pack(frames.DOOR), connection.fileno())
             except (NotServed, OSError):
                 decline(connection)

@@ -85,7 +85,7 @@ def test_the_same_message_again(server: Server) -> None:
 
 
 def test_a_slow_user_holds_up_nobody_else(make: Make) -> None:
-    server = make(slow_s=1).start()
+    server = make(slow_s=1, user_workers=1).start()
     with locked(server, "ann"), server.client() as first, server.client() as second:
         first.start_message("ann@example.org")
         wait_for(lambda: at_work(server, "ann"), "the delivery to be under way")
@@ -100,6 +100,20 @@ def test_a_slow_user_holds_up_nobody_else(make: Make) -> None:
         assert second.say("RCPT TO:<carl@example.org>").code == 250
     assert server.stop() == 0
     assert server.copies("ann") == (1, 1)
+
+
+def test_one_user_in_several_sessions_has_several_workers(make: Make) -> None:
+    server = make(user_workers=2).start()
+    with locked(server, "ann"):
+        clients = [server.client() for _ in range(3)]
+        for number, client in enumerate(clients):
+            client.start_message("ann@example.org", ident=f"4ABC{number}")
+        wait_for(lambda: len(server.workers()) == 2, "a second worker")
+    for client in clients:
+        assert client.reply().code == 250
+        client.sock.close()
+    assert len(server.workers()) == 2
+    assert server.copies("ann") == (3, 3)
 
 
 def test_a_delivery_has_a_time_limit(make: Make) -> None:
@@ -226,8 +240,8 @@ def test_who_drips_is_sent_away(make: Make) -> None:
     with server.client() as silent, server.client() as slow, server.client() as other:
         slow.envelope("ann@example.org")
         assert slow.say("DATA").code == 354
-        assert silent.reply().code == 421
         slow.send(b"x")
+        assert silent.reply().code == 421
         assert slow.reply().code == 421
         assert other.reply().code == 421
     assert server.in_maildir("ann") == []
