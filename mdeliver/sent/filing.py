@@ -70,10 +70,13 @@ def file_once(
         actions = tuple([action for action in plan.actions if action not in there])
         outcome = do(plan.replace(actions=actions))
         if name and outcome.fate == "delivered":
-            _look_again(fd, now_s, [a.path for a in copies if a not in there], name)
+            try:
+                _look_again(fd, now_s, [a.path for a in copies if a not in there], name)
+            except OSError:
+                pass  # the message is delivered: a later upload of it stays beside it
         return outcome
     finally:
-        system.close(fd)
+        durable.close_read(fd)
 
 
 def look_again(state: str, now_s: float) -> None:
@@ -84,7 +87,7 @@ def look_again(state: str, now_s: float) -> None:
             if durable.size_of(fd) and locks.try_lock(fd, 0, locks.WHOLE_FILE, exclusive=True):
                 _look_again(fd, now_s, [], "")
         finally:
-            system.close(fd)
+            durable.close_read(fd)
     except (OSError, Deferral):
         pass  # the next delivery looks again
 
