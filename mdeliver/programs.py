@@ -41,8 +41,8 @@ _HARMLESS = frozenset("1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJ
 
 _RELEASED = -1
 
-_DESCRIPTORS = 1 << 20
-"""More than any process has."""
+_FEW_DESCRIPTORS = 1024
+"""What most processes may have open."""
 
 
 class Ended(Record):
@@ -247,7 +247,7 @@ def _start(
         try:
             for number, fd in enumerate((stdin, stdout, stderr)):
                 system.dup2(fd, number)
-            system.closerange(3, _DESCRIPTORS)
+            _close_others()
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             _become(path, arguments, environ, envelope.home)
         except BaseException:
@@ -260,6 +260,19 @@ def _start(
     except OSError:
         pass
     return child
+
+
+def _close_others() -> None:
+    """Close what we inherited ourselves; what we opened closes itself (O_CLOEXEC).
+
+    closerange() alone may be a million calls, where a container's kernel has no close_range(2).
+    """
+    names = durable.names_in("/proc/self/fd")
+    if not names:
+        system.closerange(3, _FEW_DESCRIPTORS)
+    for name in names:
+        if int(name) > 2:
+            durable.close_read(int(name))
 
 
 def _become(path: str, arguments: list[bytes], environ: dict[bytes, bytes], home: str) -> NoReturn:
