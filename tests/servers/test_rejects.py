@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -14,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from mdeliver.cli.rejects import command
+from mdeliver.postfix.logfiles import with_rotated
 from tests.installation import lacking
 from tests.servers.gatekeeper import Client, Gatekeeper, gatekeeper
 from tests.waiting import wait_for
@@ -204,6 +208,36 @@ def test_limits(gate: Gatekeeper) -> None:
         with socket.create_connection(("127.0.0.1", gate.limited), None, source) as client:
             client.recv(100)
     assert seen(gate, "rate limit exceeded")["check"] == "client limits"
+
+
+def test_a_log_is_followed_where_postfix_rotates_it(gate: Gatekeeper) -> None:
+    log = str(gate.top / "maillog")
+    follower = subprocess.Popen(
+        [sys.executable, "-m", "mdeliver", "rejects", "--follow", "--json", log],
+        stdout=subprocess.PIPE,
+    )
+    with follower:
+        assert follower.stdout is not None
+        try:
+            for address in ("198.51.100.41", "198.51.100.42"):
+                with Client(gate.checks, address) as client:
+                    client.try_to_send(helo="laptop")
+                said: dict[str, Any] = {}
+                while said.get("client_address") != address:
+                    said = json.loads(follower.stdout.readline())
+                gate.run("postfix", "logrotate")
+        finally:
+            follower.send_signal(signal.SIGINT)
+    assert follower.returncode == 0
+    with Client(gate.checks, "198.51.100.43") as client:
+        client.try_to_send(helo="laptop")
+    seen(gate, "198.51.100.43")
+    paths = with_rotated(log)
+    assert any(path.endswith(".gz") for path in paths), paths
+    result = CliRunner().invoke(command, ["--json", "--about", "198.51.100.4", *paths])
+    found = {json.loads(line)["client_address"] for line in result.stdout.splitlines()}
+    # Tries of one network belong together; the last of them names it.
+    assert found == {"198.51.100.43"}
 
 
 TALK = (
