@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -50,14 +51,16 @@ class Moment(click.ParamType[float]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Seconds since 1970."""
-        midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-        if value in ("today", "yesterday"):
-            return (midnight - timedelta(days=value == "yesterday")).timestamp()
+        today = datetime.now().astimezone().date()
+        if value == "yesterday":
+            value = str(today - timedelta(days=1))
+        elif value == "today":
+            value = str(today)
         if value[:-1].isdecimal() and value[-1] in _UNITS_S and len(value) < 8:
             return time.time() - int(value[:-1]) * _UNITS_S[value[-1]]
         try:
             if len(value) == 5:
-                value = f"{midnight.date()} {value}"
+                value = f"{today} {value}"
             return datetime.fromisoformat(value).timestamp()
         except (ValueError, OverflowError):
             self.fail(
@@ -95,20 +98,31 @@ def command(files: tuple[str, ...], **given: Any) -> None:
         if wanted.since is None and wanted.until is None:
             wanted = wanted._replace(since=since_s, until=midnight)
     reading = _Reading(_logs(files, wanted.journal), wanted)
-    # Millions of values without one cycle among them: looking for cycles takes half of the time.
-    gc.disable()
     try:
         if wanted.follow:
             reading.follow()
         else:
-            reading.whole()
-            reading.show()
+            with _no_cycles():
+                reading.whole()
+                reading.show()
     except WorkerDied as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
         # The way to end --follow; a report that was interrupted is none.
         sys.exit(0 if wanted.follow else 130)
     sys.exit(1 if reading.trouble else 0)
+
+
+@contextmanager
+def _no_cycles() -> Iterator[None]:
+    """Millions of values and no cycle among them: to look for one takes half of the time."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 class _Wanted(NamedTuple):
@@ -146,10 +160,9 @@ class _Reading:
         self.paths = paths
         self.wanted = wanted
         self.trouble = False
-        self.history = History(
-            *(float("-inf") if wanted.since is None else wanted.since,),
-            *(float("inf") if wanted.until is None else wanted.until,),
-        )
+        since_s = float("-inf") if wanted.since is None else wanted.since
+        until_s = float("inf") if wanted.until is None else wanted.until
+        self.history = History(since_s, until_s)
 
     # --- reading -----------------------------------------------------------------------------
 

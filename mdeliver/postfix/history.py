@@ -36,7 +36,7 @@ _MOST_CONNECTIONS = 10_000
 _SESSION_S = 300
 """A warning and the message that it was about are not further apart: smtpd_timeout."""
 
-_MOST_QUEUED = 1_000_000
+_MOST_QUEUED = 200_000
 """Messages that are followed in the queue; a log that names none of them again is a forged one."""
 
 
