@@ -81,7 +81,8 @@ def test_a_note_to_oneself_survives_every_fault(tmp_path: Path) -> None:
     status, calls = whole.deliver(FROM_FIRST)
     assert (status, whole.faults_found()) == (DONE, [])
     found = []
-    for number in range(len(calls)):
+    share = 1 if os.environ.get("MDELIVER_FAULTS") == "all" else 5
+    for number in range(0, len(calls), share):
         # Each call gets one of the kinds, and its neighbours the others.
         fault = Fault(number, KINDS[number % len(KINDS)])
         box = SentBox(tmp_path / f"{number}")

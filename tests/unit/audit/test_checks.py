@@ -34,7 +34,7 @@ def settings(etc: Path, tmp_path: Path) -> Path:
 def audit(settings: Path) -> Audit:
     """Audit, and return the findings of the given level."""
 
-    def audit(level: str, *checks: str, status: int | None = None) -> list[dict[str, Any]]:
+    def audit(level: str, *checks: str) -> list[dict[str, Any]]:
         done = invoke(settings, "--json", *checks)
         found = [json.loads(line) for line in done.stdout.splitlines()]
         failed = any(finding["level"] == "failure" for finding in found)
