@@ -31,7 +31,8 @@ NOT_NEEDED = frozenset(
     PROCMAIL_OVERFLOW TZ LANG LC_ALL NL WS""".split()
 )
 
-_STATUSES = {67: "5.1.1", 77: "5.7.1", 75: "4.3.0"}
+_STATUSES = {67: (1, 1), 77: (7, 1)}
+"""Of exit statuses of sysexits.h: what follows the 5 in the enhanced status (RFC 3463)."""
 _INCLUDES = 30
 
 
@@ -217,5 +218,5 @@ def ending(code: int) -> str:
     """How procmail's exit status CODE is said."""
     if code == 75:
         return "defer"
-    status = _STATUSES.get(code, "5.3.0")
-    return f'reject "{status} refused by the recipient\'s rules"'
+    subject, detail = _STATUSES.get(code, (3, 0))
+    return f'reject "5.{subject}.{detail} refused by the recipient\'s rules"'

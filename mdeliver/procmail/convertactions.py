@@ -218,7 +218,7 @@ class Actions:
             if len(files) > 1:
                 raise Unsayable("an answer made of several files")
             path = absolute(files[0], absolute(symbols.value("MAILDIR") or "", "/"))
-            text = f"reply with file {quote(path)}"
+            text = f"reply with file {quote(from_home(path))}"
         else:
             text = f"reply with {quote(chr(10).join(said) or 'Your message was received.')}"
         lines = [Line(f"also {text} every 7d")]
@@ -227,11 +227,16 @@ class Actions:
 
 def program_words(argv: list[str]) -> str:
     """ARGV as rules write it: the program itself without braces."""
-    home = REF + "home\x02/"
-    program = "~/" + argv[0][len(home) :] if argv[0].startswith(home) else argv[0]
+    program = from_home(argv[0])
     if REF in program:
         raise Unsayable("a program whose name is not fixed")
     return " ".join([quote(word) for word in (program, *argv[1:])])
+
+
+def from_home(path: str) -> str:
+    """PATH with `~/` where the home directory is named."""
+    home = REF + "home\x02/"
+    return "~/" + path[len(home) :] if path.startswith(home) else path
 
 
 def absolute(path: str, directory: str) -> str:
