@@ -155,7 +155,8 @@ def read_chunks(fd: int, count: int, size: int, offset: int = 0) -> Iterator[byt
 def read_file(path: str, limit: int) -> bytes:
     """What PATH holds, at most LIMIT octets; b"" if it does not exist."""
     try:
-        fd = system.open(path, system.O_RDONLY | system.O_CLOEXEC)
+        # Nobody must be able to make us wait for ever, by a FIFO in its place.
+        fd = system.open(path, system.O_RDONLY | system.O_CLOEXEC | system.O_NONBLOCK)
     except FileNotFoundError:
         return b""
     try:

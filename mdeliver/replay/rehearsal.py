@@ -11,8 +11,9 @@ from collections.abc import Mapping
 
 from mdeliver.decision import decide, outcome_of
 from mdeliver.deliver.outside import Surroundings
+from mdeliver.deliver.remembered import Consulted
 from mdeliver.envelope import Envelope
-from mdeliver.intake import Options, make_envelope
+from mdeliver.intake import Options, make_envelope, state_directory
 from mdeliver.language.syntax import Program
 from mdeliver.letter import Letter
 from mdeliver.message import Message
@@ -53,7 +54,7 @@ class Rehearsal(Record):
 
         explain  whether the decision has a trace, which takes as long again
         """
-        letter = arrived.letter
+        letter, arrives_now = arrived.letter, arrived.arrived_s is None
         message = Message(letter.head, letter.size, cut=letter.head_cut)
         if isinstance(self.rules, Outcome):
             return _undecided(message, self.rules)
@@ -68,6 +69,8 @@ class Rehearsal(Record):
                 explain=explain,
                 now_s=arrived.arrived_s,
                 run_programs=self.run_programs,
+                # What arrived long ago is no duplicate of what is remembered of it now.
+                memory=state_directory(envelope, self.environ) if arrives_now else None,
             )
             return Rehearsed(message, decision, outcome_of(decision.plan))
         except Exception as error:
@@ -81,18 +84,28 @@ def rehearse(
     site: Site,
     *,
     explain: bool,
-    now_s: float,
+    now_s: float | None,
     run_programs: bool,
+    memory: str | None = None,
 ) -> Decision:
-    """What the rules make of a message; of what they ask only programs are run, if at all."""
-    outside = Surroundings(envelope, None) if run_programs else None
+    """What the rules make of a message.
+
+    run_programs  whether the programs that they ask are run
+    memory        the state directory in which what was delivered before is looked up; None for
+                  nothing was
+    """
+    outside = Surroundings(
+        envelope,
+        None,
+        run_programs=run_programs,
+        remembers=None if memory is None else lambda: Consulted(memory),
+    )
     try:
         return decide(
             program, letter, envelope, site, explain=explain, now_s=now_s, outside=outside
         )
     finally:
-        if outside is not None:
-            outside.close()
+        outside.close()
 
 
 def traced(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.installation import LDA
-from tests.local8 import as_handed_over
+from tests.local8 import as_handed_over, hand_over
 from tests.processes.conftest import Home, deferral
 
 SENDMAIL = """\
@@ -239,9 +239,7 @@ def test_the_sender_is_answered_once(home: Sender) -> None:
 
 def test_a_text_in_a_file(home: Sender) -> None:
     path = home.rules.parent / "away.txt"
-    path.write_text(
-        "Subject: Unterwegs für länger\nFrom: Änn <ann@example.net>\n\nAway {user}.\n"
-    )
+    path.write_text("Subject: Unterwegs für länger\nFrom: Änn <ann@example.net>\n\nAway {user}.\n")
     home.give(path).chmod(0o600)
     home.write_rules('reply with file "away.txt" every 1d\n')
     assert home.deliver(home.letter()).verdict == "sent"
@@ -285,3 +283,31 @@ def test_a_reply_is_never_answered(home: Sender) -> None:
     for sender in ("", "other@example.net"):
         assert home.deliver(reply, SENDER=sender).verdict == "sent"
     assert len(home.sent()) == 1
+
+
+# --- mdeliver test -------------------------------------------------------------------------------
+
+
+def dry_run(home: Sender, message: bytes) -> str:
+    """What `mdeliver test` says of MESSAGE, which arrives now."""
+    command = [str(LDA.parent / "mdeliver"), "test", "--home", str(home.path), "-"]
+    settings = ["--settings", home.command[-1]]
+    handed = as_handed_over(message, home.person)
+    done = hand_over([*command, *settings], handed, home.environ, home.person)
+    assert done.status == 0, done
+    return done.output.decode()
+
+
+def test_a_dry_run_asks_the_memory_and_leaves_it_alone(home: Sender) -> None:
+    home.write_rules('if duplicate within 7d: discard\nreply with "away"\n')
+    assert "it was not delivered before" in dry_run(home, home.letter())
+    assert not (home.path / ".local").exists()
+    assert home.deliver(home.letter()).verdict == "sent"
+    memory = home.path / ".local" / "state" / "mdeliver" / "memory"
+    before = memory.read_bytes()
+    assert "it was delivered within 7d" in dry_run(home, home.letter(by="two"))
+    said = dry_run(home, home.letter(2))
+    assert 'no reply: "sender@example.net" has been sent this before' in said
+    assert memory.read_bytes() == before
+    assert len(home.sent()) == 1
+    assert len(home.in_mbox()) == 1
