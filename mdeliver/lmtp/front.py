@@ -9,6 +9,7 @@ See also  master.py, epoll(7)
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import select
 import socket
@@ -138,8 +139,12 @@ class Front:
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
                 sock, address = listener.accept()
-            except OSError:
-                return  # nobody is there any more, or there are no descriptors: the next round
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self._end_oldest()
+                return  # else it has gone again
             sock.setblocking(False)
             if not self._make_place():
                 with sock, suppress(OSError):
@@ -164,18 +169,21 @@ class Front:
         return any(ip in network for network in self._trusted)
 
     def _make_place(self) -> bool:
-        """Where there are too many sessions, end the one that has been silent for longest.
+        """Whether there is room for another session, if need be in the place of an old one."""
+        if len(self._sessions) >= self.settings.sessions:
+            self._end_oldest()
+        return len(self._sessions) < self.settings.sessions
+
+    def _end_oldest(self) -> None:
+        """End the session that has been silent for longest, but none that waits for us.
 
         One between two messages is preferred: an MTA keeps connections in store, and makes another.
         """
-        if len(self._sessions) < self.settings.sessions:
-            return True
         sessions = [s for s in self._sessions.values() if s.engine.wants_input]
         idle = [s for s in sessions if s.engine.between_messages]
         if idle or sessions:
             oldest = min(idle or sessions, key=lambda session: session.last_s)
             oldest.end("421 4.3.2 too many sessions; the one that was silent for longest is ended")
-        return len(self._sessions) < self.settings.sessions
 
     # --- the master --------------------------------------------------------------------------
 

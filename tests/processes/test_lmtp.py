@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.lmtpserver import MDELIVER, MESSAGE, Client, Server
+from tests.lmtpserver import MDELIVER, MESSAGE, RULES, Client, Server
 from tests.waiting import wait_for
 
 Make = Callable[..., Server]
@@ -125,6 +125,18 @@ def test_a_delivery_has_a_time_limit(make: Make) -> None:
     with server.client() as client:
         assert client.deliver("ann@example.org", ident="4ABC")[0].code == 250
     assert server.copies("ann") == (1, 1)
+
+
+def test_a_delivery_that_needs_too_much_memory(make: Make) -> None:
+    server = make(memory_mb=80).start()
+    server.write_rules("ann", RULES + 'if body contains "no such word": discard\n')
+    large = MESSAGE + b"a line of text that is nothing but long enough\n" * 600_000
+    with server.client() as client:
+        bad, good = client.deliver("ann@example.org", "bob@example.org", message=large)
+        assert (bad.code, bad.text) == (451, "4.3.1 out of memory")
+        assert good.code == 250
+    assert server.copies("ann") == (0, 0)
+    assert server.copies("bob") == (1, 1)
 
 
 def test_a_worker_that_is_killed(server: Server) -> None:
