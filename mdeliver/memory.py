@@ -1,7 +1,7 @@
 """What one user's deliveries remember: messages that were delivered, and replies that were sent.
 
 `duplicate within` asks for the first, `reply with … every` for the second. Two files in the state
-directory: `memory` holds the records, `memory.lock` nothing but locks.
+directory: `memory` holds the records, `memory-locks` nothing but locks.
 
     record = NAME(16) KIND(1) OWNER(8) TIME(7) CHECKSUM(8)     40 octets, appended, never changed
 
@@ -15,7 +15,7 @@ Guarantee   a record that was written is found until it is among the oldest of i
             that is full (limits.REMEMBERED_BYTES): then the newest half of each kind stays. Torn,
             or not ours, it counts as none; the next writer cuts a torn end off.
             Of two deliveries that `hold` one name the second waits for the end of the first.
-Locks       on `memory.lock`, which is never replaced: a byte per name that is held, taken before
+Locks       on `memory-locks`, which is never replaced: a byte per name that is held, taken before
             the locks of the journal; byte 0 by whoever writes, who waits for nothing else then.
 Reads       `mdeliver test` reads the same file and takes no lock (`Recollection`).
 Fails with  OSError; Deferral where it waited in vain.
@@ -100,7 +100,7 @@ class Memory(Recollection):
 
     def __init__(self, directory: str, owner: bytes = NOBODY) -> None:
         super().__init__(directory, owner)
-        self._fd = durable.open_own_file(self._path + ".lock", create=True)
+        self._fd = durable.open_own_file(self._path + "-locks", create=True)
 
     def close(self) -> None:
         """Let others ask for what this delivery asked for."""

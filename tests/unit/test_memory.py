@@ -108,7 +108,7 @@ def test_a_full_file_keeps_the_newest_of_each_kind(
     assert memory.holds(REPLIED, ONE, DAY_S)
     assert [memory.holds(DELIVERED, name, DAY_S) for name in names] == [False] * 14 + [True] * 6
     memory.close()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["memory", "memory.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["memory", "memory-locks"]
 
 
 def test_who_holds_a_name_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
