@@ -62,8 +62,6 @@ def carry_out(
     """
     if account is not None:
         account.plan = plan
-    if plan.verdict.fate == "defer":
-        return outcome_of(plan)
     from mdeliver.deliver.transaction import deliver_files
 
     done = deliver_files(
@@ -79,7 +77,8 @@ def carry_out(
         done=account.done if account is not None else None,
     )
     if done and not plan.actions:
-        # By the rules as they are now it goes nowhere, but an earlier attempt had begun to deliver.
+        # By the rules as they are now it goes nowhere, or waits for a program; but an earlier
+        # attempt had begun to deliver, and half of it must not stay half if they say so for days.
         return delivered(done)
     return outcome_of(plan, done or "nothing to deliver")
 

@@ -121,7 +121,7 @@ def test_what_is_taken_back_after_the_last_letter_is_not_done(
     assert home.in_maildir() == []
 
 
-@pytest.mark.parametrize("fate", ["discard", "reject"])
+@pytest.mark.parametrize("fate", ["discard", "reject", "defer"])
 def test_what_was_begun_is_completed_though_rules_now_say_otherwise(
     home: Home, monkeypatch: pytest.MonkeyPatch, fate: str
 ) -> None:
