@@ -65,10 +65,13 @@ class Kept:
             self.letters[number] = letter_in(fd, from_line=False)
 
     def _forget(self) -> None:
-        """Remove it; what cannot be removed is left to the sweep."""
-        for number in self._numbers:
+        """Remove it; what cannot be removed, when asked twice, is left to the sweep.
+
+        The message is delivered by then: it must not come again for the sake of a file.
+        """
+        for path in [self._path(number) for number in self._numbers for _try in range(2)]:
             try:
-                durable.remove(self._path(number))
+                durable.remove(path)
             except OSError:
                 pass
 
