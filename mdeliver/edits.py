@@ -38,24 +38,22 @@ def edited_head(head: bytes, edits: Iterable[Edit], *, cut: bool) -> bytes:
     cut  whether the head goes on after what is here
     """
     end = b"\r\n" if b"\r\n" in head[:1000] else b"\n"
-    lines = _lines(head)
-    closing = b""
-    if cut:
-        # What is here of its last field cannot go without the rest, which would be a field, or
-        # the end of the head, of its own.
-        lines, closing = _parted(lines)
-    elif lines and not lines[-1].strip(b"\r\n"):
-        closing = lines.pop()
+    # What is here of a field that is cut cannot go without the rest, which would be a field, or the
+    # end of the head, of its own.
+    at = _last_field(head) if cut else _closing(head)
+    fields, closing = head[:at], head[at:]
     for edit in edits:
-        kept, at = _without(lines, edit.name) if edit.deed != "add" else (lines, None)
+        kept, place = (fields, -1) if edit.deed == "add" else _without(fields, edit.name)
         if edit.deed != "remove":
-            if kept and not kept[-1].endswith(b"\n"):
-                kept[-1] += end
-            place = at if at is not None else 0 if cut else len(kept)
-            kept.insert(place, field_line(edit.name, edit.text, end))
-        lines = kept
+            if place < 0 and cut:
+                place = 0
+            elif place < 0:
+                kept += b"" if not kept or kept.endswith(b"\n") else end
+                place = len(kept)
+            kept = kept[:place] + field_line(edit.name, edit.text, end) + kept[place:]
+        fields = kept
     # A message that was all header needs an end of it no more than before.
-    return b"".join(lines) + closing
+    return fields + closing
 
 
 def edited_letter(letter: Letter, edits: tuple[Edit, ...]) -> Letter:
@@ -119,26 +117,40 @@ def _lines(head: bytes) -> list[bytes]:
     return [piece + b"\n" for piece in pieces] + ([last] if last else [])
 
 
-def _parted(lines: list[bytes]) -> tuple[list[bytes], bytes]:
-    """LINES but for their last field, and that."""
-    last = len(lines) - 1
-    while last > 0 and lines[last].startswith(_FOLD):
-        last -= 1
-    return lines[: max(0, last)], b"".join(lines[max(0, last) :])
+def _closing(head: bytes) -> int:
+    """Where the empty line at the end of HEAD begins; its length where there is none."""
+    at = head.rfind(b"\n", 0, max(0, len(head) - 1)) + 1
+    return at if not head[at:].strip(b"\r\n") else len(head)
 
 
-def _without(lines: list[bytes], name: str) -> tuple[list[bytes], int | None]:
-    """LINES without the fields called NAME, and where the first of them stood."""
-    wanted = name.lower().encode("utf-8", "replace")
+def _last_field(head: bytes) -> int:
+    """Where the last field of HEAD begins."""
+    at = head.rfind(b"\n", 0, max(0, len(head) - 1)) + 1
+    while at > 0 and head.startswith(_FOLD, at):
+        at = head.rfind(b"\n", 0, at - 1) + 1
+    return at
+
+
+def _without(fields: bytes, name: str) -> tuple[bytes, int]:
+    """FIELDS without those called NAME, and where the first of them stood, or -1.
+
+    Looks at no line that does not begin like them: a head may have half a million.
+    """
+    wanted = b"\n" + name.lower().encode("utf-8", "replace")
+    # The same places as in FIELDS, a line end before the first one.
+    lines = b"\n" + fields.lower()
     kept: list[bytes] = []
-    first: int | None = None
-    dropping = False
-    for line in lines:
-        if not (line.startswith(_FOLD) and (kept or dropping)):
-            label, colon, _value = line.partition(b":")
-            dropping = bool(colon) and label.rstrip(b" \t").lower() == wanted
-        if not dropping:
-            kept.append(line)
-        elif first is None:
-            first = len(kept)
-    return kept, first
+    first, copied = -1, 0
+    start = lines.find(wanted)
+    while start >= 0:
+        end = fields.find(b"\n", start) + 1 or len(fields)
+        label, colon, _value = fields[start:end].partition(b":")
+        if colon and len(label.rstrip(b" \t")) == len(name):
+            while fields.startswith(_FOLD, end):
+                end = fields.find(b"\n", end) + 1 or len(fields)
+            first = start if first < 0 else first
+            kept.append(fields[copied:start])
+            copied = end
+        start = lines.find(wanted, end)
+    kept.append(fields[copied:])
+    return b"".join(kept), first

@@ -13,7 +13,7 @@ Asks        `outside` what no message can tell: what programs say, what was deli
 
 from __future__ import annotations
 
-from mdeliver import plan
+from mdeliver import limits, plan
 from mdeliver.actions.places import FLAGS, places
 from mdeliver.conditions.facts import addressed_to_me, sent_by_me
 from mdeliver.conditions.texts import compare
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from mdeliver.envelope import Envelope
-    from mdeliver.language.syntax import Action, Expr, Program, Statement, Target
+    from mdeliver.language.syntax import Action, Expr, Program, Statement, Target, Text
     from mdeliver.message import Message
     from mdeliver.outside import Outside
     from mdeliver.settings import Site
@@ -204,10 +204,10 @@ class Run:
             case Discard():
                 return Verdict("discard", "", "", where)
             case Reject():
-                words = self.scene.words(action.text) if action.text else REJECTED
+                words = self.said(action.text) if action.text else REJECTED
                 return Verdict("reject", *split_status(words, "5.7.1"), where)
             case Defer():
-                words = self.scene.words(action.text) if action.text else DEFERRED
+                words = self.said(action.text) if action.text else DEFERRED
                 return Verdict("defer", *split_status(words, "4.3.0"), where)
             case Mark():
                 marks = self.scene.marks + action.flags
@@ -219,6 +219,10 @@ class Run:
                 if not plan_deed(self, action, also):
                     return None
         return None if also else Verdict("deliver", "", "", where)
+
+    def said(self, text: Text) -> str:
+        """TEXT for a reply or a log, where the megabytes of a message have no place."""
+        return self.scene.words(text)[: limits.SAID_TEXT]
 
     def add(self, action: plan.Action) -> None:
         """Plan ACTION, which is no copy in a place."""

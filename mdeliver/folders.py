@@ -44,6 +44,8 @@ _TAKEN = ("cur", "new", "tmp", "subscriptions", "maildirfolder", "maildirsize")
 
 def safe_step(step: str, *, dots: bool) -> str:
     """STEP as one harmless folder name; DOTS: whether a dot inside is just a character."""
+    # A message brings megabytes; a character takes at least one byte.
+    step = step[: limits.FOLDER_STEP_BYTES]
     step = step.translate(_IN_DIRECTORY if dots else _IN_MAILDIRPP)
     if not step.isascii():
         # A lone surrogate (raw bytes of the environment) can neither be encoded nor shown.

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _ANY = 1
 _ANY_CAPTURED = 2
 
+# Raw octets of the environment are surrogates from U+DC80 on (PEP 383).
+_FIRST_ASIDE = 0xD800
+
 
 def fold(text: str) -> str:
     """TEXT with case folded, of the same length."""
@@ -32,14 +35,19 @@ def fold(text: str) -> str:
     # No character folds to nothing, so equal length means that each became one.
     if len(folded) == len(text):
         return folded
-    return "".join([_fold_one(c) for c in text])
-
-
-def _fold_one(character: str) -> str:
-    folded = character.casefold()
-    if len(folded) > 1:
-        folded = character.lower()
-    return folded if len(folded) == 1 else character
+    # Those that become several (\u00df is ss) step aside meanwhile, one after the other in C: a
+    # surrogate stays as it is, and no text has these.
+    aside: dict[str, str] = {}
+    for character in set(text):
+        if len(character.casefold()) > 1:
+            aside[chr(_FIRST_ASIDE + len(aside))] = character
+    for mark, character in aside.items():
+        text = text.replace(character, mark)
+    folded = text.casefold()
+    for mark, character in aside.items():
+        lower = character.lower()
+        folded = folded.replace(mark, lower if len(lower) == 1 else character)
+    return folded
 
 
 class Glob:
@@ -87,9 +95,12 @@ class Glob:
                 self._literal(mark)
             at += 3 if captured else 1
 
-    def match(self, text: str) -> tuple[str, ...] | None:
-        """Captures from TEXT; None where the glob does not cover it."""
-        seen = text if self.exactly else fold(text)
+    def match(self, text: str, folded: str = "") -> tuple[str, ...] | None:
+        """Captures from TEXT; None where the glob does not cover it.
+
+        folded  TEXT with case folded, if the caller has it
+        """
+        seen = text if self.exactly else folded or fold(text)
         stretches, fixed = self.stretches, self.fixed
         if sum(fixed) > len(text) or not _fits(stretches[0], seen, 0):
             return None

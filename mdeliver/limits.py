@@ -7,7 +7,7 @@ stops the delivery. A limit that an administrator's file reaches is an error in 
 from __future__ import annotations
 
 # --- the message -----------------------------------------------------------------------------
-HEAD_BYTES = 1 << 20
+HEAD_BYTES = 512 << 10
 """Bytes of the head that tests can see. Postfix itself passes 100 KB (header_size_limit)."""
 
 HEADER_LINES = 10_000
@@ -19,11 +19,14 @@ MEMORY_BYTES = 256 << 10
 COPY_BYTES = 128 << 10
 """Size of the one buffer through which a larger message is copied."""
 
-ADDRESSES = 10_000
-"""Addresses read from all header fields of one name."""
+ADDRESSES = 5000
+"""Addresses read from all header fields that a test asks for."""
 
-ADDRESS_TEXT = 128 << 10
-"""Bytes of all header fields of one name that are looked through for addresses."""
+ADDRESS_TEXT = 64 << 10
+"""Bytes of all these fields that are looked through for addresses."""
+
+FIELD_TEXTS = 5000
+"""Texts of one field that a test looks at: each of them costs, however short it is."""
 
 RESULTS_TEXT = 64 << 10
 """Bytes of all Authentication-Results that are read; what follows them is not believed."""
@@ -33,6 +36,9 @@ ENCODED_WORDS = 10_000
 
 HEADER_TEXT = 8000
 """Characters that a rule can put into one header field; encoded they take up to 27 KB."""
+
+SAID_TEXT = 1000
+"""Characters of what a rule says to the sender, the MTA or the log."""
 
 MIME_BYTES = 32 << 20
 """Bytes of a body in which parts are looked for."""

@@ -139,15 +139,16 @@ class Message:
             texts.append(text)
         return texts
 
-    def addresses(self, name: str) -> tuple[Address, ...]:
-        """Addresses in all fields called NAME (lower case), in order."""
-        found = self._addresses.get(name)
+    def addresses(self, *names: str) -> tuple[Address, ...]:
+        """Addresses in all fields with one of NAMES (lower case), in their order."""
+        key = "\n".join(names)  # no field can have such a name
+        found = self._addresses.get(key)
         if found is None:
-            found = self._addresses[name] = self._read_addresses(name)
+            found = self._addresses[key] = self._read_addresses(names)
         return found
 
-    def _read_addresses(self, name: str) -> tuple[Address, ...]:
-        values = self.raw(name)
+    def _read_addresses(self, names: tuple[str, ...]) -> tuple[Address, ...]:
+        values = [value for name in names for value in self.raw(name)]
         if not values:
             return ()
         from mdeliver.addresses import parse_addresses
@@ -158,7 +159,7 @@ class Message:
             found += parse_addresses(plain_text(value[:room]), limits.ADDRESSES - len(found))
             room -= len(value)
             if room < 0 or len(found) >= limits.ADDRESSES:
-                self.limit = f"too many addresses in {name}"
+                self.limit = f"too many addresses in {', '.join(names)}"
                 break
         return tuple(found)
 

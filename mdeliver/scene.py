@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 
+from mdeliver import limits
 from mdeliver.glob import fold
 from mdeliver.language.syntax import Brace, Lines, Me, Name, Number, Quantity, Range, Text
 from mdeliver.plan import AS_IT_CAME
@@ -128,7 +129,12 @@ class Scene:
         key = (field.name, field.part, field.header)
         texts = self._texts.get(key)
         if texts is None:
-            texts = self._texts[key] = tuple([(t, fold(t)) for t in self._read(*key)])
+            read = tuple(self._read(*key))
+            if len(read) > limits.FIELD_TEXTS:
+                words = " ".join(filter(None, key))
+                self.message.limit = f"more than {limits.FIELD_TEXTS} texts in {words}"
+                read = read[: limits.FIELD_TEXTS]
+            texts = self._texts[key] = tuple([(t, fold(t)) for t in read])
         return texts
 
     def _read(self, name: str, part: str, header: str) -> Iterable[str]:
@@ -141,7 +147,7 @@ class Scene:
             case "from" | "to" | "cc" | "reply-to":
                 return _part_of(message.addresses(name), part)
             case "recipients":
-                return _part_of([a for h in RECIPIENT_HEADERS for a in message.addresses(h)], part)
+                return _part_of(message.addresses(*RECIPIENT_HEADERS), part)
             case "sender":
                 return _part_of_path(envelope.sender, part)
             case "recipient":

@@ -52,7 +52,7 @@ def _header(run: Run, action: SetHeader | AddHeader | RemoveHeader) -> None:
 def _log(run: Run, action: Log) -> None:
     from mdeliver.plan import Note
 
-    run.add(Note(run.scene.words(action.text), action.span.where))
+    run.add(Note(run.said(action.text), action.span.where))
 
 
 def _pipe(run: Run, action: PipeTo) -> None:

@@ -183,7 +183,7 @@ def _part(values: tuple[Value, ...], operator: str, exactly: bool) -> Finder:
 
 
 def _matches(scene: Scene, values: tuple[Value, ...], exactly: bool, in_body: bool) -> Finder:
-    matchers: list[tuple[Callable[[str], tuple[str, ...] | None], Value]] = []
+    matchers: list[tuple[Callable[[str, str], tuple[str, ...] | None], Value]] = []
     for value in values:
         if isinstance(value, Regex):
             # In a body, ^ and $ hold at the ends of lines.
@@ -194,9 +194,9 @@ def _matches(scene: Scene, values: tuple[Value, ...], exactly: bool, in_body: bo
         else:
             matchers.append((Glob((value_text(value),), exactly).match, value))
 
-    def find(text: str, _folded: str) -> Value | None:
+    def find(text: str, folded: str) -> Value | None:
         for match, value in matchers:
-            captures = match(text)
+            captures = match(text, folded)
             if captures is not None:
                 if captures:
                     scene.captures = captures
@@ -206,7 +206,7 @@ def _matches(scene: Scene, values: tuple[Value, ...], exactly: bool, in_body: bo
     return find
 
 
-def _regex(pattern: str, exactly: bool) -> Callable[[str], tuple[str, ...] | None]:
+def _regex(pattern: str, exactly: bool) -> Callable[[str, str], tuple[str, ...] | None]:
     """RE2: linear time whatever the pattern; `search` because it may match anywhere."""
     import re2
 
@@ -215,7 +215,7 @@ def _regex(pattern: str, exactly: bool) -> Callable[[str], tuple[str, ...] | Non
     options.case_sensitive = exactly
     compiled = re2.compile(pattern, options)
 
-    def match(text: str) -> tuple[str, ...] | None:
+    def match(text: str, _folded: str) -> tuple[str, ...] | None:
         try:
             found = compiled.search(text)
         except UnicodeEncodeError:

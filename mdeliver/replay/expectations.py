@@ -93,7 +93,13 @@ def _of_kind(expected: Expected, plan: Plan) -> list[Action]:
 
 
 def _text(action: Action) -> str:
-    return action.text if isinstance(action, Note | Reply) else ""
+    """What ACTION says; "" where it says nothing."""
+    if isinstance(action, Reply):
+        from email import message_from_bytes
+
+        body = message_from_bytes(action.octets).get_payload(decode=True)
+        return f"{action.subject}\n{body.decode('utf-8', 'replace')}"  # type: ignore[union-attr]
+    return action.text if isinstance(action, Note) else ""
 
 
 def _among(deed: Action, done: list[Action], manner: str) -> bool:

@@ -181,7 +181,8 @@ def test_numbers_are_the_limits() -> None:
     words = " ".join(RULES_TEXT.split())
     assert f"of {limits.RULES_BYTES >> 20} MB at most" in words
     lines = f"{limits.HEADER_LINES // 1000} {limits.HEADER_LINES % 1000:03}"
-    assert f"up to {limits.HEAD_BYTES >> 20} MB and {lines} lines" in words
+    assert f"up to {limits.HEAD_BYTES >> 10} KB and {lines} lines" in words
+    assert f"of one field up to {limits.FIELD_TEXTS} texts" in words
 
 
 def test_objects_of_json_are_described() -> None:
