@@ -19,7 +19,7 @@ import mdeliver
 from mdeliver import limits, outcome
 from mdeliver.cli import COMMANDS, main
 from mdeliver.intake import OPTIONS
-from mdeliver.language import hints, parse_tests, parse_values, parser, scope
+from mdeliver.language import hints, parse_tests, parse_values, parser
 from mdeliver.language.checker import BRACE_FIELDS, VARIABLES
 from mdeliver.language.compile import Source, compile_rules
 from mdeliver.language.findings import CATALOGUE
