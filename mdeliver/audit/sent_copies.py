@@ -65,6 +65,19 @@ def map_is_fresh(host: Host) -> Iterator[Finding]:
         )
     elif not host.bcc.serve:
         yield Finding("fine", f"the tables are fresh: {len(wanted.rows)} senders")
+    yield from _reach(host, wanted, used)
+
+
+def _reach(host: Host, wanted: generate.Wanted, used: list[Service]) -> Iterator[Finding]:
+    """Whether deliveries and Postfix look into what is written; USED send copies."""
+    if wanted.keys and host.bcc.tags != host.site.tags_path:
+        yield Finding(
+            "failure",
+            f"deliveries look tags up in {host.site.tags_path}, but {host.bcc.tags} is written",
+            "no tag is ever found",
+            f"name one table in {host.settings_path}",
+            tuple(setup.belief(host.bcc.tags)),
+        )
     names = generate.map_names(wanted, host.bcc)
     in_use = {n for s in used for n in split_list(host.value_for(s, "sender_bcc_maps"))}
     if names[0] not in in_use:

@@ -178,7 +178,15 @@ def _look(
     wanted = generate.want(settings, postfix, keys, generate.now())
     report = generate.compare(wanted, settings)
     lacking = setup.needed(generate.map_names(wanted, settings), postfix, postfix.services())
-    _show(wanted, report, lacking, settings_path, done=False, as_json=bool(options["as_json"]))
+    _show(
+        wanted,
+        report,
+        lacking,
+        settings_path,
+        settings.tags,
+        done=False,
+        as_json=bool(options["as_json"]),
+    )
     if options["check_only"] and (report.stale or lacking):
         sys.exit(1)
 
@@ -196,12 +204,22 @@ def _write(
     changed: list[str] = []
     if options["apply_"]:
         believe = wanted.keys and not setup.has_sent_table(settings_path)
-        changed = setup.make(lacking, postfix, _kept(settings), settings_path if believe else None)
+        path = settings_path if believe else None
+        changed = setup.make(lacking, postfix, _kept(settings), path, settings.tags)
         lacking = []
         if changed or (report.stale and wanted.tables[0].kind == "texthash"):
             _reload(postfix)
     as_json = bool(options["as_json"])
-    _show(wanted, report, lacking, settings_path, done=True, as_json=as_json, changed=changed)
+    _show(
+        wanted,
+        report,
+        lacking,
+        settings_path,
+        settings.tags,
+        done=True,
+        as_json=as_json,
+        changed=changed,
+    )
 
 
 def _reload(postfix: Postfix) -> None:
@@ -217,6 +235,7 @@ def _show(
     report: generate.Report,
     lacking: Sequence[setup.Change],
     settings_path: str,
+    tags: str,
     *,
     done: bool,
     as_json: bool,
@@ -258,4 +277,5 @@ def _show(
         click.echo("    postfix reload")
     if not believed:
         click.echo(f"and once that is set, deliveries need in {settings_path}:")
-        click.echo("    [sent]\n    believe_tags = true")
+        for line in setup.belief(tags):
+            click.echo(f"    {line}")

@@ -28,7 +28,7 @@ from mdeliver import durable
 from mdeliver.postfix.configuration import Postfix, PostfixError, Service, joined, split_list
 from mdeliver.record import Record
 from mdeliver.sent.files import replace_file
-from mdeliver.settings import SETTINGS_PATH
+from mdeliver.settings import SETTINGS_PATH, TAGS_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ OWNER_CHECKS = (
 )
 """Any of these keeps a client that has authenticated from using another user's address."""
 
-BELIEVE = "\n[sent]\nbelieve_tags = true\n"
 
 _BYTES = 16 << 20
 
@@ -165,13 +164,24 @@ def has_sent_table(path: str = SETTINGS_PATH) -> bool:
     return any(line.strip().replace(" ", "") == "[sent]" for line in text.split("\n"))
 
 
+def belief(tags: str) -> list[str]:
+    """The lines of mdeliver.toml by which deliveries believe the tags in the table TAGS."""
+    where = [] if tags == TAGS_PATH else [f"tags = {json.dumps(tags)}"]
+    return ["[sent]", "believe_tags = true", *where]
+
+
 def make(
-    changes: Sequence[Change], postfix: Postfix, keep: str, settings_path: str | None
+    changes: Sequence[Change],
+    postfix: Postfix,
+    keep: str,
+    settings_path: str | None,
+    tags: str = TAGS_PATH,
 ) -> list[str]:
     """Make CHANGES, after a copy of every file that they touch.
 
     keep           path of the file that remembers what was there before
     settings_path  mdeliver.toml, if it shall say that tags are proof; None to leave it
+    tags           the table of digests, which it then names
     Returns the files that were changed. Raises SetupError, PostfixError, OSError; whatever was
     changed until then is taken back.
     """
@@ -186,7 +196,7 @@ def make(
             postfix.run("postconf", change.flag, f"{change.name}={change.value}")
         if settings_path:
             durable.make_directory(os.path.dirname(settings_path), 0o755)
-            text = (_read(settings_path) or "") + BELIEVE
+            text = "\n".join([_read(settings_path) or "", *belief(tags), ""])
             replace_file(settings_path, text.encode(), 0o644)
         _check(postfix, "everything is as it was")
     except BaseException:

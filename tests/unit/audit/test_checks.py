@@ -23,7 +23,8 @@ Audit = Callable[..., list[dict[str, Any]]]
 def settings(etc: Path, tmp_path: Path) -> Path:
     path = tmp_path / "mdeliver.toml"
     path.write_text(
-        f'[sent]\nbelieve_tags = true\n[bcc_maps]\nsources = ["list:{tmp_path}/list"]\n'
+        f'[sent]\nbelieve_tags = true\ntags = "{tmp_path}/tags"\n'
+        f'[bcc_maps]\nsources = ["list:{tmp_path}/list"]\n'
         f'key = "{tmp_path}/keys"\ntags = "{tmp_path}/tags"\npostfix = "{etc}"\n'
     )
     (tmp_path / "list").write_text("ann@example.org\n")
@@ -128,6 +129,15 @@ def test_a_stale_table_and_one_that_is_not_used(
     Postfix(str(etc)).run("postconf", "-P", "cleanup-sent/unix/sender_bcc_maps=inline:{a=b}")
     (unused,) = audit("failure", "sent-map")
     assert unused["what"] == f"Postfix does not use hash:{etc}/sender_bcc"
+
+
+def test_digests_that_no_delivery_reads(audit: Audit, settings: Path, etc: Path) -> None:
+    make_tables(settings)
+    apply(etc)
+    text = settings.read_text()
+    settings.write_text(text.replace("\ntags = ", "\n# ", 1))
+    (failure,) = audit("failure", "sent-map")
+    assert failure["what"].startswith("deliveries look tags up in /var/lib/mdeliver/sent.tags")
 
 
 def test_a_source_in_trouble_is_a_failure_of_the_check(
