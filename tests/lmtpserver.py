@@ -42,8 +42,9 @@ class Client:
     def __init__(self, address: Path | tuple[str, int], *, greet: bool = True) -> None:
         family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
-        self.sock.settimeout(30)
+        # With a time limit, connect(2) does not wait where the server's backlog is full.
         self.sock.connect(str(address) if isinstance(address, Path) else address)
+        self.sock.settimeout(30)
         self._received = b""
         if greet:
             self.reply()

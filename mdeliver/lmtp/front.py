@@ -119,6 +119,9 @@ class Front:
         self._sessions.pop(fd, None)
 
     def _session_ready(self, session: Session, events: int) -> None:
+        fd = session.wire.sock.fileno()
+        # In the order of their last sign of life, so that the oldest is found at once.
+        self._sessions[fd] = self._sessions.pop(fd)
         if events & select.EPOLLOUT:
             session.flush()
         else:
@@ -179,10 +182,10 @@ class Front:
 
         One between two messages is preferred: an MTA keeps connections in store, and makes another.
         """
-        sessions = [s for s in self._sessions.values() if s.engine.wants_input]
-        idle = [s for s in sessions if s.engine.between_messages]
-        if idle or sessions:
-            oldest = min(idle or sessions, key=lambda session: session.last_s)
+        sessions = self._sessions.values()
+        oldest = next((s for s in sessions if s.engine.between_messages), None)
+        oldest = oldest or next((s for s in sessions if s.engine.wants_input), None)
+        if oldest is not None:
             oldest.end("421 4.3.2 too many sessions; the one that was silent for longest is ended")
 
     # --- the master --------------------------------------------------------------------------

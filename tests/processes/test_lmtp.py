@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import signal
 import socket
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -234,17 +235,26 @@ def test_there_are_no_more_workers_than_allowed(make: Make) -> None:
             assert [reply.code for reply in replies] == [250, 250, 250], replies
 
 
-def test_idle_connections_do_not_shut_anybody_out(make: Make) -> None:
-    server = make(sessions=20).start()
-    held = [Client(server.path, greet=False) for _ in range(200)]
+@contextmanager
+def many_descriptors(count: int) -> Iterator[int]:
+    """So many open files for this process, or as many as there may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), hard))
     try:
+        yield count
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_idle_connections_do_not_shut_anybody_out(make: Make) -> None:
+    server = make(sessions=100).start()
+    with many_descriptors(10_200) as count, ExitStack() as held:
+        clients = [held.enter_context(Client(server.path, greet=False)) for _ in range(count - 200)]
         with server.client() as client:
             assert client.deliver("ann@example.org")[0].code == 250
-        held[0].reply()
-        assert held[0].reply().code == 421
-    finally:
-        for one in held:
-            one.sock.close()
+        clients[0].reply()
+        assert clients[0].reply().code == 421
 
 
 def test_who_drips_is_sent_away(make: Make) -> None:
