@@ -208,6 +208,9 @@ def _summary(converted: Converted) -> str:
     counts = dict.fromkeys(("lost", "differs", "note"), 0)
     for entry in converted.entries:
         counts[entry.level] += 1
+    errors = sum(finding.level == "error" for finding in converted.findings)
+    if errors:
+        return f"{errors} error{'' if errors == 1 else 's'} in the file: look at the rules closely"
     if converted.is_whole and not counts["differs"]:
         return "everything was carried over"
     lost = f"{counts['lost']} not carried over" if counts["lost"] else "everything was carried over"

@@ -269,6 +269,7 @@ class Converter:
         level = Level()
         # A recipe with A at the beginning of a block asks for the block's own condition.
         level.anchor = Anchor(level.nodes, Constant(True), lost=None)
+        level.earlier = [Constant(True)]
         before = dict(self.symbols.values)
         if captures(expr) and "MATCH" in self.lets:
             self.symbols.values["MATCH"] = ref("1")

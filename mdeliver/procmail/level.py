@@ -51,7 +51,12 @@ class Level:
 
     def attach(self, flags: str, expr: Expr, nodes: list[Node], comments: list[str]) -> None:
         """Add the rules NODES of a recipe with FLAGS that holds where EXPR does."""
-        if set(flags) & {"A", "a", "e"}:
+        if set(flags) & {"A", "a"} and "E" in flags and self.anchor is not None:
+            excluded = [negate(earlier) for earlier in self.earlier]
+            self._new(all_of([self.anchor.condition, *excluded, expr]), nodes, comments)
+            self.chain = None
+            self.earlier.append(expr)
+        elif set(flags) & {"A", "a", "e"}:
             self._below(expr, nodes, comments)
         elif "E" in flags and self.earlier:
             self._else(expr, nodes, comments)

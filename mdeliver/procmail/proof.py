@@ -133,13 +133,16 @@ def _delivery_words(delivery: Delivery) -> list[str]:
 
 def _program_words(argv: tuple[str, ...], shell: bool) -> list[str]:
     if shell:
-        command = argv[0]
+        command = argv[0].replace("\\\n", " ")
         if "formail" in command and "-r" in command and command.rstrip().endswith("-t"):
             return ["an answer"]
         last = command.rpartition("|")[2].split()
         if last and os.path.basename(last[0]) in ("sendmail", "$SENDMAIL"):
             return [f"to {one_line(word.lower())}" for word in last[1:] if not word.startswith("-")]
         return [f"program {one_line(' '.join(command.split()))}"]
+    if os.path.basename(argv[0]) == "formail" and "D" in "".join(argv[1:2]):
+        # A question, and no delivery.
+        return []
     if os.path.basename(argv[0]) == "sendmail":
         return [f"to {one_line(word.lower())}" for word in argv[1:] if not word.startswith("-")]
     return [f"program {one_line(' '.join(argv))}"]

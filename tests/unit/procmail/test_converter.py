@@ -21,10 +21,12 @@ CASES = Path(__file__).parent.parent.parent / "cases" / "convert"
 FILES = sorted(CASES.glob("*.procmailrc"))
 
 
-def _convert(text: str, *, by_shell: bool = False, name: str = "rc", **files: str) -> Converted:
+def _convert(
+    text: str, *, by_shell: bool = False, name: str = "rc", files: dict[str, str] | None = None
+) -> Converted:
     file = parse_procmailrc(text, name)
     return convert_procmailrc(
-        file, lambda path: files.get(path.removeprefix("~/")), allow_shell=by_shell
+        file, lambda path: (files or {}).get(path.removeprefix("~/")), allow_shell=by_shell
     )
 
 
@@ -148,7 +150,7 @@ def test_exitcode_and_host_refuse() -> None:
 
 def test_included_rules_stand_in_their_place() -> None:
     made = _convert(
-        "INCLUDERC=$HOME/.pm/lists\n", **{".pm/lists": ":0\n* ^Subject:.*a\n/dev/null\n"}
+        "INCLUDERC=$HOME/.pm/lists\n", files={".pm/lists": ":0\n* ^Subject:.*a\n/dev/null\n"}
     )
     assert 'if subject contains "a":' in made.text
     assert made.is_whole

@@ -1,0 +1,106 @@
+"""`mdeliver convert` as a user sees it: output, report, exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from mdeliver.cli.convert import command
+
+
+def _run(tmp_path: Path, rc: bytes, *options: str, kind: str = "procmailrc") -> Result:
+    file = tmp_path / "rc"
+    file.write_bytes(rc)
+    arguments = [kind, str(file), "--home", str(tmp_path), *options]
+    return CliRunner().invoke(command, arguments, catch_exceptions=False)
+
+
+def test_rules_on_stdout_report_on_stderr(tmp_path: Path) -> None:
+    done = _run(tmp_path, b":0\n* ^Subject:.*x\n/dev/null\n:0\n| a | b\n")
+    assert 'if subject contains "x":\n    discard\n' in done.stdout
+    assert f"{tmp_path}/rc:4: lost: " in done.stderr
+    assert "1 not carried over" in done.stderr
+    assert done.exit_code == 1
+
+
+def test_everything_carried_over_is_0(tmp_path: Path) -> None:
+    done = _run(tmp_path, b":0\n/dev/null\n")
+    assert (done.exit_code, done.stderr) == (0, "everything was carried over\n")
+
+
+def test_json(tmp_path: Path) -> None:
+    made = json.loads(_run(tmp_path, b":0\n| a | b\n", "--json").stdout)
+    assert made["whole"] is False
+    assert made["entries"][0]["line"] == 1
+    assert set(made["entries"][0]) == {"level", "file", "line", "what", "why", "todo"}
+
+
+@pytest.mark.parametrize(
+    ("rc", "code", "line"),
+    [
+        (b":0\n* ^Subject:.*x\n", "P102", 1),
+        (b"A=1\r\n:0\r\n/dev/null\r\n", "P108", 1),
+        (b":0\n{ \n" * 10_000, "P110", 122),
+        (b":0\n{X=1}\n", "P107", 2),
+        (b"\x7fELF\0\1\2" * 50, "P109", 1),
+    ],
+)
+def test_bad_input_has_a_place_and_no_traceback(
+    tmp_path: Path, rc: bytes, code: str, line: int
+) -> None:
+    done = _run(tmp_path, rc)
+    assert f"{tmp_path}/rc:{line}:" in done.stderr
+    assert f" {code}: " in done.stderr
+    assert done.exit_code == 1
+
+
+def test_latin_1_is_read(tmp_path: Path) -> None:
+    done = _run(tmp_path, "# Grüße\n:0\n* ^Subject:.*Grüße\n/dev/null\n".encode("latin-1"))
+    assert "# Grüße" in done.stdout
+    assert 'subject contains "Grüße"' in done.stdout
+    assert done.exit_code == 0
+
+
+def test_lines_that_end_in_crlf_are_converted_all_the_same(tmp_path: Path) -> None:
+    done = _run(tmp_path, b":0\r\n* ^Subject:.*x\r\n/dev/null\r\n")
+    assert 'if subject contains "x":\n    discard\n' in done.stdout
+
+
+def test_the_proof(tmp_path: Path) -> None:
+    mailbox = tmp_path / "mbox"
+    one = "From a@example.org  Mon Nov 23 10:00:00 2026\nFrom: a@example.org\nSubject: {}\n\nx\n\n"
+    mailbox.write_text(one.format("x") + one.format("y"))
+    rc = b"DEFAULT=$HOME/in/\n:0\n* ^Subject:.*x\n.X/\n"
+    done = _run(tmp_path, rc, "--prove", str(mailbox))
+    assert done.stdout == "2 of 2 messages fare the same, 0 differ\n"
+    assert done.exit_code == 0
+    other = tmp_path / "other"
+    other.write_text('mailbox imap = maildir "~/in"\ninbox = imap\n')
+    done = _run(tmp_path, rc, "--prove", str(mailbox), "--rules", str(other))
+    assert "1 of 2 messages fare the same, 1 differ" in done.stdout
+    assert f"{mailbox}#1" in done.stdout
+    assert "^Subject:.*x" in done.stdout
+    assert done.exit_code == 1
+    done = _run(tmp_path, rc, "--prove", str(mailbox), "--rules", str(other), "--json")
+    told = json.loads(done.stdout)
+    assert told["rules"]["fate"] == "delivered"
+
+
+def test_trouble(tmp_path: Path) -> None:
+    assert _run(tmp_path, b"", "--prove", str(tmp_path / "nothing")).exit_code == 1
+    broken = tmp_path / "broken"
+    broken.write_text("if\n")
+    mailbox = tmp_path / "m"
+    mailbox.write_text("Subject: x\n\n")
+    done = _run(tmp_path, b"", "--prove", str(mailbox), "--rules", str(broken))
+    assert done.exit_code == 2
+    assert "broken:1:" in done.stderr
+
+
+def test_sieve(tmp_path: Path) -> None:
+    done = _run(tmp_path, b'if header :is "subject" "x" { discard; }\n', kind="sieve")
+    assert 'if subject is "x":\n    discard\n' in done.stdout
+    assert _run(tmp_path, b"if {", kind="sieve").exit_code == 1
