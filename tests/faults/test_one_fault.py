@@ -45,6 +45,12 @@ def keeping_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     yield from _bench(fresh=fresh, agent="mdeliver-lda keeping rules")
 
 
+@pytest.fixture
+def program_bench() -> Iterator[Bench]:
+    """A filter that says something else on each run, two places, a pipe and a run."""
+    yield from _bench(fresh=False, agent="mdeliver-lda with programs")
+
+
 def _bench(*, fresh: bool, agent: str = "mdeliver-lda") -> Iterator[Bench]:
     if shutil.which("strace") is None:
         lacking("strace is not installed (Debian: strace)")
@@ -86,6 +92,12 @@ def test_faults_around_kept_rules(keeping_bench: Bench) -> None:
     assert ".cache/mdeliver/rules" in keeping_bench.clean_files
     points = [point for point in changing(keeping_bench) if point.what in (KILL, "EIO", "ENOSPC")]
     assert failures(suffer_all(keeping_bench, spread(points, OTHERS, seed=3), jobs=JOBS)) == []
+
+
+def test_faults_around_programs(program_bench: Bench) -> None:
+    bench = program_bench
+    points = [p for p in changing(bench) if p.what in (KILL, "EIO", "ENOSPC", "ENOMEM")]
+    assert failures(suffer_all(bench, spread(points, OTHERS, seed=4), jobs=JOBS)) == []
 
 
 @pytest.mark.parametrize("event", [event for event in EVENTS if event != "nothing"])
