@@ -1,0 +1,138 @@
+"""Forwarding and vacation replies among people on a real Postfix: they arrive, and they end."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from email import message_from_bytes
+
+import pytest
+
+from tests.installation import lacking
+from tests.local8 import Person
+from tests.servers.conftest import Box
+from tests.servers.dovecot import Dovecot
+from tests.servers.mailclients import (
+    address,
+    by_imap,
+    letter,
+    send_from_outside,
+    subject_of,
+    submit,
+)
+from tests.servers.people import write_rules
+from tests.servers.ports import answers
+from tests.servers.postfix import Postfix
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def postfix(box: Box) -> Iterator[Postfix]:
+    """A Postfix whose users' sendmail is its own.
+
+    For all but root sendmail believes in /etc/postfix alone: this Postfix, and whatever it starts,
+    has a view of the file system where its main.cf stands there.
+    """
+    if shutil.which("unshare") is None:
+        lacking("unshare is not installed (Debian: util-linux)")
+    server = box.postfix
+    server.stop()
+    in_place = f'mount --bind "{server.configuration}/main.cf" /etc/postfix/main.cf && exec "$@"'
+    start = ["postfix", "-c", str(server.configuration), "start"]
+    subprocess.run(
+        ["unshare", "--mount", "sh", "-c", in_place, "sh", *start],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    wait_for(lambda: answers(server.outside) and answers(server.submission), "Postfix to listen")
+    yield server
+    server.stop()
+    server.start()
+
+
+def subjects(dovecot: Dovecot, person: Person, folder: str = "INBOX") -> list[str]:
+    return [subject_of(seen.message) for seen in by_imap(dovecot, person, folder)]
+
+
+def wait_until_all_is_quiet(postfix: Postfix) -> None:
+    """Wait until nothing is on its way; nothing may have been deferred or bounced."""
+
+    def quiet() -> bool:
+        # Between two queues a message may be seen in neither.
+        return postfix.in_queue() == [] and postfix.in_queue() == []
+
+    wait_for(quiet, f"all mail to be delivered\n{postfix.log[-3000:]}")
+
+
+def fates(postfix: Postfix, log_before: str) -> set[str]:
+    return set(re.findall(r"status=(\w+)", postfix.log[len(log_before) :]))
+
+
+def test_a_forwarded_message_arrives(
+    postfix: Postfix, dovecot: Dovecot, ann: Person, bob: Person
+) -> None:
+    write_rules(ann, f'forward to "{address(bob)}"\n')
+    before = postfix.log
+    send_from_outside(postfix, letter("lunch", to=address(ann)), to=address(ann))
+    wait_for(lambda: subjects(dovecot, bob) == ["lunch"], "the message to arrive")
+    wait_until_all_is_quiet(postfix)
+    assert fates(postfix, before) == {"sent"}
+    (seen,) = by_imap(dovecot, bob)
+    arrived = message_from_bytes(seen.message)
+    assert arrived["Return-Path"] == "<eve@example.net>"
+    assert arrived["X-Mdeliver-Forwarded"].startswith(f"{ann.name}@")
+    assert arrived.get_all("Delivered-To") == [address(bob)]
+    assert subjects(dovecot, ann) == []
+
+
+def test_two_who_forward_to_each_other(
+    postfix: Postfix, dovecot: Dovecot, ann: Person, bob: Person
+) -> None:
+    write_rules(ann, f'forward to "{address(bob)}"\n')
+    write_rules(bob, f'also forward to "{address(ann)}"\nfile to imap/Mine\n')
+    before = postfix.log
+    send_from_outside(postfix, letter("round", to=address(ann)), to=address(ann))
+    wait_for(lambda: subjects(dovecot, ann) == ["round"], "the loop to end")
+    wait_until_all_is_quiet(postfix)
+    assert subjects(dovecot, ann) == ["round"]
+    assert subjects(dovecot, bob, "Mine") == ["round"]
+    assert fates(postfix, before) == {"sent"}
+
+
+def test_two_who_are_on_holiday(
+    postfix: Postfix, dovecot: Dovecot, ann: Person, bob: Person
+) -> None:
+    sent = "if sent by me: file to imap/Sent as seen\n"
+    for person in (ann, bob):
+        write_rules(person, f'{sent}reply with "I am away." every 0s\n')
+    before = postfix.log
+    question = letter("lunch", to=address(ann), sender=address(bob))
+    submit(postfix, bob, question, to=[address(ann)])
+    wait_for(lambda: subjects(dovecot, bob) == ["Auto: lunch"], "the reply to arrive")
+    wait_until_all_is_quiet(postfix)
+    assert subjects(dovecot, ann) == ["lunch"]
+    assert subjects(dovecot, bob) == ["Auto: lunch"]
+    assert subjects(dovecot, bob, "Sent") == ["lunch"]
+    assert fates(postfix, before) == {"sent"}
+    (seen,) = by_imap(dovecot, bob)
+    reply = message_from_bytes(seen.message)
+    assert reply["From"] == address(ann)
+    assert reply["Return-Path"] == "<>"
+    assert reply["Auto-Submitted"] == "auto-replied"
+    assert reply["In-Reply-To"] == message_from_bytes(question)["Message-ID"]
+
+
+def test_a_stranger_is_answered_once(postfix: Postfix, dovecot: Dovecot, ann: Person) -> None:
+    write_rules(ann, 'reply with "I am away."\n')
+    before = postfix.log
+    for subject in ("one", "two"):
+        send_from_outside(postfix, letter(subject, to=address(ann)), to=address(ann))
+        wait_until_all_is_quiet(postfix)
+    assert sorted(subjects(dovecot, ann)) == ["one", "two"]
+    log = postfix.log[len(before) :]
+    assert len(re.findall(r"to=<eve@example\.net>.*status=sent", log)) == 1
