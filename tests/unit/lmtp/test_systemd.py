@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from mdeliver.lmtp.systemd import inherited_sockets, notify
+
+
+@pytest.mark.parametrize("pid", ["", "1", "me too"])
+def test_sockets_for_another_process_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch, pid: str
+) -> None:
+    monkeypatch.setenv("LISTEN_PID", pid)
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    assert inherited_sockets() == []
+    # Nor are they for a child of ours.
+    assert "LISTEN_FDS" not in os.environ
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_notify(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, abstract: bool) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        name = f"mdeliver-test-{os.getpid()}"
+        told.bind(f"\0{name}" if abstract else str(tmp_path / "notify"))
+        told.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}" if abstract else str(tmp_path / "notify"))
+        notify("READY=1")
+        assert told.recv(100) == b"READY=1"
+
+
+@pytest.mark.parametrize("path", ["", "relative", "/nonexistent/socket"])
+def test_nobody_to_tell(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", path)
+    notify("READY=1")
