@@ -1,6 +1,6 @@
 """What a recipe's action does: folders, programs, addresses; none of it is done here.
 
-Folders     no slash at the end: a directory that is there gets `msg.XXX`, else it is an mbox;
+Folders     no slash at the end: a directory that is there gets `msg.*`, else it is an mbox;
             `x/` a Maildir, `x/.` an MH folder. What cannot be written fails, and procmail goes on.
 Programs    that deliver count as delivered; with `w` or `W` their success is taken for granted
             where they may not be run, and said to be.
