@@ -76,10 +76,10 @@ def can_be_sent_to(text: str) -> bool:
     """Whether TEXT is an address that mail can be sent to, as it stands.
 
     Mailbox = Local-part "@" ( Domain / address-literal )          RFC 5321 4.1.2, RFC 6531
-    or the local part alone, which is a user of this host. None begins with a hyphen: a program
-    could take that for an option.
+    or the local part alone, which is a user of this host. None begins as an option of a program
+    does, or as what some MTAs take for a command or a file.
     """
-    if not text.isprintable() or text.startswith("-") or len(text) > _LONGEST:
+    if not text.isprintable() or text.startswith(("-", "|", "/")) or len(text) > _LONGEST:
         return False
     local, at, domain = text.rpartition("@")
     if not at:
