@@ -180,9 +180,15 @@ def environment_of(envelope: Envelope) -> dict[str, str]:
         ("SASL_METHOD", e.sasl_method),
     ):
         if value:
-            found[name] = _harmless(value)
+            found[name] = _harmless(_without(value, e.sent_tag.tag))
     zone = system.environment().get("TZ")
     return found | {"TZ": zone} if zone else found
+
+
+def _without(text: str, secret: str) -> str:
+    """TEXT without SECRET: the tag of a Sent address is nothing that a program should store."""
+    at = text.lower().find(secret.lower()) if secret else -1
+    return text if at < 0 else _without(text[:at] + text[at + len(secret) :], secret)
 
 
 def _harmless(text: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from mdeliver import limits, system
 from mdeliver.attendance import TOO_MUCH
-from mdeliver.envelope import Envelope
+from mdeliver.envelope import Envelope, SentTag
 from mdeliver.programs import PATH, Ended, environment_of, run_program
 from tests.waiting import wait_for
 
@@ -161,6 +161,19 @@ def test_its_environment_is_ours_and_nothing_else(
         "DOMAIN": "example.org",
         "CLIENT_HELO": "__reboot___",
     }
+
+
+def test_the_secret_of_a_sent_address_is_no_programs_business(bench: Bench) -> None:
+    tagged = bench.envelope.replace(
+        recipient="ann+sent-0aBc@example.org",
+        original_recipient="Ann+Sent-0ABC@example.org",
+        extension="sent-0aBc",
+        sent_tag=SentTag("0abc", True, True, ""),
+    )
+    environ = environment_of(tagged)
+    assert environ["RECIPIENT"] == "ann+sent-@example.org"
+    assert environ["LOCAL"] == "ann+sent-"
+    assert not [value for value in environ.values() if "0abc" in value.lower()]
 
 
 def test_the_null_sender_is_empty_and_set(bench: Bench) -> None:
