@@ -223,7 +223,7 @@ def value(node: syntax.Value) -> str:
         case syntax.Text():
             return text(node)
         case syntax.Regex():
-            return f"/{_slashes(node.pattern)}/"
+            return f"/{slashes(node.pattern)}/"
         case syntax.Name():
             return node.name
         case syntax.Me():
@@ -266,7 +266,7 @@ def _escape(piece: str) -> str:
     return piece.replace("\n", "\\n")
 
 
-def _slashes(pattern: str) -> str:
+def slashes(pattern: str) -> str:
     """Every `/` of a regex gets its `\\`; pairs of `\\` stay pairs."""
     made = []
     escaped = False

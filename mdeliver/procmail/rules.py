@@ -126,6 +126,8 @@ def print_nodes(nodes: list[Node], white: str = "") -> list[str]:
     lines: list[str] = []
     for number, node in enumerate(nodes):
         if isinstance(node, Line):
+            if node.comments and lines and lines[-1] and not white:
+                lines.append("")
             lines += _comments(node.comments, white)
             if node.text:
                 lines.append(white + node.text)

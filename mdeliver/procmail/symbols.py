@@ -8,6 +8,7 @@ is `wanted`: the file is converted once more, with a `let` for it.
 from __future__ import annotations
 
 import os.path
+import re
 
 from mdeliver.procmail import formail
 from mdeliver.procmail.expand import Expander
@@ -15,6 +16,8 @@ from mdeliver.procmail.syntax import Words
 from mdeliver.procmail.wording import END, HEADER, REF, Unsayable, ref
 from mdeliver.procmail.words import SPLIT, read_words
 from mdeliver.procmail.world import has_shell_signs
+
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|\\.', re.DOTALL)
 
 _DATES = {"%Y": "year", "%m": "month", "%d": "day"}
 
@@ -44,6 +47,8 @@ class Symbols:
     def __init__(self) -> None:
         self.values: dict[str, str | Unsaid] = {
             "HOME": ref("home"),
+            # Postfix's mailbox_command says procmail -a "$EXTENSION".
+            "1": ref("extension"),
             "LOGNAME": ref("user"),
             "USER": ref("user"),
             "MAILDIR": ref("home"),
@@ -88,7 +93,7 @@ class Symbols:
     def command(self, text: str) -> tuple[list[str], bool]:
         """The words of a command, and whether it needs a shell (then there is one, the command)."""
         text = text.strip()
-        if has_shell_signs(text) and text.split(" ")[0] != "test":
+        if needs_shell(text):
             return [text.replace("\\\n", "")], True
         return self.split(read_words(text, 0, SPLIT).words), False
 
@@ -105,6 +110,17 @@ class Symbols:
         if not shell and name == "echo":
             return " ".join(argv[1:])
         raise Unsayable(f"the output of a program: `{command}`")
+
+
+def needs_shell(command: str) -> bool:
+    """Whether COMMAND means something else without a shell.
+
+    procmail calls one for any of its signs; within quotes they are only themselves.
+    """
+    if not has_shell_signs(command) or command.split(" ")[0] == "test":
+        return "`" in command or "$(" in command
+    bare = _QUOTED.sub("", command)
+    return has_shell_signs(bare) or "`" in command or "$(" in command
 
 
 def _date(form: str) -> str:

@@ -242,10 +242,13 @@ def _value(names: list[str], items: list[Node], exactly: bool) -> Expr:
         rest.pop(0)
         starts = False
     core = Core(rest, starts=starts, ends=False, exactly=exactly)
+    if core.ends and "From " in names:
+        # The From_ line ends with the date.
+        names = [name for name in names if name != "From "]
     if core.variable and not starts and all(name.lower() in ADDRESSES for name in names):
         fields = ", ".join([f"{ADDRESSES[name.lower()]} local part" for name in names])
         return Test(fields, "is", (quote(core.variable),), exactly)
-    return any_of([test_of(fields, core) for fields in field_groups(names, core)])
+    return any_of([test_of(fields, core) for fields in field_groups(names, core) if fields])
 
 
 def _begins_open(node: Node) -> bool:

@@ -8,7 +8,7 @@ See also    mdeliver-rules(5)
 
 from __future__ import annotations
 
-from mdeliver.language.printer import _slashes as slashes
+from mdeliver.language.printer import slashes
 from mdeliver.record import Record
 
 REF, END = "\x01", "\x02"

@@ -207,3 +207,20 @@ def test_any_file_gives_rules_that_compile() -> None:
         made = _convert(text)
         compiled = compile_rules([Source("rules", made.text)], lambda _path: "")
         assert compiled.program is not None, text + made.text
+
+
+def test_signs_within_quotes_need_no_shell() -> None:
+    recipe = ":0 fhw\n| formail -I 'Content-Type: text/plain; charset=utf-8'\n"
+    assert _rules(recipe) == 'set header "Content-Type: text/plain; charset=utf-8"'
+    assert _rules(":0\n* ? grep -q 'a|b' /etc/x\n.A/\n") == (
+        'if program "grep" "-q" "a|b" "/etc/x" succeeds:\n    file to imap/A'
+    )
+
+
+def test_the_argument_of_procmail_is_the_extension() -> None:
+    assert _rules("EXT=$1\n:0\n* EXT ?? .\n.$EXT/\n").startswith('if "{extension}" ')
+
+
+def test_the_from_line_ends_with_the_date() -> None:
+    rules = _rules(":0\n* ^From.*@example\\.org$\n.A/\n")
+    assert rules.startswith('if from ends with "@example.org":')
