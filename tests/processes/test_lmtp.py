@@ -11,6 +11,7 @@ import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -163,6 +164,22 @@ def test_a_server_that_is_killed(server: Server) -> None:
     server.start()
     with server.client() as client:
         assert client.deliver("ann@example.org", ident="4ABC")[0].code == 250
+    assert server.copies("ann") == (1, 1)
+
+
+def test_nobody_outlives_a_master_that_is_killed(server: Server) -> None:
+    assert server.process is not None
+    with server.client() as client:
+        with locked(server, "ann"):
+            client.start_message("ann@example.org")
+            wait_for(lambda: at_work(server, "ann"), "the delivery to be under way")
+            children = server.children()
+            server.process.kill()
+        # What was in hand is finished all the same.
+        assert client.reply().code == 250
+        assert client.reply().code == 421
+    for pid in children:
+        wait_for(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"{pid} to end")  # type: ignore[misc]
     assert server.copies("ann") == (1, 1)
 
 
