@@ -26,6 +26,8 @@ import array
 import socket
 from struct import Struct, error
 
+from mdeliver import durable
+
 WANT, KILL, WORKER, FINISH = b"W", b"K", b"w", b"F"
 JOB, ROOM, CANCEL, DONE, BYE = b"J", b"R", b"C", b"d", b"b"
 FRONT, DOOR, RETIRE = b"f", b"D", b"r"
@@ -108,5 +110,7 @@ def receive(channel: socket.socket) -> tuple[bytes, int] | None:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fd = array.array("i", octets[:4])[0]
     if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        if fd >= 0:
+            durable.close_read(fd)
         raise ValueError("a packet was cut")
     return packet, fd

@@ -148,7 +148,7 @@ class Worker:
             self._front = socket.socket(fileno=fd)
             self._front.setblocking(False)
             self._unwanted = False
-        elif kind == frames.DOOR:
+        elif kind == frames.DOOR and fd >= 0:
             self._doors.append(fd)
             self._unwanted = False
         elif kind == frames.RETIRE:
@@ -212,7 +212,11 @@ class Worker:
             return deferred_by(error)
 
     def _deliver(self, job: Job, fd: int) -> Outcome:
-        letter = letter_for(job, fd, time.time())
+        try:
+            letter = letter_for(job, fd, time.time())
+        except BaseException:
+            self._close(fd)
+            raise
         try:
             envelope = self._envelope(job)
             state = state_directory(envelope, self._environ)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.installation import lacking
 from tests.lmtpserver import MESSAGE, Server
 from tests.local8 import Person, environment, identity
 from tests.waiting import wait_for
@@ -127,7 +128,7 @@ def test_nobody_reaches_another_users_mail(open_door: Server) -> None:
     closed = open_door.top / "closed"
     closed.mkdir(mode=0o700)
     if os.geteuid() != 0:
-        pytest.skip("needs a directory of another user")
+        lacking("only root can make a directory of another user")
     environ = environment(person(open_door)) | {"HOME": str(closed), "USER": "root"}
     status, line = status_and_line(knock(open_door, environ=environ))
     assert status == 75

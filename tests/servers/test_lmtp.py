@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.installation import open_directory
+from tests.installation import lacking, open_directory
 from tests.lmtpserver import Server
 from tests.local8 import Person
 from tests.mboxreader import read_mbox
@@ -180,7 +180,6 @@ def _status(pid: int) -> dict[str, list[str]]:
     return {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
 
 
-@pytest.mark.skipif(shutil.which("smtp-source") is None, reason="smtp-source is not installed")
 def test_smtp_source(server: Server, ann: Person) -> None:
     command = ["smtp-source", "-L", "-d", "-s", "8", "-m", "120", "-l", "4096"]
     command += ["-f", "eve@example.net", "-t", address(ann), f"unix:{server.path}"]
@@ -188,6 +187,18 @@ def test_smtp_source(server: Server, ann: Person) -> None:
     mbox, maildir = subjects(ann)
     assert len(mbox) == len(maildir) == 120
     assert mbox == maildir
+
+
+def test_swaks(server: Server, ann: Person, bob: Person) -> None:
+    if shutil.which("swaks") is None:
+        lacking("swaks is not installed")
+    command = ["swaks", "--protocol", "LMTP", "--socket", str(server.path), "--pipeline"]
+    command += ["--from", "eve@example.net", "--to", f"{address(ann)},{address(bob)}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("250 2.0.0 delivered to 2 places") == 2
+    for person in (ann, bob):
+        assert [sum(place.values()) for place in subjects(person)] == [1, 1]
 
 
 def test_smtplib(server: Server, ann: Person, bob: Person) -> None:
