@@ -21,6 +21,7 @@ RULES = """\
 include "more"
 if subject matches "\\\\*(*)" or from is lines of "values":
     keep as seen
+reply with file "away"
 """
 MORE = 'me = "a@example.org"\n'
 
@@ -33,6 +34,7 @@ class Home:
         self.rules = directory / ".config" / "mdeliver" / "rules"
         self.more = self.rules.with_name("more")
         self.values = self.rules.with_name("values")
+        self.away = self.rules.with_name("away")
         self.kept = directory / ".cache" / "mdeliver" / "rules"
         self.environ: dict[str, str] = {}
         self.uid = os.geteuid()
@@ -40,6 +42,7 @@ class Home:
         self.write(self.rules, RULES)
         self.write(self.more, MORE)
         self.write(self.values, "a@example.org\n")
+        self.write(self.away, "I am away.\n")
         monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
         self.set_clock(monkeypatch, 3600)
 
@@ -134,6 +137,10 @@ def rewrite_the_included_file(home: Home) -> None:
     home.write(home.more, 'me = "b@example.org"\n')
 
 
+def rewrite_the_reply(home: Home) -> None:
+    home.write(home.away, "I am back.\n")
+
+
 def rewrite_the_file_of_values(home: Home) -> None:
     home.write(home.values, "b@example.org\n")
 
@@ -171,6 +178,7 @@ def link_to_it_from_elsewhere(home: Home) -> None:
         put_another_in_its_place,
         rewrite_the_included_file,
         rewrite_the_file_of_values,
+        rewrite_the_reply,
         remove_the_rules,
         remove_the_included_file,
         let_others_write_it,
