@@ -74,12 +74,13 @@ class LmtpStage:
             os.chown(path, self._owner.pw_uid, self._owner.pw_gid)
 
     def __enter__(self) -> LmtpStage:
-        path = os.pathsep.join([str(HERE.parents[2]), os.environ.get("PYTHONPATH", "")])
+        # So that a clone works without being installed.
+        added = {"PYTHONPATH": str(HERE.parents[2])}
         self._log = (self.top / "log").open("wb")
         self._server = subprocess.Popen(
             [sys.executable, "-m", "mdeliver", "lmtp", "--settings", f"{self.top}/mdeliver.toml"],
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
-            env=os.environ | {"PYTHONPATH": path},
+            env=os.environ | added,
         )  # fmt: skip
         return self
 
