@@ -10,9 +10,11 @@ See also    procmail/converter.py, procmail/proof.py, mdeliver-convert(1), MIGRA
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pwd
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,15 +81,15 @@ def procmailrc(
     from mdeliver.procmail.parser import parse_procmailrc
     from mdeliver.procmail.world import World
 
-    name, home = _whose(user, home)
-    text = _read(file)
+    name, home, uid = _whose(user, home)
+    text = _read(file, uid)
     parsed = parse_procmailrc(text, file)
     if "\r\n" in text:
         # Said once, and then read as it was meant.
         crlf = tuple([finding for finding in parsed.findings if finding.code == "P108"])
         parsed = parse_procmailrc(text.replace("\r\n", "\n"), file)
         parsed = parsed.replace(findings=(*crlf, *parsed.findings))
-    converted = convert_procmailrc(parsed, _including(home), allow_shell=allow_shell)
+    converted = convert_procmailrc(parsed, _including(home, uid), allow_shell=allow_shell)
     if prove is None:
         _print(converted, as_json)
         return
@@ -116,8 +118,8 @@ def sieve(
     from mdeliver.sieve.converter import convert_sieve
     from mdeliver.sieve.reader import read_script
 
-    name, home = _whose(user, home)
-    octets = _read(file).encode("latin-1")
+    name, home, uid = _whose(user, home)
+    octets = _read(file, uid).encode("latin-1")
     try:
         text = octets.decode()
     except UnicodeDecodeError:
@@ -145,22 +147,22 @@ def sieve(
 # --- reading -----------------------------------------------------------------------------------
 
 
-def _whose(user: str | None, home: str | None) -> tuple[str, str]:
-    """Name and home of the one whose rules they are."""
+def _whose(user: str | None, home: str | None) -> tuple[str, str, int]:
+    """Name, home and user id of the one whose rules they are."""
     try:
         entry = pwd.getpwnam(user) if user else pwd.getpwuid(os.getuid())
     except KeyError:
         if user and home:
-            return user, home
+            return user, home, os.getuid()
         raise click.BadParameter(f"there is no user {user}", param_hint="--user") from None
     own = None if user else os.environ.get("HOME")
-    return entry.pw_name, home or own or entry.pw_dir
+    return entry.pw_name, home or own or entry.pw_dir, entry.pw_uid
 
 
-def _read(path: str) -> str:
+def _read(path: str, uid: int) -> str:
     """The text at PATH, a character for each byte."""
     try:
-        octets = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
+        octets = sys.stdin.buffer.read() if path == STDIN else _octets(path, uid)
     except OSError as error:
         raise click.ClickException(f"{one_line(path)}: {error.strerror}") from None
     if len(octets) > MOST_BYTES:
@@ -168,12 +170,26 @@ def _read(path: str) -> str:
     return octets.decode("latin-1")
 
 
-def _including(home: str) -> Callable[[str], str | None]:
+def _octets(path: str, uid: int) -> bytes:
+    """What is in the file PATH. Raises OSError.
+
+    For root who converts a user's file: only files of that user, or those of /etc/procmail*. What
+    a user's file names, or is a link to, may be a secret, and the rules will be the user's.
+    """
+    with Path(path).open("rb") as file:
+        status = os.fstat(file.fileno())
+        theirs = status.st_uid == uid or (status.st_uid == 0 and path.startswith("/etc/procmail"))
+        if os.getuid() == 0 and uid and not (theirs and stat.S_ISREG(status.st_mode)):
+            raise PermissionError(errno.EPERM, f"not a file of user id {uid}", path)
+        return file.read(MOST_BYTES + 1)
+
+
+def _including(home: str, uid: int) -> Callable[[str], str | None]:
     """How the converter reads the files that INCLUDERC names."""
 
     def read(path: str) -> str | None:
         try:
-            octets = Path(home + path[1:] if path.startswith("~/") else path).read_bytes()
+            octets = _octets(home + path[1:] if path.startswith("~/") else path, uid)
         except (OSError, ValueError):
             return None
         return octets.decode("latin-1") if len(octets) <= MOST_BYTES else None
@@ -298,7 +314,9 @@ def _rehearsal(converted: Converted, rules: str | None, name: str, home: str) ->
     from mdeliver.replay.rehearsal import Rehearsal
 
     label = rules or "converted rules"
-    text = _read(rules).encode("latin-1").decode("utf-8", "replace") if rules else converted.text
+    text = converted.text
+    if rules:
+        text = _read(rules, os.getuid()).encode("latin-1").decode("utf-8", "replace")
     compiled = compile_rules([Source(label, text)], reader(home, os.getuid()))
     if compiled.program is None:
         for finding in compiled.findings:

@@ -7,7 +7,8 @@ Fails with Unsayable
 
 from __future__ import annotations
 
-from itertools import combinations
+import re
+from itertools import combinations, product
 
 from mdeliver.procmail.condition import Read, read_condition
 from mdeliver.procmail.convertactions import program_words
@@ -37,6 +38,9 @@ from mdeliver.procmail.words import WHOLE, read_words
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mdeliver.procmail.wording import Expr
+
+_COUNTED = 200
+"""How often something is looked for at most."""
 
 _SCORED = 8
 """Weighed conditions whose combinations are written out."""
@@ -178,13 +182,15 @@ def score(scored: list[tuple[float, float, Expr]]) -> Expr:
         return any_of(found)
     base = 0.0
     parts: list[tuple[float, Expr]] = []
+    counted: list[tuple[float, float, Expr]] = []
     for weight, exponent, expr in scored:
         if _is_size(expr):
             if exponent != 0:
                 raise Unsayable("a score that grows with the size")
             expr = Constant(True)
         if exponent != 0 and not isinstance(expr, Constant):
-            raise Unsayable("a score that counts how often something occurs")
+            counted.append((weight, exponent, expr))
+            continue
         if isinstance(expr, Constant):
             base += weight if expr.holds else 0
         elif weight < 0:
@@ -197,11 +203,41 @@ def score(scored: list[tuple[float, float, Expr]]) -> Expr:
         raise Unsayable("a score beyond all bounds")
     if len(parts) > _SCORED:
         raise Unsayable(f"a score of more than {_SCORED} conditions")
+    if counted:
+        (weight, exponent, test), *more = counted
+        if more or exponent != 1 or weight <= 0:
+            raise Unsayable("a score that counts how often something occurs")
+        return _counted(parts, -base, weight, test)
     return _above(parts, -base)
 
 
 def _is_size(expr: Expr) -> bool:
     return isinstance(expr, Test) and expr.fields == "size"
+
+
+def _counted(parts: list[tuple[float, Expr]], limit: float, weight: float, test: Expr) -> Expr:
+    """As `_above`, with WEIGHT for each time that TEST finds something."""
+    found = []
+    for chosen in product((False, True), repeat=len(parts)):
+        rest = limit - sum(part[0] for part, taken in zip(parts, chosen, strict=True) if taken)
+        times = max(0, int(rest // weight) + 1)
+        held = [part[1] for part, taken in zip(parts, chosen, strict=True) if taken]
+        found.append(all_of([*held, at_least(test, times)]))
+    return any_of(found)
+
+
+def at_least(test: Expr, times: int) -> Expr:
+    """TEST, which is of the body, as one that holds where it finds something so many TIMES."""
+    if times < 2:
+        return test if times else Constant(True)
+    if not isinstance(test, Test) or test.fields != "body" or len(test.values) != 1 or test.negated:
+        raise Unsayable("a score that counts how often something occurs")
+    value = test.values[0]
+    if times > _COUNTED or test.operator not in ("contains", "matches") or "{" in value:
+        raise Unsayable("a score that counts how often something occurs")
+    one = value[1:-1] if value.startswith("/") else re.escape(value[1:-1].replace("\\", ""))
+    again = f"(?:.*?(?:{one})){{{times - 1}}}"
+    return test.replace(operator="matches", values=(f"/(?s:(?:{one}){again})/",))
 
 
 def _above(parts: list[tuple[float, Expr]], limit: float) -> Expr:
@@ -214,6 +250,3 @@ def _above(parts: list[tuple[float, Expr]], limit: float) -> Expr:
             if enough and not any(smaller <= together for smaller in found):
                 found.append(together)
     return any_of([all_of([parts[n][1] for n in sorted(chosen)]) for chosen in found])
-
-
-__all__ = ["RecipeConditions", "Unsaid", "quantity", "score"]

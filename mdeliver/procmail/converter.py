@@ -17,15 +17,13 @@ from mdeliver.procmail.convertactions import DUPLICATES, Actions
 from mdeliver.procmail.convertconditions import RecipeConditions
 from mdeliver.procmail.folders import Mailboxes
 from mdeliver.procmail.level import Anchor, Level
-from mdeliver.procmail.parser import parse_procmailrc
 from mdeliver.procmail.pattern import TooDeep
 from mdeliver.procmail.report import Converted, Entry
 from mdeliver.procmail.rules import (
-    Branch,
-    Choice,
     Line,
     always_ends,
     as_copies,
+    as_text,
     print_nodes,
     tidy,
 )
@@ -41,7 +39,7 @@ from mdeliver.procmail.syntax import (
     Skipped,
     leaves,
 )
-from mdeliver.procmail.wording import Constant, Fact, Unsayable, all_of, captures, negate, ref
+from mdeliver.procmail.wording import Constant, Fact, Unsayable, all_of, captures, ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +117,7 @@ class Converter:
             names = ", ".join(dict.fromkeys(self.assignments.not_needed))
             lines += _wrapped(f"Not needed here: {names}.")
         lines += ["", *self.mailboxes.definitions(body), "", *body]
-        return Converted(_text(lines), tuple(self.entries), tuple(self.findings))
+        return Converted(as_text(lines), tuple(self.entries), tuple(self.findings))
 
     def note(self, level: str, item: Item, what: str, why: str, todo: str = "") -> None:
         """Add an entry to the report."""
@@ -351,20 +349,3 @@ def _wrapped(text: str) -> list[str]:
     import textwrap
 
     return [f"# {line}" for line in textwrap.wrap(text, 96)]
-
-
-def _text(lines: list[str]) -> str:
-    """LINES as a file: readable characters, no two empty lines together."""
-    from mdeliver.procmail.wording import readable
-
-    made: list[str] = []
-    for line in lines:
-        if line or (made and made[-1]):
-            clean = "".join([c if c >= " " or c == "\t" else "?" for c in line])
-            made.append(readable(clean) if line.lstrip().startswith("#") else line)
-    while made and not made[-1]:
-        made.pop()
-    return "".join([f"{line}\n" for line in made])
-
-
-__all__ = ["Branch", "Choice", "Converter", "convert_procmailrc", "negate", "parse_procmailrc"]

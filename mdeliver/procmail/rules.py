@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mdeliver.procmail.wording import Constant, all_of, negate, words
+from mdeliver.procmail.wording import Constant, all_of, negate, readable, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,6 +155,19 @@ def print_nodes(nodes: list[Node], white: str = "") -> list[str]:
             if not white:
                 lines.append("")
     return lines
+
+
+def as_text(lines: list[str]) -> str:
+    """LINES as a file: no control characters in comments, no two empty lines together."""
+    made: list[str] = []
+    for line in lines:
+        if line.lstrip().startswith("#"):
+            line = "".join([c if c.isprintable() or c == "\t" else "?" for c in readable(line)])
+        if line or (made and made[-1]):
+            made.append(line)
+    while made and not made[-1]:
+        made.pop()
+    return "".join([f"{line}\n" for line in made])
 
 
 def _comments(comments: list[str], white: str) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from mdeliver.procmail.report import Converted, Entry
-from mdeliver.procmail.rules import Branch, Choice, Line, always_ends, print_nodes, tidy
+from mdeliver.procmail.rules import Branch, Choice, Line, always_ends, as_text, print_nodes, tidy
 from mdeliver.procmail.wording import Constant, Unsayable, quote
 from mdeliver.sieve.reader import Command, Script, Text
 from mdeliver.sieve.tests import Arguments, Conditions, variable_name
@@ -39,12 +39,7 @@ def convert_sieve(script: Script) -> Converted:
     lines += print_nodes([*nodes, Line("", comments=list(script.last))])
     if not any(f"{{{_FILED}}}" in line for line in lines):
         lines = [line for line in lines if not line.lstrip().startswith(f"let {_FILED} =")]
-    made: list[str] = []
-    for line in lines:
-        if line or (made and made[-1]):
-            made.append(line)
-    text = "\n".join(made).rstrip("\n") + "\n"
-    return Converted(text, tuple(converter.entries), script.findings)
+    return Converted(as_text(lines), tuple(converter.entries), script.findings)
 
 
 class _Converter:

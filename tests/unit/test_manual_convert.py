@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 import click
-import pytest
 
 import mdeliver
 from mdeliver.cli.convert import command
+from mdeliver.diagnostic import Span
 from mdeliver.procmail import parser
+from tests.installation import lacking
 from tests.structure.source import ROOT
 from tests.unit.test_manual import items
 
@@ -45,7 +46,7 @@ def test_the_levels_of_the_report() -> None:
 
     from mdeliver.procmail import report
 
-    hint = get_type_hints(report.Entry, {"Span": report.Span, "Literal": Literal})["level"]
+    hint = get_type_hints(report.Entry, {"Span": Span, "Literal": Literal})["level"]
     _, _, rest = TEXT.partition("\n.Ss The report\n")
     assert set(items(rest, "Ic")) == set(get_args(hint))
 
@@ -63,7 +64,7 @@ def test_the_page_is_of_this_version() -> None:
 
 def test_mandoc_finds_nothing_wrong() -> None:
     if shutil.which("mandoc") is None:
-        pytest.fail("mandoc is not installed")
+        lacking("mandoc is not installed")
     done = subprocess.run(
         ["mandoc", "-T", "lint", "-W", "warning", PAGE],
         stdout=subprocess.PIPE,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from mdeliver.cli.convert import command
+from tests.installation import lacking
 
 
 def _run(tmp_path: Path, rc: bytes, *options: str, kind: str = "procmailrc") -> Result:
@@ -104,3 +107,29 @@ def test_sieve(tmp_path: Path) -> None:
     done = _run(tmp_path, b'if header :is "subject" "x" { discard; }\n', kind="sieve")
     assert 'if subject is "x":\n    discard\n' in done.stdout
     assert _run(tmp_path, b"if {", kind="sieve").exit_code == 1
+
+
+def test_root_reads_nothing_for_a_user_that_is_not_the_users(tmp_path: Path) -> None:
+    if os.getuid() != 0:
+        lacking("only root may read what a user may not")
+    secret = tmp_path / "secret"
+    secret.write_text("root:hash of a password\n")
+    link = tmp_path / "link"
+    link.symlink_to(secret)
+    arguments = ["--user", "nobody", "--home", str(tmp_path)]
+    done = CliRunner().invoke(command, ["procmailrc", str(link), *arguments])
+    assert done.exit_code == 1
+    assert "hash" not in done.output
+    rc = tmp_path / "rc"
+    rc.write_text(f"INCLUDERC={link}\n")
+    shutil.chown(rc, "nobody")
+    done = CliRunner().invoke(command, ["procmailrc", str(rc), *arguments])
+    assert "hash" not in done.output
+    assert "cannot be read" in done.output
+
+
+def test_no_control_character_of_the_file_reaches_the_terminal(tmp_path: Path) -> None:
+    done = _run(tmp_path, b"# \x1b[31mred\n\x1b]0;x\x07\n:0\n* ^Subject:.*\x1b\n| \x1b | y\n")
+    assert "\x1b" not in done.stdout + done.stderr
+    done = _run(tmp_path, b"# \x1b[31mred\n\x1b", kind="sieve")
+    assert "\x1b" not in done.stdout + done.stderr

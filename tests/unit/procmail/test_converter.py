@@ -224,3 +224,12 @@ def test_the_argument_of_procmail_is_the_extension() -> None:
 def test_the_from_line_ends_with_the_date() -> None:
     rules = _rules(":0\n* ^From.*@example\\.org$\n.A/\n")
     assert rules.startswith('if from ends with "@example.org":')
+
+
+def test_a_score_that_counts_in_the_body() -> None:
+    rules = _rules(":0\n* -3^0\n* 1^1 B ?? money\n* 2^0 ^Subject:.*offer\n.A/\n")
+    assert rules == (
+        "if body matches /(?s:(?:money)(?:.*?(?:money)){3})/ "
+        'or subject contains "offer" and body matches /(?s:(?:money)(?:.*?(?:money)){1})/:\n'
+        "    file to imap/A"
+    )
