@@ -2,11 +2,13 @@
 
 Lanes       an account has up to `user_workers` workers: where several sessions bring mail for it,
             the file system puts what they sync at the same time into one write. A further one
-            is started only when all that are there have something to do.
+            is started only when all that are there have something to do, and while there are
+            fewer than ENOUGH in all: other users' workers serve that end as well.
 Window      a worker has at most WINDOW jobs in hand; the others wait here
 Slow        where a worker has not answered anything for `slow_s`, all that waits for it but the
             job in its hands is answered with 451 and taken back, and further mail is refused at
-            RCPT. So one user's slow program holds one session, not all of them.
+            RCPT. So one user's slow program holds a session for each of the user's
+            workers, not all of them.
 Stuck       after `delivery_s`, and GRACE_S more, the master is asked to kill the worker
 Gone        a worker that ends without BYE had its jobs: they are answered with 451; the retry finds
             in the journal what was done
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from mdeliver.lmtp.settings import Lmtp
 
     Answer = Callable[[str], None]
+
+ENOUGH = 8
+"""Workers of which no more is gained by having several for one user."""
 
 WINDOW = 32
 GRACE_S = 15
@@ -108,9 +113,8 @@ class Crew:
         """Have ERRAND done by the worker of NAME, which is started if there is none."""
         lanes = self._lanes.get(name, [])
         mate = min(lanes, key=lambda mate: len(mate.waiting) + len(mate.in_hand), default=None)
-        more = (
-            len(lanes) < self._settings.user_workers and len(self._mates) < self._settings.workers
-        )
+        enough = min(ENOUGH, self._settings.workers)
+        more = len(lanes) < self._settings.user_workers and len(self._mates) < enough
         if mate is None or (more and not mate.idle):
             mate = self._new_mate(name, now_s)
         mate.waiting.append(errand)
