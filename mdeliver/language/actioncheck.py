@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mdeliver.language.checker import Checker
 
+_OF_SHELLS = frozenset("|<>;&$`")
+
 # RFC 5322 3.6.8: ftext = %d33-57 / %d59-126
 _FTEXT = frozenset(chr(code) for code in range(33, 127) if chr(code) != ":")
 
@@ -86,7 +88,9 @@ def check_program(checker: Checker, argv: tuple[syntax.Text, ...]) -> None:
     name = "".join([part for part in program.parts if isinstance(part, str)])
     if not name.startswith(("/", "~/")):
         hint = ""
-        if any(c.isspace() for c in name):
+        if not _OF_SHELLS.isdisjoint(name):
+            hint = "there is no shell: write a script, and name that"
+        elif any(c.isspace() for c in name):
             words = " ".join([f'"{word}"' for word in name.split()])
             hint = f"each argument is a text of its own: {words}"
         elif "/" in name:

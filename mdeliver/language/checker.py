@@ -227,6 +227,8 @@ class Checker:
             hint = f"{name} is a let; write mailbox {name} = … for a place"
         elif not hint:
             hint = f'define it first: mailbox {name} = maildir "~/…"'
+            if not target.steps:
+                hint = f"write imap/{name} for a folder, or {hint}"
         self.report("E302", f"there is no mailbox {name} above this line", target.span, hint)
 
     # --- conditions --------------------------------------------------------------------------
@@ -319,6 +321,8 @@ class Checker:
 
             hint = hints.did_you_mean(name.name, self.state.lets)
             hint = hint or f'write "{name.name}" if it is a text'
+            if name.name in ("empty", "blank", "nothing", "null"):
+                hint = 'write "" for the empty text, or does not exist'
             self.report("E301", f"nothing above is called {name.name}", name.span, hint)
         return Known(1, frozenset(), frozenset((99,)))
 

@@ -103,6 +103,11 @@ _OTHER_WORDS = {
     "unless": "if not",
     "day": "weekday",
 }
+_COMPARED = {
+    **dict.fromkeys(("after", "larger", "greater", "bigger", "more", "over", "above"), "write >"),
+    **dict.fromkeys(("before", "smaller", "less", "under", "below"), "write <"),
+    "between": "write is … to …",
+}
 
 
 class Meant(Record):
@@ -251,9 +256,18 @@ def statement(token: Token, following: Token) -> str:
         return f"write let {value} = … for a name, mailbox {value} = … for a place"
     if kind == "id" and value in (*FIELDS, *FACTS):
         return "a test stands after if"
+    if kind == "id" and value in ("end", "endif", "fi", "done"):
+        return "a block ends where its indentation does"
     if kind == "id":
         return did_you_mean(value, (*STATEMENTS, "elif"))
     return "a line begins with if, with an action such as file to, or with a definition"
+
+
+def one_more(tokens: list[Token], at: int) -> str:
+    """A hint for the text or folder AT, where the statement was at its end."""
+    if tokens[at][0] == "str" and tokens[at - 2][:2] == ("id", "header"):
+        return 'name and text are one text: "Name: text"'
+    return "a comma stands between several"
 
 
 def operator(token: Token, following: Token) -> str:
@@ -269,6 +283,8 @@ def operator(token: Token, following: Token) -> str:
         )
     if kind == "id" and value in ("doesn", "isn"):
         return "write does not or is not"
+    if kind == "id" and value in _COMPARED:
+        return _COMPARED[value]
     if kind == "id":
         return did_you_mean(value, OPERATORS) or (
             "write is" if following[0] in ("str", "id") and value == "equal" else ""
@@ -301,6 +317,10 @@ def after_test(tokens: list[Token], at: int) -> str:
     """A hint for the token AT, which stands after a whole test and does not go on with one."""
     kind, value = tokens[at][:2]
     before = tokens[at - 1]
+    if kind == "id" and before[:2] == ("id", "in"):
+        return f"write is {value}: it holds for any of its values"
+    if kind == "id" and value == "than" and before[0] == "id":
+        return f"{_COMPARED.get(before[1], 'write >')} in place of is {before[1]} than"
     if kind == "id" and before[0] == "num" and len(value) == 1:
         return f"write {before[1].digits}{value} without a space"
     if kind == "id" and value == "to":

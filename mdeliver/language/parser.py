@@ -151,8 +151,8 @@ class Parser(TestParser):
                 hint = "the condition comes first: if …: and then the action"
             elif token[0] == "id" and token[1] == "as":
                 hint = "as and its flags stand once, at the end"
-            elif token[0] == "path" or token[0] == "str":
-                hint = "a comma stands between several"
+            elif token[0] in ("path", "str"):
+                hint = hints.one_more(self.tokens, self.at)
             elif self.tokens[self.at - 2][0] in (",", "="):
                 hint = f"the {self.tokens[self.at - 2][0]} before it made the line go on"
             self.fail("E216", f"unexpected {hints.describe(token)}", hint)
