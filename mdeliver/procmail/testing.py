@@ -93,7 +93,10 @@ class Conditions:
         if not condition.text:
             return True
         matcher = matcher_of(condition.text, "D" not in self.flags)
-        text = self.area(condition.area)
+        return self.search(matcher, self.area(condition.area))
+
+    def search(self, matcher: Matcher, text: bytes) -> bool:
+        """Whether TEXT matches; where it does, MATCH is set, if the expression has a mark."""
         if not matcher.matches(text):
             return False
         if matcher.has_mark:
@@ -144,7 +147,7 @@ class Conditions:
                 text = self.area(condition.area)
                 matcher = matcher_of(condition.text, "D" not in self.flags)
                 if condition.negated:
-                    if weight and not matcher.matches(text):
+                    if weight and not self.search(matcher, text):
                         self.score += weight
                     return
                 self.score, matched = score.of_matches(matcher, text, self.score, weight, exponent)
