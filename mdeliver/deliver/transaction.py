@@ -289,7 +289,7 @@ def _run(attempt: Attempt, copies: list[Copy], earlier: Recorded | None) -> None
                 committed.append(place)
                 _at(copy, copy.commit)
                 journal.mark(place, b"c")
-        for copy in copies:
+        for copy in _mboxes_first(copies):
             _at(copy, copy.sync)
         _do_finals(journal, copies)
         journal.state(b"D")
@@ -301,6 +301,12 @@ def _run(attempt: Attempt, copies: list[Copy], earlier: Recorded | None) -> None
         _release(copies)
     for copy in copies:
         copy.finish()
+
+
+def _mboxes_first(copies: list[Copy]) -> list[Copy]:
+    """COPIES in the order in which they are synced: what an mbox has grown by needs a commit of the
+    file system's own journal, which takes the names in Maildirs along; not the other way round."""
+    return sorted(copies, key=lambda copy: copy.words()[0] != "mbox")
 
 
 def _do_finals(journal: Journal, copies: list[Copy]) -> None:
