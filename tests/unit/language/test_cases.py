@@ -11,7 +11,9 @@ A section `--- prints` is the canonical text that an accepted program prints as.
 
 from __future__ import annotations
 
+import re
 from os.path import basename
+from pathlib import Path
 
 import pytest
 
@@ -133,3 +135,51 @@ def test_every_code_has_a_case() -> None:
     texts = [text for c in LANGUAGE + LINTS for text in (c.text, *c.sections.values())]
     shown = {part[:4] for text in texts for mark in MARKS for part in text.split(mark)[1:]}
     assert shown == set(CATALOGUE)
+
+
+PAGE = Path(__file__).parents[3] / "man" / "mdeliver-rules.5"
+
+
+def grammar() -> dict[str, str]:
+    """The productions of mdeliver-rules(5), by their names."""
+    section = PAGE.read_text().partition("\n.Sh GRAMMAR\n")[2].partition("\n.Sh ")[0]
+    text = section.partition(".Bd -literal")[2].partition("\n")[2].partition("\n.Ed")[0]
+    found: dict[str, str] = {}
+    name = ""
+    for line in text.replace("\\e", "\\").replace("\\&", "").split("\n"):
+        before, equals, after = line.partition("=")
+        if equals and before.strip().isalpha() and not line.startswith(" "):
+            name, line = before.strip(), after
+        found[name] = found.get(name, "") + line + "\n"
+    return found
+
+
+GRAMMAR = grammar()
+
+
+def test_the_grammar_is_read() -> None:
+    assert len(GRAMMAR) > 30
+    assert {"file", "action", "op", "fact", "QUANT"} <= GRAMMAR.keys()
+
+
+@pytest.mark.parametrize("production", GRAMMAR)
+def test_every_production_has_cases(production: str) -> None:
+    """What it accepts, with every word that it has; what it refuses, each line with a message."""
+    titled = {case.title: case for case in LANGUAGE if case.file.stem == "grammar"}
+    accepted = titled[f"{production} accepted"].text
+    refused = titled[f"{production} refused"].text
+    assert MARKS[0] not in accepted
+    for word in re.findall(r'"([^"]+)"', GRAMMAR[production]):
+        whole = re.findall(r"[\w-]+|[<>]=?|[^\w\s]", accepted)
+        assert word in (accepted if word in ("-", "_") else whole), word
+    lines = [line for line in refused.splitlines() if not line.startswith(" ")]
+    assert lines
+    without = [line for line in lines if MARKS[0] not in line]
+    # A block's mistake may stand on a line within it.
+    assert len(without) == 0 or production == "block"
+    assert MARKS[0] in refused
+
+
+def test_there_are_no_cases_of_what_is_no_production() -> None:
+    titles = [case.title.split() for case in LANGUAGE if case.file.stem == "grammar"]
+    assert sorted(titles) == sorted([p, w] for p in GRAMMAR for w in ("accepted", "refused"))
