@@ -2,23 +2,17 @@
 
 Guarantee   the file grows by exactly one message, or not at all; what is there is never read as
             mail nor changed, but for a torn tail that our own journal proves to be ours.
-Locks       dotlock, then fcntl, both tried without waiting: whoever finds the second taken gives
-            the first back. So the opposite order, which Dovecot has, cannot deadlock with us.
-            Where the directory lets us make no dotlock (Debian's /var/mail), fcntl is what is left,
-            and what Dovecot and Postfix honour.
+Locks       mboxlock.py
 Fails with  TempFail always; mbox damage is never the sender's fault.
-See also    mbox(5), dotlock.py, mboxrd.py, RFC 4155
+See also    mbox(5), mboxrd.py, RFC 4155
 """
 
 from __future__ import annotations
 
-import errno
-
-from mdeliver import durable, limits, locks, system
+from mdeliver import durable, limits, system
 from mdeliver.deliver import mboxrd
 from mdeliver.deliver.contents import content_word
-from mdeliver.dotlock import Dotlock, try_dotlock
-from mdeliver.outcome import Deferral
+from mdeliver.deliver.mboxlock import lock_mbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,11 +20,11 @@ if TYPE_CHECKING:
 
     from mdeliver.deliver.deliverers import Phase
     from mdeliver.deliver.journal import Journal
+    from mdeliver.deliver.mboxlock import HeldMbox
     from mdeliver.letter import Letter
     from mdeliver.plan import File
 
 _NOT_OPEN = -1
-_NO_DOTLOCK = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class MboxCopy:
@@ -49,7 +43,7 @@ class MboxCopy:
         self._journal = journal
         self._hostname = hostname
         self._fd = _NOT_OPEN
-        self._dotlock: Dotlock | None = None
+        self._held: HeldMbox | None = None
         self._start = 0
         self._mending = b""
         self._length = 0
@@ -129,61 +123,8 @@ class MboxCopy:
         return size
 
     def _lock(self) -> None:
-        path = self.file.path
-        patience = locks.Patience(limits.LOCK_WAIT_S)
-        while not self._try_to_lock():
-            patience.wait(f"the lock of {path}")
-
-    def _try_to_lock(self) -> bool:
-        path = self.file.path
-        try:
-            self._dotlock = self._dotlock_as_may_be()
-            if self._dotlock is None:
-                return False
-        except FileNotFoundError:
-            durable.make_directory(system.dirname(path))
-            return False
-        except OSError as error:
-            if error.errno not in _NO_DOTLOCK:
-                raise
-        try:
-            self._fd = self._open()
-            if locks.try_lock(self._fd, 0, locks.WHOLE_FILE, exclusive=True) and durable.same_file(
-                self._fd, path
-            ):
-                return True
-        except BaseException:
-            self.release()
-            raise
-        self.release()
-        return False
-
-    def _dotlock_as_may_be(self) -> Dotlock | None:
-        path = self.file.path
-        try:
-            return try_dotlock(path, self._hostname)
-        except PermissionError:
-            from mdeliver import mailgroup
-
-            if not mailgroup.is_lent_for(path):
-                raise
-            return mailgroup.borrowing(try_dotlock, path, self._hostname)
-
-    def _open(self) -> int:
-        path = self.file.path
-        try:
-            return durable.open_own_file(path, create=True)
-        except PermissionError:
-            if system.exists(path):
-                raise
-            from mdeliver import mailgroup
-
-            if mailgroup.is_lent_for(path):
-                return mailgroup.borrowing(durable.open_own_file, path, create=True)
-            raise Deferral(
-                f"{path} does not exist and uid {system.geteuid()} may not make it; "
-                f"as root: install -m 660 -o {system.geteuid()} -g mail /dev/null {path}"
-            ) from None
+        self._held = lock_mbox(self.file.path, self._hostname, limits.LOCK_WAIT_S, create=True)
+        self._fd = self._held.fd
 
     def commit(self) -> None:
         """Append. If it fails, a part may stand there until `undo`."""
@@ -220,11 +161,6 @@ class MboxCopy:
 
     def release(self) -> None:
         """Give the locks back."""
-        fd, dotlock = self._fd, self._dotlock
-        self._fd, self._dotlock = _NOT_OPEN, None
-        try:
-            if fd != _NOT_OPEN:
-                system.close(fd)
-        finally:
-            if dotlock is not None:
-                dotlock.release()
+        held, self._held, self._fd = self._held, None, _NOT_OPEN
+        if held is not None:
+            held.release()

@@ -48,7 +48,7 @@ def find_copy(fd: int, from_line: bytes, text: Callable[[], Iterator[bytes]]) ->
     if size == 0:
         return "absent", 0
     start = _start_of(text())
-    head = start[: _head_length(start)]
+    head = start[: head_length(start)]
     with mmap(fd, size, access=ACCESS_READ) as file:
         at = 0 if file[: len(from_line)] == from_line else _next(file, from_line, 0)
         while at >= 0:
@@ -89,7 +89,7 @@ def _start_of(pieces: Iterator[bytes]) -> bytes:
     return start
 
 
-def _head_length(text: bytes) -> int:
+def head_length(text: bytes) -> int:
     """Octets up to and including the first empty line of TEXT; all of it where there is none."""
     if text.startswith((b"\n", b"\r\n")):
         return text.index(b"\n") + 1
@@ -107,8 +107,8 @@ def _compare(
 ) -> Literal["whole", "torn", "absent"]:
     """Compare what stands from AT of the file with TEXT, whose head is HEAD."""
     window = file[at : at + len(head) + limits.COPY_BYTES]
-    head_end = at + _head_length(window)
-    ours, theirs = _own_lines(head), _own_lines(file[at:head_end])
+    head_end = at + head_length(window)
+    ours, theirs = own_lines(head), own_lines(file[at:head_end])
     if ours != theirs:
         is_beginning = head_end >= size and ours.startswith(theirs.rstrip(b"\n"))
         return "torn" if is_beginning else "absent"
@@ -129,7 +129,7 @@ def _compare(
     return "whole"
 
 
-def _own_lines(head: bytes) -> bytes:
+def own_lines(head: bytes) -> bytes:
     """HEAD without the fields that servers write, their continuation lines included."""
     kept: list[bytes] = []
     dropping = False

@@ -56,18 +56,21 @@ class Entry(NamedTuple):
     end: int
 
 
-def entries(fd: int) -> Iterator[Entry]:
-    """Every message of the mbox FD, in order; none where it does not begin like an mbox."""
+def entries(fd: int, begin: int = 0) -> Iterator[Entry]:
+    """Every message of the mbox FD, in order; none where it does not begin like an mbox.
+
+    begin  offset of a message's From_ line: those before it are left out
+    """
     start = -1
-    read = 0
+    read = begin
     # The line end that is not there stands before the file, so that its first line is like any.
     buffer = b"\n\n"
-    offset = -len(buffer)
+    offset = begin - len(buffer)
     search_from = 0
     at_end = False
     while not at_end:
         piece = durable.read_at(fd, _BUFFER_BYTES, read)
-        if read == 0 and not _FROM_LINE.match(piece.lstrip(b"\r\n")[:_FROM_LINE_BYTES]):
+        if read == begin and not _FROM_LINE.match(piece.lstrip(b"\r\n")[:_FROM_LINE_BYTES]):
             return
         read += len(piece)
         at_end = len(piece) < _BUFFER_BYTES

@@ -45,7 +45,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "effects: Plan to mailboxes, as one transaction",
         """deliver deliver.mboxrd deliver.mboxfind deliver.journal deliver.quota
-        deliver.subscriptions deliver.contents deliver.maildir deliver.mbox deliver.kept
+        deliver.subscriptions deliver.contents deliver.maildir deliver.mboxlock deliver.mbox deliver.kept
         deliver.pipe deliver.sendmail deliver.forward deliver.reply deliver.deliverers
         deliver.transaction deliver.remembered deliver.outside""",
     ),
@@ -112,6 +112,7 @@ STRANGERS = (
 THIRD_PARTY = {
     "click": ("mdeliver.cli",),
     "filelock": ("mdeliver.cli", "mdeliver.sent"),  # our own state; never a mailbox
+    "inotify_simple": ("mdeliver.popsync",),
     "mailparser": ("mdeliver.cli", "mdeliver.explain"),  # never between a message and delivery
     "xdg": ("mdeliver.cli", "mdeliver.rulesfile", "mdeliver.settings"),
     "srslib": ("mdeliver.actions",),
