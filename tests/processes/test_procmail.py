@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from mdeliver.procmail.fate import Fate
 from mdeliver.procmail.machine import run_procmailrc
 from mdeliver.procmail.matcher import Matcher
 from mdeliver.procmail.parser import parse_procmailrc
@@ -35,25 +36,35 @@ def _procmail() -> None:
     oracle.need_procmail()
 
 
+Case = tuple[Path, str, bytes, Fate, oracle.Did]
+
+
+def _case(directory: Path, rules: str, message: bytes) -> Case:
+    """Rules and a message in a directory of their own, and what the model says of them."""
+    directory.mkdir()
+    oracle.prepare(directory)
+    (directory / "dir").mkdir()
+    (directory / "sub").mkdir()
+    file = parse_procmailrc(oracle.preamble(directory) + rules, "rc")
+    fate = run_procmailrc(file, message, oracle.world_in(directory))
+    return directory, rules, message, fate, oracle.of_model(directory, fate)
+
+
+def _same_again(tmp_path: Path, number: int, case: Case) -> bool:
+    """A second look, alone: on a loaded machine a program of procmail's may fail to start."""
+    again = _case(tmp_path / f"again{number}", case[1], case[2])
+    return oracle.real(*again[:3]) == again[4]
+
+
 def test_the_same_deliveries_octet_for_octet(tmp_path: Path) -> None:
     generator = Generator(RUNS)
-    cases = []
-    for number in range(RUNS):
-        directory = tmp_path / str(number)
-        directory.mkdir()
-        oracle.prepare(directory)
-        (directory / "dir").mkdir()
-        (directory / "sub").mkdir()
-        rules, message = generator.rules(), generator.message()
-        file = parse_procmailrc(oracle.preamble(directory) + rules, "rc")
-        fate = run_procmailrc(file, message, oracle.world_in(directory))
-        cases.append((directory, rules, message, fate, oracle.of_model(directory, fate)))
+    cases = [_case(tmp_path / str(n), generator.rules(), generator.message()) for n in range(RUNS)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         results = list(pool.map(lambda case: oracle.real(*case[:3]), cases))
     wrong = [
-        f"{rules}\n{message.decode()}\nprocmail {real}\nmodel    {ours} {fate.unknown}"
-        for (_, rules, message, fate, ours), real in zip(cases, results, strict=True)
-        if real != ours
+        f"{case[1]}\n{case[2].decode()}\nprocmail {real}\nmodel    {case[4]} {case[3].unknown}"
+        for number, (case, real) in enumerate(zip(cases, results, strict=True))
+        if real != case[4] and not _same_again(tmp_path, number, case)
     ]
     assert not wrong, f"{len(wrong)} of {RUNS} differ, the first:\n{wrong[0]}"
 
