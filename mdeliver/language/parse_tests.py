@@ -182,6 +182,8 @@ class TestParser(ValueParser):
     def _header_name(self) -> str:
         """A header's name: a text without braces (RFC 5322 2.2: printable ASCII, no colon)."""
         if self.kind != "str":
+            from mdeliver.language import hints
+
             named = self.kind == "id" and self.value not in hints.OPERATORS
             hint = f'write header "{self.value}"' if named else ""
             self.fail_expected('a header\'s name such as "X-Spam-Flag"', "E220", hint)
