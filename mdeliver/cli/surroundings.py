@@ -1,6 +1,6 @@
 """What a command finds around it: the environment of the user it asks for, and a terminal.
 
-See also    log.py, apply.py
+See also    test.py, log.py, apply.py
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Asker:
     def __init__(self, options: Options) -> None:
         """Raises ClickException where there is no such user or home."""
         self.options = options
-        self.environ: Mapping[str, str] = _environment(options)
+        self.environ: Mapping[str, str] = environment(options)
         try:
             self.envelope: Envelope = make_envelope(options, self.environ)
             become_owner(self.envelope)
@@ -36,7 +36,7 @@ class Asker:
         self.state = state_directory(self.envelope, self.environ)
 
 
-def _environment(options: Options) -> Mapping[str, str]:
+def environment(options: Options) -> Mapping[str, str]:
     """The environment, without what is the caller's own where another user or home is asked for."""
     environ = dict(os.environ)
     other = options.user is not None and options.user != environ.get("USER")

@@ -16,13 +16,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 import click
 
 from mdeliver import acceptance, explain
+from mdeliver.cli.surroundings import environment, painter
 from mdeliver.decision import load_rules, rules_error
 from mdeliver.diagnostic import render
 from mdeliver.envelope import Envelope
@@ -100,8 +101,8 @@ class _Session:
         self.options = options
         self.as_json = as_json
         self.each = each
-        self.environ = _environment(options)
-        self.paint = _painter()
+        self.environ = environment(options)
+        self.paint = painter()
         try:
             self.envelope: Envelope = make_envelope(options, self.environ)
             self.site: Site = load_site(options.settings or SETTINGS_PATH)
@@ -324,14 +325,6 @@ def _case_object(path: str, tried: trial.Tried) -> dict[str, Any]:
 # --- what all of it needs --------------------------------------------------------------------
 
 
-def _environment(options: Options) -> Mapping[str, str]:
-    """The environment, without HOME where it is that of the caller and not of --user."""
-    environ = dict(os.environ)
-    if options.user is not None and options.user != environ.get("USER"):
-        environ.pop("HOME", None)
-    return environ
-
-
 def _load(load: Callable[[], Compiled]) -> Program | Outcome:
     """The program, or the outcome that a delivery would have; all findings are printed."""
     try:
@@ -378,11 +371,3 @@ def _answers(
             yield said
     except workers.WorkerDied as error:
         raise click.ClickException(str(error)) from None
-
-
-def _painter() -> Callable[[str, str], str]:
-    """Colours on a terminal that wants them (https://no-color.org), else plain words."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
-        return lambda _colour, words: words
-    styles: dict[str, dict[str, Any]] = {"bold": {"bold": True}, "dim": {"dim": True}}
-    return lambda colour, words: click.style(words, **styles.get(colour, {"fg": colour}))
