@@ -138,7 +138,8 @@ class Deeds:
                 # It cannot be treated as a directory: it is an mbox.
                 return ("", path) if forced else ("mbox", path)
             if not there and not self.is_directory(os.path.dirname(path)):
-                return "", path
+                # It is tried as an mbox then, which cannot be opened either.
+                return ("nowhere", path) if self.careless and not forced else ("", path)
             self.state.made.add(path)
             return ("directory" if wanted == "file" else wanted), path
         if there == "directory":

@@ -41,6 +41,8 @@ def _places(tmp_path: Path, rules: str, message: bytes = MESSAGE) -> list[str]:
         (":0\n* B ?? ^^body\nx/\n", ["x"]),
         (":0\n{ DEFAULT=other }\n", ["other"]),
         ("INCLUDERC=missing\n", ["inbox"]),
+        (":0i\nnodir/x\n", ["nodir/x"]),
+        (":0i\nnodir/x/\n", ["nodir/x"]),
         ("SWITCHRC=\n:0\na\n", ["inbox"]),
     ],
 )
