@@ -48,6 +48,7 @@ install: $(STAMPS)/install ## build the package and install it into .venv
 bench: install ## one message, one process: beside procmail, maildrop, fdm and dovecot-lda
 	$(BIN)/python benchmarks/direct.py
 	$(BIN)/python benchmarks/imports.py
+	$(BIN)/python benchmarks/rules.py
 	$(BIN)/python -m benchmarks.account
 	$(BIN)/python benchmarks/rejects.py
 

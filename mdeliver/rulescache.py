@@ -25,6 +25,7 @@ from _blake2 import blake2b
 
 import mdeliver
 from mdeliver import durable, limits, system
+from mdeliver.diagnostic import Span
 from mdeliver.intake import state_directory
 from mdeliver.language import syntax
 from mdeliver.language.syntax import Plain, Program
@@ -209,9 +210,16 @@ _KINDS: dict[str, type] = {
 }
 """Every kind of node in a tree, by its name."""
 
+_INNER = (list, tuple)
+
 
 def pack(value: Any) -> Any:
-    """VALUE, a part of a tree, with lists of the kind's name and the fields in place of nodes."""
+    """VALUE, a part of a tree, with lists of the kind's name and the fields in place of nodes.
+
+    Every second node is a place: it becomes a tuple that begins with None, as no other does.
+    """
+    if type(value) is Span:
+        return (None, value.file, value.line, value.column, value.end_column)
     if isinstance(value, Record):
         fields = [pack(getattr(value, field)) for field in value._fields]
         return [type(value).__name__, *fields]
@@ -226,7 +234,10 @@ def unpack(packed: Any) -> Any:
     """What `pack` made PACKED of."""
     kind = type(packed)
     if kind is list:
-        return _KINDS[packed[0]](*[unpack(field) for field in packed[1:]])
+        fields = [unpack(f) if type(f) in _INNER else f for f in packed[1:]]
+        return _KINDS[packed[0]](*fields)
     if kind is tuple:
-        return tuple([unpack(inner) for inner in packed])
+        if packed and packed[0] is None:
+            return Span(*packed[1:])
+        return tuple([unpack(f) if type(f) in _INNER else f for f in packed])
     return packed
