@@ -144,6 +144,14 @@ static long sys_peer(int connection, unsigned int *user)
 #endif
 }
 
+/* A read(2) fails with EAGAIN after SECONDS; 0 for no limit. */
+static long sys_limit_reads(int connection, long seconds)
+{
+    struct timeval limit = { .tv_sec = seconds };
+
+    return result(setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit));
+}
+
 static long sys_own_user(void)
 {
     return (long) geteuid();

@@ -155,6 +155,7 @@ static void sys_ignore_sigpipe(void)
 #define SOCK_STREAM_ 1
 #define SOL_SOCKET_ 1
 #define SO_PEERCRED_ 17
+#define SO_RCVTIMEO_ 20
 #define SCM_RIGHTS_ 1
 #define SOCKET_PATH_BYTES 108
 
@@ -191,6 +192,15 @@ static long sys_peer(int connection, unsigned int *user)
 
     *user = peer[1];
     return error;
+}
+
+/* A read(2) fails with EAGAIN after SECONDS; 0 for no limit. Kernel: seconds and microseconds. */
+static long sys_limit_reads(int connection, long seconds)
+{
+    long limit[2] = { seconds, 0 };
+
+    return system_call(__NR_setsockopt, connection, SOL_SOCKET_, SO_RCVTIMEO_, (long) limit,
+                       sizeof limit);
 }
 
 static long sys_own_user(void)

@@ -3,8 +3,12 @@
  * `mdeliver lmtp` to a worker of this user, and its answer comes back. The protocol is in
  * mdeliver/lmtp/door.py.
  *
- * Before   the request is sent nothing is lost: where no server runs, where it is busy, where it
- *          is neither root's nor ours, and where it declines, the direct path is taken.
+ * Before   the request is sent nothing is lost: where no server runs, where it is neither root's nor
+ *          ours, where it declines, and where no worker says within SERVER_WAIT_S that it is ready,
+ *          the direct path is taken.
+ * Ready    nothing is sent before, standard input least of all: while it lies in a queue behind a
+ *          slow delivery nobody reads it, and nobody can take it back. Postfix, which still writes
+ *          into the pipe, would bounce the message after command_time_limit.
  * After    it is sent the message may be half read: what is no whole answer means 75.
  * Trust    the path is in a directory that only root writes to; still the kernel is asked who
  *          listens (SO_PEERCRED), since a stranger's "delivered" would lose the message.
@@ -15,8 +19,14 @@
 #define SERVER_PATH "/run/mdeliver/launcher"
 #endif
 
+/* With this, the direct path's own limits still end before the fuse's. */
+#ifndef SERVER_WAIT_S
+#define SERVER_WAIT_S 15
+#endif
+
 #define REQUEST_BYTES 131072   /* of arguments and environment */
 #define ANSWER_LINE_BYTES 1000
+#define READY 254
 #define DECLINED 255
 
 struct answer {
@@ -25,7 +35,7 @@ struct answer {
     char line[ANSWER_LINE_BYTES];
 };
 
-static const char magic[4] = { 'M', 'D', 'L', '1' };
+static const char magic[4] = { 'M', 'D', 'L', '2' };
 
 static void put_number(char *at, unsigned long number)
 {
@@ -63,30 +73,11 @@ static int connect_to_server(const char *path)
     if (connection < 0)
         return -1;
     if (sys_peer(connection, &owner) < 0 || (owner != 0 && owner != (unsigned int) sys_own_user())
-        || sys_make_blocking(connection) < 0) {
+        || sys_make_blocking(connection) < 0 || sys_limit_reads(connection, SERVER_WAIT_S) < 0) {
         sys_close(connection);
         return -1;
     }
     return connection;
-}
-
-/* Sends all of BYTES, descriptor 0 with the first of them. Returns how many were sent. */
-static unsigned long send_request(int connection, const char *bytes, unsigned long count)
-{
-    unsigned long sent = 0;
-    long now;
-    int interruptions = 0;
-
-    while (sent < count) {
-        now = sent == 0 ? sys_send_with_input(connection, bytes, count)
-                        : sys_write(connection, bytes + sent, count - sent);
-        if (now == -EINTR && interruptions++ < 100)
-            continue;
-        if (now <= 0)
-            break;
-        sent += (unsigned long) now;
-    }
-    return sent;
 }
 
 static int read_exactly(int connection, char *bytes, unsigned long count)
@@ -122,6 +113,32 @@ static int read_answer(int connection, struct answer *answer)
         && read_exactly(connection, answer->line, answer->length);
 }
 
+/* Whether a worker is there and takes the message now. */
+static int is_ready(int connection, struct answer *answer)
+{
+    return read_answer(connection, answer) && answer->status == READY
+        && sys_limit_reads(connection, 0) >= 0;
+}
+
+/* Sends all of BYTES, descriptor 0 with the first of them. Returns how many were sent. */
+static unsigned long send_request(int connection, const char *bytes, unsigned long count)
+{
+    unsigned long sent = 0;
+    long now;
+    int interruptions = 0;
+
+    while (sent < count) {
+        now = sent == 0 ? sys_send_with_input(connection, bytes, count)
+                        : sys_write(connection, bytes + sent, count - sent);
+        if (now == -EINTR && interruptions++ < 100)
+            continue;
+        if (now <= 0)
+            break;
+        sent += (unsigned long) now;
+    }
+    return sent;
+}
+
 /* Asks the server at PATH to deliver. Returns 1 with its answer; 0 where the direct path is to be
  * taken; -1 where the message was handed over and no answer came. */
 static int ask_server(const char *path, char **arguments, char **environment, struct answer *answer)
@@ -146,6 +163,10 @@ static int ask_server(const char *path, char **arguments, char **environment, st
     connection = connect_to_server(path);
     if (connection < 0)
         return 0;
+    if (!is_ready(connection, answer)) {
+        sys_close(connection);
+        return 0;
+    }
     sys_ignore_sigpipe();
     sent = send_request(connection, request, (unsigned long) (at - request));
     if (sent == 0) {

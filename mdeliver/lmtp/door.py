@@ -4,10 +4,13 @@ The launcher connects to the UNIX stream socket `lmtp.launcher` (/run/mdeliver/l
 accepts, asks the kernel who that is (SO_PEERCRED; nothing else is believed), and passes the
 connection on to that user's worker, unread. All numbers are unsigned and little-endian.
 
-Request   one sendmsg(2) whose octets begin with this header, and which carries one descriptor
+Ready     the worker says that it is there and takes a message now: a header as that of an answer,
+          with status 254. It does so when it has nothing else in hand.
+
+Request   after that, one sendmsg(2) whose octets begin with this header, and which carries one descriptor
           (SCM_RIGHTS): the launcher's standard input
 
-              0   4  magic "MDL1"; the digit is the version
+              0   4  magic "MDL2"; the digit is the version
               4   4  A  number of arguments: what follows `mdeliver deliver`
               8   4  E  number of environment entries, NAME=VALUE
              12   4  N  octets that follow the header: at most 131072
@@ -15,17 +18,18 @@ Request   one sendmsg(2) whose octets begin with this header, and which carries 
           then A + E strings, arguments first, each with a NUL behind it; N octets in all. They may
           come in as many pieces as it takes; the header may not.
 
-Answer    0   4  magic "MDL1"
-          4   1  status: 0 delivered; 75 not now; 77 rejected by a rule; 255 declined
+Answer    0   4  magic "MDL2"
+          4   1  status: 0 delivered; 75 not now; 77 rejected by a rule; 254 ready; 255 declined
           5   1  0
           6   2  L  octets of the line that follows, at most 1000
           8   L  the line "D.S.N text" without its end; empty for 0
 
-The launcher  may go the direct path where it cannot connect (no server, or it may not), where no
-              octet of the header could be sent and no answer is there, and where it is told 255:
-              nothing of standard input has been read then. It sends with MSG_NOSIGNAL, and where
-              sending fails it still reads the answer: 255 may have come first. It reads 8 + L
-              octets and does not wait for the end of the connection.
+The launcher  goes the direct path where it cannot connect (no server, or it may not), where it is
+              not told 254 (but 255, nothing in time, or the end), and where no octet of the header
+              could be sent: nobody has its standard input then. A descriptor that waits in a queue
+              could not be taken back, and keeps Postfix writing into a pipe that nobody reads, up
+              to command_time_limit, which bounces. It reads 8 + L octets and does not wait for the
+              end of the connection.
               Once the header is sent, anything that is no whole answer (the connection ends,
               another magic, another status, silence beyond its own limit) means 75: the message
               may be half read. 77 counts only with a line that begins with "5.".
@@ -53,9 +57,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mdeliver.lmtp.keptrules import KeptRules
 
-MAGIC = b"MDL1"
+MAGIC = b"MDL2"
 REQUEST = Struct("<4sIII")
 ANSWER = Struct("<4sBBH")
+READY = 254
 DECLINED = 255
 REQUEST_BYTES = 128 << 10
 LINE_BYTES = 1000
@@ -71,6 +76,7 @@ def attend(fd: int, rules: KeptRules, site: Site) -> None:
     with socket.socket(fileno=fd) as connection:
         connection.settimeout(REQUEST_S)
         try:
+            connection.sendall(ANSWER.pack(MAGIC, READY, 0, 0))
             arguments, environ, standard_input = read_request(connection)
         except (Malformed, OSError):
             return

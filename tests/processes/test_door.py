@@ -23,11 +23,15 @@ import array, json, socket, struct, sys
 door, arguments, environ = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
 words = arguments + [name + "=" + value for name, value in environ.items()]
 strings = b"".join(word.encode() + b"\\0" for word in words)
-header = struct.pack("<4sIII", b"MDL1", len(arguments), len(environ), len(strings))
+header = struct.pack("<4sIII", b"MDL2", len(arguments), len(environ), len(strings))
 asked = socket.socket(socket.AF_UNIX)
 asked.settimeout(60)
 asked.connect(door)
 rights = array.array("i", [0])
+answer = asked.recv(8, socket.MSG_WAITALL)
+if answer != struct.pack("<4sBBH", b"MDL2", 254, 0, 0):
+    sys.stdout.buffer.write(answer)
+    sys.exit()
 try:
     asked.sendmsg([header], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
     asked.sendall(strings)
@@ -69,7 +73,7 @@ def knock(
 
 
 def status_and_line(answer: bytes) -> tuple[int, bytes]:
-    assert answer[:4] == b"MDL1"
+    assert answer[:4] == b"MDL2"
     assert answer[5] == 0
     assert int.from_bytes(answer[6:8], "little") == len(answer) - 8
     return answer[4], answer[8:]
@@ -140,10 +144,10 @@ def test_nobody_reaches_another_users_mail(open_door: Server) -> None:
     "request_octets",
     [
         b"",
-        b"MDL2" + bytes(12),
-        b"MDL1\1\0\0\0\0\0\0\0\1\0\0\0x",
-        b"MDL1\1\0\0\0\0\0\0\0\xff\xff\xff\xff",
-        b"MDL1\xff\xff\xff\xff\0\0\0\0\2\0\0\0x\0",
+        b"MDL1" + bytes(12),
+        b"MDL2\1\0\0\0\0\0\0\0\1\0\0\0x",
+        b"MDL2\1\0\0\0\0\0\0\0\xff\xff\xff\xff",
+        b"MDL2\xff\xff\xff\xff\0\0\0\0\2\0\0\0x\0",
     ],
 )
 def test_a_request_that_is_none_has_no_answer(open_door: Server, request_octets: bytes) -> None:

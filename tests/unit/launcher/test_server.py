@@ -29,6 +29,7 @@ class Server:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.reply = b""
+        self.greeting = packed(door.READY)
         self.requests: list[tuple[list[str], dict[str, str], bytes]] = []
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
@@ -43,6 +44,7 @@ class Server:
                 return
             with connection:
                 try:
+                    connection.sendall(self.greeting)
                     arguments, environ, fd = door.read_request(connection)
                 except (door.Malformed, OSError):
                     continue
@@ -71,7 +73,9 @@ def launch(
     """launch(*ARGUMENTS): one run, whose direct path would succeed."""
     kind: Kind = request.param
     command = installation(
-        tmp_path / "prefix", build(kind, session_directory(tmp_path_factory)), DIRECT
+        tmp_path / "prefix",
+        build(kind, session_directory(tmp_path_factory), "SERVER_WAIT_S=2"),
+        DIRECT,
     )
 
     def run(*arguments: str, stdin: bytes = b"Subject: x\n\nhello\n") -> Answer:
@@ -80,7 +84,7 @@ def launch(
     return run
 
 
-def packed(status: int, line: bytes = b"", magic: bytes = b"MDL1") -> bytes:
+def packed(status: int, line: bytes = b"", magic: bytes = b"MDL2") -> bytes:
     return struct.pack("<4sBBH", magic, status, 0, len(line)) + line
 
 
@@ -133,12 +137,12 @@ def test_all_else_that_it_says_defers(
     "reply",
     [
         b"",
-        b"MDL1",
+        b"MDL2",
         packed(0)[:-1],
-        packed(0, magic=b"MDL2"),
+        packed(0, magic=b"MDL1"),
         packed(77, b"5.7.1 no")[:-1],
-        struct.pack("<4sBBH", b"MDL1", 77, 0, 1001) + b"5.7.1 " + b"x" * 995,
-        struct.pack("<4sBBH", b"MDL1", 0, 1, 0),
+        struct.pack("<4sBBH", b"MDL2", 77, 0, 1001) + b"5.7.1 " + b"x" * 995,
+        struct.pack("<4sBBH", b"MDL2", 0, 1, 0),
     ],
     ids=["nothing", "magic", "short", "other magic", "short line", "long line", "no zero"],
 )
@@ -152,6 +156,32 @@ def test_no_whole_answer_defers_and_nothing_is_done_twice(
 
 def test_a_server_that_declines_leaves_the_direct_path(asked: Callable[[bytes], Answer]) -> None:
     assert asked(packed(door.DECLINED)) == Answer(0, b"")
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [packed(door.DECLINED), b"", b"MDL2", packed(0), packed(door.READY, magic=b"MDL1")],
+    ids=["declined", "end", "half", "answer", "other version"],
+)
+def test_a_server_that_is_not_ready_gets_nothing(
+    launch: Launch, server: Server, greeting: bytes
+) -> None:
+    server.greeting = greeting
+    server.reply = packed(77, b"5.7.1 no")
+    assert launch("--server", str(server.path)) == Answer(0, b"")
+    assert server.requests == []
+
+
+def test_a_server_that_stays_silent_is_waited_for_a_while(launch: Launch, tmp_path: Path) -> None:
+    """It must not get standard input meanwhile: nobody could take that back from its queue."""
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "silent"))
+        silent.listen()
+        message = b"Subject: x\n\n" + b"line\n" * 100_000
+        assert launch("--server", str(tmp_path / "silent"), stdin=message) == Answer(0, b"")
+        connection, _ = silent.accept()
+        with connection:
+            assert connection.recv(1) == b"", "it was sent something"
 
 
 def test_without_a_server_the_direct_path_is_taken(launch: Launch, tmp_path: Path) -> None:
