@@ -48,6 +48,9 @@ def plan_reply(run: Run, action: ReplyWith) -> None:
     reason = why_not(scene)
     if not reason and scene.outside is not None and scene.outside.answered(to, written, every_s):
         reason = f'"{to}" has been sent this before'
+    name = reply_name(to, written)
+    if any(isinstance(planned, Reply) and planned.name == name for planned in run.actions.values()):
+        reason = f'"{to}" is sent this already'
     scene.because = f"no reply: {reason}" if reason else ""
     if reason:
         return
@@ -55,7 +58,7 @@ def plan_reply(run: Run, action: ReplyWith) -> None:
     subject, author, body = split_reply([(isinstance(p, Filled), p) for p in pieces])
     subject = header_text(subject or _automatic_subject(scene))
     octets = _message(scene, to, subject, author, body)
-    reply = Reply(to, subject, every_s, action.span.where, octets, reply_name(to, written))
+    reply = Reply(to, subject, every_s, action.span.where, octets, name)
     run.add(reply)
 
 

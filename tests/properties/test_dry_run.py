@@ -33,7 +33,7 @@ from tests.mboxreader import read_mbox
 
 # Programs say by their first argument what they were, and leave what they got in out/.
 SINK = '#!/bin/sh\numask 077; cat > "$HOME/out/$1.$$"\n'
-FILTER = "#!/bin/sh\nexec tr a-m A-M\n"
+FILTER = "#!/bin/sh\ncat; echo filtered\n"
 FAILS = "#!/bin/sh\nexit 1\n"
 SENDMAIL = '#!/bin/sh\nfor last; do :; done; cat > "$HOME/out/mail to $last.$$"\n'
 
@@ -110,8 +110,7 @@ def home() -> Iterator[Path]:
 def edited(octets: bytes, action: dict[str, Any]) -> bytes:
     """OCTETS after the printed ACTION, an edit of the header or a filter."""
     if action["action"] == "filter":
-        table = bytes.maketrans(b"abcdefghijklm", b"ABCDEFGHIJKLM")
-        return octets.translate(table) if action["changed"] else octets
+        return octets + b"filtered\n" if action["changed"] else octets
     deed = action["action"].partition(" ")[0]
     name, text = action["name"].encode(), action["text"]
     head, _, body = octets.partition(b"\n\n")
