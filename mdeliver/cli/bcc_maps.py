@@ -15,6 +15,7 @@ import sys
 import click
 
 from mdeliver.outcome import one_line
+from mdeliver.postfix import changes
 from mdeliver.postfix.configuration import Postfix, PostfixError
 from mdeliver.sent import generate, setup
 from mdeliver.sent.keys import KeysError
@@ -104,7 +105,7 @@ def command(settings_path: str, **options: object) -> None:
         KeysError,
         TableError,
         PostfixError,
-        setup.SetupError,
+        changes.SetupError,
     ) as error:
         for line in str(error).split("\n"):
             click.echo(f"mdeliver: {one_line(line)}", err=True)
@@ -140,7 +141,7 @@ def _run(settings: BccSettings, settings_path: str, options: dict[str, object]) 
     if options["forget"] and not options["rotate"]:
         raise click.UsageError("--forget goes with --rotate")
     if options["undo"]:
-        changed = setup.undo(_kept(settings))
+        changed = changes.undo(_kept(settings))
         click.echo("put back as before: " + ", ".join(changed))
         _reload(postfix)
         return
@@ -223,7 +224,7 @@ def _write(
 
 
 def _reload(postfix: Postfix) -> None:
-    if setup.is_running(postfix):
+    if changes.is_running(postfix):
         postfix.run("postfix", "reload")
 
 
@@ -233,7 +234,7 @@ def _reload(postfix: Postfix) -> None:
 def _show(
     wanted: generate.Wanted,
     report: generate.Report,
-    lacking: Sequence[setup.Change],
+    lacking: Sequence[changes.Change],
     settings_path: str,
     tags: str,
     *,

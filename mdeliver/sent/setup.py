@@ -16,7 +16,8 @@ Untagged    a table without tags needs no scope: the plain line in main.cf. Evid
             Postfix says of the client (mailbox_command), never the copy itself.
 Undo        main.cf, master.cf and mdeliver.toml are kept as they were before; `undo` puts them
             back, unless somebody has changed them since.
-See also    postconf(5), cleanup_service_name; SASL_README; audit/sent.py, which checks the result
+See also    postfix/changes.py, which makes and undoes; audit/sent_copies.py, which checks the
+            result; postconf(5), cleanup_service_name; SASL_README
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ import json
 import os
 
 from mdeliver import durable
-from mdeliver.postfix.configuration import Postfix, PostfixError, Service, joined, split_list
-from mdeliver.record import Record
+from mdeliver.postfix.changes import Change, SetupError
+from mdeliver.postfix.changes import make as make_changes
+from mdeliver.postfix.configuration import Postfix, Service, joined, split_list
 from mdeliver.sent.files import replace_file
 from mdeliver.settings import SETTINGS_PATH, TAGS_PATH
 
@@ -45,29 +47,6 @@ OWNER_CHECKS = (
 
 
 _BYTES = 16 << 20
-
-
-class SetupError(Exception):
-    """One line for the administrator."""
-
-
-class Change(Record):
-    """One call of postconf.
-
-    flag   "-e" main.cf, "-M" a service in master.cf, "-P" a setting of a service
-    name   setting, service ("cleanup-sent/unix") or service setting
-    value  what it becomes
-    """
-
-    flag: str
-    name: str
-    value: str
-
-    @property
-    def command(self) -> str:
-        """As an administrator would type it."""
-        value = self.value.replace("'", "'\\''")
-        return f"postconf {self.flag} '{self.name}={value}'"
 
 
 def submission_services(services: Sequence[Service]) -> list[Service]:
@@ -155,7 +134,7 @@ def _is_made(change: Change, services: dict[str, Service]) -> bool:
     return service in services and services[service].settings.get(setting) == change.value
 
 
-# --- doing and undoing -----------------------------------------------------------------------
+# --- doing ---------------------------------------------------------------------------------
 
 
 def has_sent_table(path: str = SETTINGS_PATH) -> bool:
@@ -177,85 +156,19 @@ def make(
     settings_path: str | None,
     tags: str = TAGS_PATH,
 ) -> list[str]:
-    """Make CHANGES, after a copy of every file that they touch.
+    """Make CHANGES, and have mdeliver.toml say that tags are proof.
 
     keep           path of the file that remembers what was there before
-    settings_path  mdeliver.toml, if it shall say that tags are proof; None to leave it
+    settings_path  mdeliver.toml; None to leave it
     tags           the table of digests, which it then names
-    Returns the files that were changed. Raises SetupError, PostfixError, OSError; whatever was
-    changed until then is taken back.
+    Returns the files that were changed. Raises as changes.make does.
     """
-    directory = postfix.directory or postfix.run("postconf", "-hd", "config_directory").strip()
-    paths = [f"{directory}/main.cf", f"{directory}/master.cf"]
-    if settings_path:
-        paths.append(settings_path)
-    before = {path: _read(path) for path in paths}
-    _check(postfix, "nothing was changed")
-    try:
-        for change in changes:
-            postfix.run("postconf", change.flag, f"{change.name}={change.value}")
-        if settings_path:
-            durable.make_directory(os.path.dirname(settings_path), 0o755)
-            text = "\n".join([_read(settings_path) or "", *belief(tags), ""])
-            replace_file(settings_path, text.encode(), 0o644)
-        _check(postfix, "everything is as it was")
-    except BaseException:
-        _put_back(before)
-        raise
-    after = {path: _read(path) for path in paths}
-    changed = [path for path in paths if before[path] != after[path]]
-    if changed:
-        kept = {path: {"before": before[path], "after": after[path]} for path in changed}
-        durable.make_directory(os.path.dirname(keep), 0o755)
-        replace_file(keep, json.dumps(kept, indent=1).encode(), 0o600)
-    return changed
+    if settings_path is None:
+        return make_changes(changes, postfix, keep)
 
+    def believe() -> None:
+        durable.make_directory(os.path.dirname(settings_path), 0o755)
+        said = durable.read_file(settings_path, _BYTES)
+        replace_file(settings_path, said + "\n".join(["", *belief(tags), ""]).encode(), 0o644)
 
-def _check(postfix: Postfix, now: str) -> None:
-    """Let Postfix look at its own settings; it says what it finds in the mail log alone."""
-    try:
-        postfix.run("postfix", "check")
-    except PostfixError as error:
-        raise SetupError(f"{error} (the mail log says why); {now}") from None
-
-
-def undo(keep: str) -> list[str]:
-    """Put every file back as it was before `make`; returns them. Raises SetupError."""
-    text = durable.read_file(keep, _BYTES)
-    if not text:
-        raise SetupError(f"there is nothing to undo: {keep} does not exist")
-    kept = json.loads(text)
-    for path, states in kept.items():
-        if _read(path) != states["after"]:
-            raise SetupError(
-                f"{path} has been changed since: take back by hand what you do not want "
-                f"({keep} has what was there before)"
-            )
-    _put_back({path: states["before"] for path, states in kept.items()})
-    durable.remove(keep)
-    return list(kept)
-
-
-def _read(path: str) -> str | None:
-    if not os.path.exists(path):
-        return None
-    return durable.read_file(path, _BYTES).decode("utf-8", "surrogateescape")
-
-
-def _put_back(texts: dict[str, str | None]) -> None:
-    for path, text in texts.items():
-        if _read(path) == text:
-            continue
-        if text is None:
-            durable.remove(path)
-        else:
-            replace_file(path, text.encode("utf-8", "surrogateescape"), 0o644)
-
-
-def is_running(postfix: Postfix) -> bool:
-    """Whether the mail system is up."""
-    try:
-        postfix.run("postfix", "status")
-    except PostfixError:
-        return False
-    return True
+    return make_changes(changes, postfix, keep, [settings_path], believe)

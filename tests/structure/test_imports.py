@@ -55,7 +55,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         sent.filing decision replay replay.mboxread replay.stores replay.rehearsal
         replay.workers replay.fates replay.against replay.casefindings replay.cases
         replay.expectations replay.trial acceptance agent history.recall
-        history.records history.steps history.folders history.held history.wishes history.apply""",
+        history.records history.steps history.folders history.keywords history.held history.wishes history.apply""",
     ),
     (
         "the LMTP server: sessions, processes, the launcher's door",
@@ -64,8 +64,13 @@ FLOORS: tuple[tuple[str, str], ...] = (
         lmtp.sessions lmtp.front lmtp.keptrules lmtp.door lmtp.worker lmtp.identity lmtp.master""",
     ),
     (
+        "what POP3 has downloaded: carried over to the Maildir",
+        """popsync popsync.settings popsync.mboxindex popsync.ledger popsync.links popsync.carry
+        popsync.sync popsync.accounts popsync.watch popsync.daemon popsync.site""",
+    ),
+    (
         "what Postfix is told and asked: settings, tables, sent copies",
-        """postfix postfix.configuration sent.files sent.keys sent.mailaddress sent.owners
+        """postfix postfix.configuration sent.files postfix.changes sent.keys sent.mailaddress sent.owners
         sent.sources sent.settings sent.tables sent.generate sent.setup sent.socketmap
         sent.server
         audit audit.finding audit.host audit.sent_copies audit.local_delivery audit.checks""",

@@ -1,0 +1,155 @@
+"""Changes to Postfix's settings: shown as commands, made together, and taken back.
+
+Guarantee   all changes are made or none; `postfix check` has its say before and after.
+Undo        every file that was changed is kept as it was, and as it became. `undo` puts it back
+            octet for octet, unless somebody has changed it since. Of several makes in a row, with
+            nobody else's changes in between, the state before the first is kept.
+Fails with  SetupError, PostfixError, OSError; then everything is as it was
+See also    postconf(1); sent/setup.py and postfix/settings.py, which say what to change
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+
+from mdeliver import durable
+from mdeliver.postfix.configuration import Postfix, PostfixError
+from mdeliver.record import Record
+from mdeliver.sent.files import replace_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Before = dict[str, str | None]
+    Kept = dict[str, dict[str, str | None]]
+
+_BYTES = 16 << 20
+
+
+class SetupError(Exception):
+    """One line for the administrator."""
+
+
+class Change(Record):
+    """One call of postconf.
+
+    flag   "-e" main.cf, "-M" a service in master.cf, "-P" a setting of a service, "-F" a field
+    name   setting, service ("cleanup-sent/unix"), service setting or service field
+    value  what it becomes; for "-P" without white space, which postconf refuses
+    """
+
+    flag: str
+    name: str
+    value: str
+
+    @property
+    def command(self) -> str:
+        """As an administrator would type it."""
+        value = self.value.replace("'", "'\\''")
+        return f"postconf {self.flag} '{self.name}={value}'"
+
+
+def make(
+    changes: Sequence[Change],
+    postfix: Postfix,
+    keep: str,
+    files: Sequence[str] = (),
+    write: Callable[[], None] | None = None,
+) -> list[str]:
+    """Make CHANGES, after a copy of every file that they touch.
+
+    keep   path of the file that remembers what was there before
+    files  paths of other files that WRITE changes or makes
+    write  called before the settings are changed
+    Returns the files that were changed. Raises SetupError, PostfixError, OSError and what WRITE
+    raises; whatever was changed until then is taken back.
+    """
+    directory = configuration_directory(postfix)
+    paths = [f"{directory}/main.cf", f"{directory}/master.cf", *files]
+    before = {path: _read(path) for path in paths}
+    _check(postfix, "nothing was changed")
+    try:
+        if write is not None:
+            write()
+        for change in changes:
+            postfix.run("postconf", change.flag, f"{change.name}={change.value}")
+        _check(postfix, "everything is as it was")
+    except BaseException:
+        _put_back(before)
+        raise
+    after = {path: _read(path) for path in paths}
+    changed = [path for path in paths if before[path] != after[path]]
+    if changed:
+        _remember(keep, before, after, changed)
+    return changed
+
+
+def configuration_directory(postfix: Postfix) -> str:
+    """Where main.cf is."""
+    return postfix.directory or postfix.run("postconf", "-hd", "config_directory").strip()
+
+
+def _check(postfix: Postfix, now: str) -> None:
+    """Let Postfix look at its own settings; it says what it finds in the mail log alone."""
+    try:
+        postfix.run("postfix", "check")
+    except PostfixError as error:
+        raise SetupError(f"{error} (the mail log says why); {now}") from None
+
+
+def _remember(keep: str, before: Before, after: Before, changed: Sequence[str]) -> None:
+    """Keep what was, in the place of what an earlier call has kept of the same files."""
+    kept: Kept = json.loads(durable.read_file(keep, _BYTES) or b"{}")
+    for path in changed:
+        earlier = kept.get(path)
+        ours = earlier is not None and earlier["after"] == before[path]
+        first = earlier["before"] if earlier is not None and ours else before[path]
+        kept[path] = {"before": first, "after": after[path]}
+    durable.make_directory(os.path.dirname(keep), 0o755)
+    replace_file(keep, json.dumps(kept, indent=1).encode(), 0o600)
+
+
+def undo(keep: str) -> list[str]:
+    """Put every file back as it was before `make`; returns them. Raises SetupError."""
+    text = durable.read_file(keep, _BYTES)
+    if not text:
+        raise SetupError(f"there is nothing to undo: {keep} does not exist")
+    kept: Kept = json.loads(text)
+    for path, states in kept.items():
+        if _read(path) != states["after"]:
+            raise SetupError(
+                f"{path} has been changed since: take back by hand what you do not want "
+                f"({keep} has what was there before)"
+            )
+    _put_back({path: states["before"] for path, states in kept.items()})
+    durable.remove(keep)
+    return list(kept)
+
+
+def _read(path: str) -> str | None:
+    if not os.path.exists(path):
+        return None
+    return durable.read_file(path, _BYTES).decode("utf-8", "surrogateescape")
+
+
+def _put_back(texts: Before) -> None:
+    for path, text in texts.items():
+        if _read(path) == text:
+            continue
+        if text is None:
+            durable.remove(path)
+        else:
+            mode = stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else 0o644
+            replace_file(path, text.encode("utf-8", "surrogateescape"), mode)
+
+
+def is_running(postfix: Postfix) -> bool:
+    """Whether the mail system is up."""
+    try:
+        postfix.run("postfix", "status")
+    except PostfixError:
+        return False
+    return True
