@@ -7,8 +7,8 @@ connection on to that user's worker, unread. All numbers are unsigned and little
 Ready     the worker says that it is there and takes a message now: a header as that of an answer,
           with status 254. It does so when it has nothing else in hand.
 
-Request   after that, one sendmsg(2) whose octets begin with this header, and which carries one descriptor
-          (SCM_RIGHTS): the launcher's standard input
+Request   after that, one sendmsg(2) whose octets begin with this header, and which carries one
+          descriptor (SCM_RIGHTS): the launcher's standard input
 
               0   4  magic "MDL2"; the digit is the version
               4   4  A  number of arguments: what follows `mdeliver deliver`

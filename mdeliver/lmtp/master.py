@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from mdeliver.settings import Site
 
 _CREDENTIALS_BYTES = 12
+_DOOR_LANE = -1
+"""Of workers that the front cannot have: it knows virtual users, the door those of the system."""
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _FRONT_AGAIN_S = 1.0
 _WORKERS_USE = (
@@ -385,9 +387,11 @@ class Master:
             uid = int.from_bytes(peer[4:8], "little")
             try:
                 identity = identity_of_uid(uid, self._settings)
-                known = (identity.name, 0) in self._workers
+                # A virtual account may be called as a login is; its worker is another user's.
+                lane = _DOOR_LANE if self._settings.users == "virtual" else 0
+                known = (identity.name, lane) in self._workers
                 if not known and len(self._pids) > self._settings.workers:
                     raise NotServed("too many workers")
-                self._give(identity, 0, frames.pack(frames.DOOR), connection.fileno())
+                self._give(identity, lane, frames.pack(frames.DOOR), connection.fileno())
             except (NotServed, OSError):
                 decline(connection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -138,6 +139,32 @@ def test_nobody_reaches_another_users_mail(open_door: Server) -> None:
     assert status == 75
     assert line.startswith(b"4."), line
     assert list(closed.iterdir()) == []
+
+
+def test_a_virtual_account_with_a_login_name_is_somebody_else(make: Callable[..., Server]) -> None:
+    """Its mail is delivered as the virtual user; whoever has that login is not."""
+    if os.geteuid() != 0:
+        lacking("only root can be somebody else")
+    server = make()
+    users = server.top / "users"
+    users.write_text("daemon ann\n")
+    server.start()
+    with server.client() as client:
+        assert [reply.code for reply in client.deliver("daemon")] == [250]
+    entry = pwd.getpwnam("daemon")
+    home = server.top / "daemon"
+    home.mkdir(mode=0o700)
+    os.chown(home, entry.pw_uid, entry.pw_gid)
+    rules = home / "rules"
+    rules.write_text('file to maildir "~/Maildir"\n')
+    os.chown(rules, entry.pw_uid, entry.pw_gid)
+    rules.chmod(0o600)
+    login = Person("daemon", home, entry.pw_uid, entry.pw_gid)
+    answer = knock(server, ["--rules", str(rules)], environment(login), who=login)
+    assert status_and_line(answer) == (0, b"")
+    with server.client() as client:
+        assert [reply.code for reply in client.deliver("daemon")] == [250]
+    assert server.copies("ann") == (2, 2)
 
 
 @pytest.mark.parametrize(
