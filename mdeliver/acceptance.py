@@ -3,10 +3,13 @@
 Cases     stand beside the rules: rules.cases for rules, spam.cases for spam.rules. The site's are
           tried on the site's rules alone, a user's on both.
 Required  where they say `required`, or the site does (rules.cases in mdeliver.toml).
-Tried     once for each set of files: rules, what they include and list, cases and their messages.
-          The verdict is kept in the state directory, so that no delivery tries them again.
+Tried     once for each set of files: rules, what they include and list, cases and their messages;
+          and for other settings of the site. The verdict is kept in the state directory, so that no
+          delivery tries them again; one that a slow or busy host may have brought about, only for
+          limits.CASES_AGAIN_S.
 Kept      the texts of the rules that were accepted last, and not what was made of them: a newer
-          mdeliver reads them anew.
+          mdeliver reads them anew. Rules that --rules names have a file of their own: they are not
+          the last good ones of anybody else.
 No last good ones  as with an error in the rules: the message is deferred or goes to the inbox.
 Fails with  Outcome; what goes wrong while the verdict is written is left to the next delivery.
 See also  replay/trial.py; mdeliver-rules(5), CASES
@@ -29,11 +32,11 @@ from mdeliver.language.syntax import Program
 from mdeliver.outcome import Deferral, deferred_by, one_line
 from mdeliver.replay import trial
 from mdeliver.replay.cases import Cases, parse_cases
-from mdeliver.rulesfile import cases_beside, read_rules
+from mdeliver.rulesfile import cases_beside, read_rules, rules_paths
 from mdeliver.settings import Site
 
 KEPT = "accepted-rules"
-"""Name of the file in the state directory."""
+"""Name of the file in the state directory; of rules that --rules names it goes on."""
 
 
 class Loaded(NamedTuple):
@@ -84,15 +87,15 @@ def examine(
     ]
     if not demands:
         return None
-    path = system.join(state, KEPT)
+    path = system.join(state, _kept_name(loaded, envelope))
     kept = _read(path)
-    digest = _digest(loaded, demands, envelope)
+    digest = _digest(loaded, demands, envelope, site)
     if kept.get("good", {}).get("digest") == digest:
         return None
-    if kept.get("refused", {}).get("digest") == digest:
+    if _still_refused(kept.get("refused", {}), digest):
         line = str(kept["refused"]["line"])
     else:
-        line = _first_failure(demands, loaded, envelope, site)
+        line, lasts = _first_failure(demands, loaded, envelope, site)
         if not line:
             good = {
                 "digest": digest,
@@ -104,13 +107,32 @@ def examine(
                 _write(path, {"good": good})
             return None
         if keep:
-            _write(path, {**kept, "refused": {"digest": digest, "line": line}})
+            until_s = None if lasts else time.time() + limits.CASES_AGAIN_S
+            said = {"digest": digest, "line": line, "until_s": until_s}
+            _write(path, {**kept, "refused": said})
     program = _last_good(kept.get("good", {}))
     if program is None:
         return Refused(f"{line}; no earlier rules are known whose cases held", None)
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept["good"]["accepted_s"]))
     line = f"by the rules of {when}, since {line}"
     return Refused(line, program.replace(notice=line))
+
+
+def _kept_name(loaded: Loaded, envelope: Envelope) -> str:
+    """The file of these rules in the state directory."""
+    if list(loaded.paths) == rules_paths(envelope.home, None):
+        return KEPT
+    paths = repr(list(loaded.paths)).encode("utf-8", "surrogatepass")
+    return f"{KEPT}-{blake2b(paths, digest_size=8).hexdigest()}"
+
+
+def _still_refused(refused: Mapping[str, Any], digest: str) -> bool:
+    """Whether what was kept of REFUSED rules is about those with DIGEST, and still believed."""
+    until_s = refused.get("until_s")
+    if refused.get("digest") != digest or until_s is None:
+        return refused.get("digest") == digest
+    # A clock that was set back must not make it last.
+    return isinstance(until_s, int | float) and 0 < until_s - time.time() <= limits.CASES_AGAIN_S
 
 
 def _demand(
@@ -147,12 +169,13 @@ def _message_file(cases: str, file: str) -> str:
     return os.path.join(os.path.dirname(cases), file)
 
 
-def _digest(loaded: Loaded, demands: Sequence[_Demand], envelope: Envelope) -> str:
+def _digest(loaded: Loaded, demands: Sequence[_Demand], envelope: Envelope, site: Site) -> str:
     """What the verdict is about. Of messages in files the status will do: a copy is tried anew."""
     parts: list[Any] = [
         mdeliver.__version__,
         envelope.user,
         envelope.home,
+        repr(site),
         sorted(loaded.texts.items()),
     ]
     for demand in demands:
@@ -165,29 +188,30 @@ def _digest(loaded: Loaded, demands: Sequence[_Demand], envelope: Envelope) -> s
 
 def _first_failure(
     demands: Sequence[_Demand], loaded: Loaded, envelope: Envelope, site: Site
-) -> str:
-    """The first case that does not hold, on one line; "" if all do."""
+) -> tuple[str, bool]:
+    """The first case that does not hold, on one line, "" if all do; and whether that lasts."""
     until_s = time.monotonic() + limits.CASES_S
     for demand in demands:
         if demand.cases is None:
-            return one_line(demand.trouble)
+            return one_line(demand.trouble), False
         sources = [Source(path, loaded.texts[path]) for path in demand.rules]
         tried = trial.trial_of(demand.path, demand.cases, sources, _reader(loaded.texts))
         if tried.program is None:
-            return one_line(tried.findings[0].line)
+            return one_line(tried.findings[0].line), True
         for case in tried.cases:
             where = f"{demand.path}:{case.line}"
             if time.monotonic() > until_s:
-                return one_line(f"{where}: C107 the cases take longer than {limits.CASES_S} s")
+                words = f"{where}: C107 the cases take longer than {limits.CASES_S} s"
+                return one_line(words), False
             try:
                 failures = trial.try_case(tried, case, envelope, site).failures
             except (OSError, ValueError, Deferral) as error:
-                return one_line(f"{where}: C106 {case.file}: {deferred_by(error).text}")
+                return one_line(f"{where}: C106 {case.file}: {deferred_by(error).text}"), False
             if failures:
                 words, instead = failures[0].expected.words, failures[0].instead
                 failed = f'{where}: C106 "{case.title}" does not hold: {words} (instead: {instead})'
-                return one_line(failed)
-    return ""
+                return one_line(failed), True
+    return "", True
 
 
 def _reader(texts: Mapping[str, str]) -> Any:

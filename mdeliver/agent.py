@@ -123,7 +123,8 @@ def program_for(
                 if site.on_rules_error == "defer":
                     return deferred(refused.line, "4.3.5")
                 return without_rules().replace(notice=refused.line)
-            program = refused.good
+            # Not kept: other settings, or a less busy host, may find the new ones good.
+            return refused.good
     cache.program = program
     return program
 

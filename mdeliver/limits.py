@@ -92,6 +92,10 @@ CACHE_BYTES = 16 << 20
 CASES_S = 60
 """How long cases that are required may take, all together, before changed rules are refused."""
 
+CASES_AGAIN_S = 600
+"""How long rules stay refused whose cases could not be tried, or not in time, before they are tried
+again: it may have been the host's fault."""
+
 ACCEPTED_BYTES = 64 << 20
 """Size of the file with the rules that were accepted last; larger ones are tried each time."""
 

@@ -58,7 +58,8 @@ class KeptRules:
             return self._program
         cache = RulesCache(envelope, rules, environ)
         found = program_for(cache, envelope, rules, site)
-        if isinstance(found, Outcome):
+        if isinstance(found, Outcome) or found.notice:
+            # In the place of rules that were refused: those may be good a little later.
             self._cache = self._program = None
             return found
         self._cache, self._program, self._to_keep = cache, found, True

@@ -123,7 +123,7 @@ def test_a_set_of_files_is_tried_once(home: Home, tried: list[str], kept: bool) 
         for _ in range(3):
             home.deliver()
             if not kept:
-                (home.path / ".cache" / "mdeliver" / "rules").unlink()
+                (home.path / ".cache" / "mdeliver" / "rules").unlink(missing_ok=True)
     assert tried == ["x goes to X"] * 2
 
 
@@ -273,6 +273,40 @@ def test_a_state_directory_that_cannot_be_written_costs_a_trial_each_time(
 def test_cases_that_take_too_long_do_not_hold(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "CASES_S", -1)
     assert "C107" in home.deliver()
+
+
+def test_what_a_slow_moment_refused_is_tried_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as slow:
+        slow.setattr(limits, "CASES_S", -1)
+        assert "C107" in home.deliver()
+    assert "C107" in home.deliver(), "not by each delivery: it takes long"
+    monkeypatch.setattr(limits, "CASES_AGAIN_S", 0)
+    assert home.deliver() == ".X 2.0.0 delivered to 1 places"
+
+
+def test_other_settings_are_tried_again(home: Home) -> None:
+    home.deliver()
+    home.write(home.rules, GOOD + 'if subject is "sent": file to imap/{sent}\n')
+    home.write(home.cases, CASES + 'message "s":\n    Subject: sent\nfiles to imap/Gone\n')
+    assert "C106" in home.deliver()
+    home.site = home.site.replace(sent_folder="Gone")
+    assert home.deliver() == ".X 2.0.0 delivered to 1 places"
+
+
+def test_rules_named_on_the_command_line_are_not_the_last_good_ones(home: Home) -> None:
+    home.deliver()
+    rules = home.path / "my.rules"
+    home.write(rules, GOOD.replace("file to imap/X", "file to imap/X, imap/Mine"))
+    home.write(home.path / "my.cases", CASES.replace("files", "also files"))
+    assert isinstance(home.program(str(rules)), Program)
+    home.write(home.rules, "discard\n")
+    assert home.deliver().startswith(".X 2.0.0 delivered to 1 places, by the rules of ")
+    home.write(rules, "discard\n")
+    mine = home.program(str(rules))
+    assert isinstance(mine, Program)
+    assert mine.notice
 
 
 def test_a_rejection_and_a_deferral_tell_nobody_else(home: Home) -> None:
