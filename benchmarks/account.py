@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import direct
+import direct
 from mdeliver.__main__ import AGENT_DONE
 
 MARK = 0.03
