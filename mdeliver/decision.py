@@ -103,7 +103,8 @@ def recognised(
     letter: Letter, envelope: Envelope, site: Site, now_s: float
 ) -> tuple[Letter, Envelope]:
     """Where the recipient has a tag: LETTER without it, ENVELOPE with what it proves."""
-    if _TAG_MARK not in f"{envelope.extension} {envelope.recipient}".lower():
+    addresses = (envelope.extension, envelope.recipient, envelope.original_recipient)
+    if _TAG_MARK not in " ".join(addresses).lower():
         return letter, envelope
     from mdeliver.sent.evidence import look_up, without_tag
 

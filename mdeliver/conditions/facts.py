@@ -5,13 +5,15 @@ sent by me       the copy that sender_bcc_maps brings back of one's own mail. A 
                  So either Postfix says who authenticated, or the message was submitted on this
                  host by this user's own process, or it came to the user's secret Sent address
                  and the site says that tags are proof (sent/evidence.py). Never with the null
-                 sender: bounces are not mine.
+                 sender: bounces are not mine. Nor what one's own `forward to` sent on: it ran as
+                 this user, but the sender is whoever wrote the message, or forged it.
 addressed to me  one of `me` is in To, Cc or their Resent- forms, and it is not the Sent copy that
                  came to the secret address: the message itself comes by a delivery of its own.
 """
 
 from __future__ import annotations
 
+from mdeliver.plan import TRACE_FIELD
 from mdeliver.scene import without_extension
 
 TYPE_CHECKING = False
@@ -32,8 +34,11 @@ def sent_by_me(scene: Scene) -> bool:
         scene.because = f'authenticated as "{login}"'
         return True
     if not login and not envelope.client_address and _submitted_here(scene):
-        scene.because = f"submitted on this host by user id {envelope.uid}"
-        return True
+        if not _forwarded_by_me(scene):
+            scene.because = f"submitted on this host by user id {envelope.uid}"
+            return True
+        scene.because = "a rule of this user forwarded it, whoever sent it"
+        return False
     tag = envelope.sent_tag
     if tag.proof:
         scene.because = tag.words
@@ -86,6 +91,12 @@ def _submitted_here(scene: Scene) -> bool:
         return False
     written = [word.lower() for word in [*words[:1], *words[2:6]]]
     return written == ["by", "(postfix,", "from", "userid", f"{scene.envelope.uid})"]
+
+
+def _forwarded_by_me(scene: Scene) -> bool:
+    """Whether the message has the trace of this user's `forward to` (actions/forward.py)."""
+    mark = f"{scene.envelope.user}@{scene.site.hostname}"
+    return mark in scene.came.texts(TRACE_FIELD.lower())
 
 
 def addressed_to_me(scene: Scene) -> bool:

@@ -57,21 +57,22 @@ def look_up(envelope: Envelope, site: Site, now_s: float) -> SentTag:
     """
     tag = tag_in(envelope, site)
     if not tag:
-        return NO_TAG
+        lost = tag_in(envelope.replace(extension="", recipient=envelope.original_recipient), site)
+        return SentTag(lost, words="an alias took its tag away") if lost else NO_TAG
     try:
         table = _read_table(site.tags_path, envelope.uid)
+        mine, words = _judge(tag, table, envelope, now_s)
     except OSError as error:
         return SentTag(tag, words=f"it has a tag, but {site.tags_path}: {error.strerror}")
     except ValueError as error:
-        return SentTag(tag, words=f"it has a tag, but {error}")
-    mine, words = _judge(tag, table, envelope, now_s)
+        return SentTag(tag, words=f"it has a tag, but {site.tags_path}: {error}")
     if mine and not site.believe_tags:
         words = f"{words}, but the site does not believe tags (sent.believe_tags)"
     return SentTag(tag, mine, mine and site.believe_tags, words)
 
 
 def _judge(tag: str, table: bytes, envelope: Envelope, now_s: float) -> tuple[bool, str]:
-    """Whether TAG is this user's, and why."""
+    """Whether TAG is this user's, and why. Raises ValueError where the table is damaged."""
     # Every line ends in a newline, and a digest stands at the beginning of one.
     start = b"\n" + tag_digest(tag).encode() + b" "
     at = 0 if table.startswith(start[1:]) else table.find(start) + 1
@@ -129,9 +130,9 @@ def _read_table(path: str, uid: int) -> bytes:
     try:
         status = system.fstat(fd)
         if not system.is_regular(status) or status.st_uid not in (0, uid):
-            raise ValueError(f"{path} is no plain file of root's")
+            raise ValueError("it is no plain file of root's")
         if status.st_mode & 0o022:
-            raise ValueError(f"{path} can be written by others")
+            raise ValueError("it can be written by others")
         return durable.read_at(fd, limits.TAGS_BYTES, 0)
     finally:
         durable.close_read(fd)

@@ -98,7 +98,7 @@ def _look_again(fd: int, now_s: float, filed: list[str], name: str) -> None:
     before = durable.read_at(fd, _STATE_BYTES, 0)
     for line in before.split(b"\n"):
         words = line.decode("utf-8", "surrogateescape").split(" ", 2)
-        if len(words) == 3 and words[0].isdigit():
+        if len(words) == 3 and words[0].isdecimal():
             known.append((int(words[0]), words[1], words[2]))
     kept = [entry for entry in known if now_s - entry[0] < AGAIN_S and not _is_mended(entry)]
     kept += [(int(now_s), name, path) for path in filed]
@@ -119,7 +119,10 @@ def _is_mended(entry: tuple[int, str, str]) -> bool:
     for copy in ours:
         flags = copy.rpartition(":2,")[2] if ":2," in copy else ""
         if flags in ("", "S"):
-            size = system.stat(copy).st_size
+            try:
+                size = system.stat(copy).st_size
+            except FileNotFoundError:
+                continue  # a client has just moved it
             if durable.remove(copy):
                 quota.count(_root_of(path), -size, -1)
     return True
@@ -140,7 +143,7 @@ def _copies(path: str, name: str, since_s: float) -> Iterator[str]:
         directory = system.join(path, part)
         for entry in durable.names_in(directory):
             seconds = entry.partition(".")[0]
-            if seconds.isdigit() and int(seconds) < since_s:
+            if seconds.isdecimal() and int(seconds) < since_s:
                 continue
             file = system.join(directory, entry)
             try:

@@ -68,6 +68,12 @@ def test_submitted_on_this_host(head: str, mine: bool) -> None:
     assert not sent_by_me(scene(head, sasl_username="bob"))
 
 
+def test_what_ones_own_rule_forwarded_is_not_sent_by_oneself() -> None:
+    """The envelope sender is whoever wrote it, or a forger; sendmail ran as this user."""
+    assert not sent_by_me(scene(f"{PICKUP[:-1]}X-Mdeliver-Forwarded: ann@mail.example.org\n\n"))
+    assert sent_by_me(scene(f"{PICKUP[:-1]}X-Mdeliver-Forwarded: bob@mail.example.org\n\n"))
+
+
 def test_the_short_name_of_this_host() -> None:
     assert sent_by_me(scene(PICKUP, Site(hostname="mail")))
     assert not sent_by_me(scene(PICKUP, Site(hostname="mai")))

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from mdeliver.conditions.facts import addressed_to_me, sent_by_me
+from mdeliver.decision import recognised
 from mdeliver.envelope import Envelope
 from mdeliver.letter import letter_of
 from mdeliver.message import Message
 from mdeliver.scene import Scene
 from mdeliver.sent import keys as keyring
-from mdeliver.sent.evidence import look_up, without_tag
+from mdeliver.sent.evidence import look_up, tag_digest, without_tag
 from mdeliver.settings import Site
 
 KEYS = [keyring.Key(100, b"o" * 32), keyring.Key(200, b"n" * 32)]
@@ -124,3 +125,21 @@ def test_a_tag_goes_with_its_delimiter_from_every_field(end: bytes, delimiter: s
     assert letter.head == head.replace(to, b"ann@x")
     assert b"".join(letter.chunks()) == letter.head + b"body sent-" + tag.encode()
     assert letter.size == len(b"".join(letter.chunks()))
+
+
+def test_a_tag_that_an_alias_took_away_is_no_proof_and_is_taken_out_all_the_same(
+    site: Site,
+) -> None:
+    to = f"ann+{keyring.extension_of(KEYS[1], 'ann')}@example.org"
+    given = envelope(extension="", recipient="ann@example.org", original_recipient=to)
+    letter, seen = recognised(letter_of(f"X-Original-To: {to}\n\n".encode()), given, site, 210)
+    assert letter.head == b"X-Original-To: ann@example.org\n\n"
+    assert not seen.sent_tag.proof
+    assert not sent_by_me(Scene(Message(letter.head, 1), seen, site, 210, True))
+
+
+@pytest.mark.parametrize("line", ["{d} x ann\n", "{d} 0\n", "{d} 0 %zz\n"])
+def test_a_damaged_table_is_no_evidence_and_no_error(site: Site, line: str) -> None:
+    digest = tag_digest(keyring.make_tag(KEYS[1], "ann"))
+    Path(site.tags_path).write_text(line.format(d=digest))
+    assert not look_up(envelope(), site, 210).mine

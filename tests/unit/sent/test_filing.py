@@ -197,3 +197,11 @@ def test_a_tag_that_proves_nothing_leads_to_the_inbox_and_into_the_log(home: Hom
     assert len(home.files("new")) == len(home.files(".Sent")) == 0
     assert len(list((home.path / "Maildir" / "new").iterdir())) == 1
     assert "its tag is none of this site's" in (home.state / "log").read_text()
+
+
+def test_a_file_with_an_odd_name_in_sent_holds_nothing_up(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.deliver(MESSAGE % (b"bob", b"1"))
+    for name in ("\N{SUPERSCRIPT TWO}.M1P1.client", "\udcb2.x", "9" * 200 + ".x"):
+        home.upload(MESSAGE % (b"bob", b"odd"), name)
+    assert home.deliver(MESSAGE % (b"bob", b"2")).exit_status == 0
