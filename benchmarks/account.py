@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import direct
+
 from mdeliver.__main__ import AGENT_DONE
 
 MARK = 0.03

@@ -256,7 +256,14 @@ def show(case: Case, costs: dict[str, Cost], markdown: bool) -> None:
     for name, cost in costs.items():
         ratio = f"{cost.rate / theirs.rate:.2f}" if theirs else "-"
         cpu = f"{cost.cpu_ms / theirs.cpu_ms:.2f}" if theirs else "-"
-        row: tuple[str, ...] = (case.name, name, f"{cost.rate:.0f}", ratio, f"{cost.cpu_ms:.2f}", cpu)
+        row: tuple[str, ...] = (
+            case.name,
+            name,
+            f"{cost.rate:.0f}",
+            ratio,
+            f"{cost.cpu_ms:.2f}",
+            cpu,
+        )
         row += (f"{cost.memory_mb:.0f}",)
         if markdown:
             print(f"| {' | '.join(row)} |")
