@@ -108,7 +108,8 @@ def test_a_retry_stores_the_octets_of_the_attempt(
     again = content_of(from_octets(_unword(written)))
     assert (again == AS_IT_CAME) == (content == AS_IT_CAME)
     results = tuple([letter_of(b"Filter: %d\n" % n + head + body) for n in range(3)])
-    letters = [Contents(letter_of(head + body), dict(enumerate(results, 1))).letter(one) for one in (content, again)]
+    contents = Contents(letter_of(head + body), dict(enumerate(results, 1)))
+    letters = [contents.letter(one) for one in (content, again)]
     assert b"".join(letters[0].chunks()) == b"".join(letters[1].chunks())
 
 

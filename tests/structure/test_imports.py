@@ -20,42 +20,37 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "mail as bytes, and the only ways to files",
         """headertext addresses structured message durable locks memory mailgroup dotlock letter
-        attendance programs settings
-        authentication authentication.results rulesfile
-        replytext""",
+        attendance programs settings authentication authentication.results rulesfile replytext""",
     ),
     (
         "the language: text to Program, pure",
         """language language.syntax language.hints language.values language.lexer
         language.parse_values language.parse_tests language.parser language.printer
         language.prelude language.tables language.scope language.actioncheck language.checker
-        language.compile
-        language.findings language.argvlints language.lints""",
+        language.compile language.findings language.argvlints language.lints""",
     ),
     (
         "meaning: Program and message to Plan, pure",
         """plan outside edits sent sent.evidence deedwords glob htmltext mime folders explain
-        conditions conditions.moments
-        conditions.tables scene conditions.texts
-        conditions.facts conditions.duplicate conditions.automatic conditions.authenticated
-        conditions.programs
+        conditions conditions.moments conditions.tables scene conditions.texts conditions.facts
+        conditions.duplicate conditions.automatic conditions.authenticated conditions.programs
         answerable actions actions.places actions.headers actions.programs actions.forward
         actions.reply actions.deeds evaluate""",
     ),
     (
         "effects: Plan to mailboxes, as one transaction",
         """deliver deliver.mboxrd deliver.mboxfind deliver.journal deliver.quota
-        deliver.subscriptions deliver.contents deliver.maildir deliver.mboxlock deliver.mbox deliver.kept
-        deliver.pipe deliver.sendmail deliver.forward deliver.reply deliver.deliverers
-        deliver.transaction deliver.remembered deliver.outside""",
+        deliver.subscriptions deliver.contents deliver.maildir deliver.mboxlock deliver.mbox
+        deliver.kept deliver.pipe deliver.sendmail deliver.forward deliver.reply
+        deliver.deliverers deliver.transaction deliver.remembered deliver.outside""",
     ),
     (
         "one message for one user, from edge to outcome; for many, without the effects",
-        """intake rulescache history history.decisions history.syslog history.account
-        sent.filing decision replay replay.mboxread replay.stores replay.rehearsal
-        replay.workers replay.fates replay.against replay.casefindings replay.cases
-        replay.expectations replay.trial acceptance agent history.recall
-        history.records history.steps history.folders history.keywords history.held history.wishes history.apply""",
+        """intake rulescache history history.decisions history.syslog history.account sent.filing
+        decision replay replay.mboxread replay.stores replay.rehearsal replay.workers
+        replay.fates replay.against replay.casefindings replay.cases replay.expectations
+        replay.trial acceptance agent history.recall history.records history.steps
+        history.folders history.keywords history.held history.wishes history.apply""",
     ),
     (
         "the LMTP server: sessions, processes, the launcher's door",
@@ -70,15 +65,15 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "what Postfix is told and asked: settings, tables, sent copies",
-        """postfix postfix.configuration sent.files postfix.changes sent.keys sent.mailaddress sent.owners
-        sent.sources sent.settings sent.tables sent.generate sent.setup sent.socketmap
-        sent.server
-        audit audit.finding audit.host audit.sent_copies audit.local_delivery audit.checks""",
+        """postfix postfix.configuration sent.files postfix.changes sent.keys sent.mailaddress
+        sent.owners sent.sources sent.settings sent.tables sent.generate sent.setup
+        sent.socketmap sent.server audit audit.finding audit.host audit.sent_copies
+        audit.local_delivery audit.checks""",
     ),
     (
         "what Postfix says: its log, and what it refused",
-        """postfix.checks postfix.maillog postfix.events postfix.condense postfix.history postfix.judgement
-        postfix.remedies postfix.logfiles postfix.readlogs postfix.rejects
+        """postfix.checks postfix.maillog postfix.events postfix.condense postfix.history
+        postfix.judgement postfix.remedies postfix.logfiles postfix.readlogs postfix.rejects
         postfix.rejectstext""",
     ),
     (
@@ -86,18 +81,17 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """procmail procmail.syntax procmail.words procmail.parser procmail.pattern
         procmail.automaton procmail.matcher procmail.condition procmail.score procmail.mail
         procmail.formail procmail.expand procmail.fate procmail.world procmail.state
-        procmail.testing procmail.deeds procmail.machine
-        procmail.wording procmail.re2text procmail.values procmail.translate procmail.report
-        procmail.rules procmail.folders procmail.symbols procmail.convertactions
-        procmail.convertconditions procmail.level procmail.special procmail.advice
-        procmail.assignments procmail.converter procmail.proof
+        procmail.testing procmail.deeds procmail.machine procmail.wording procmail.re2text
+        procmail.values procmail.translate procmail.report procmail.rules procmail.folders
+        procmail.symbols procmail.convertactions procmail.convertconditions procmail.level
+        procmail.special procmail.advice procmail.assignments procmail.converter procmail.proof
         sieve sieve.reader sieve.tests sieve.converter sieve.proof""",
     ),
     (
         "the command line",
-        """cli cli.convert cli.surroundings cli.apply cli.log cli.rejects cli.check cli.deliver cli.lmtp cli.demo.stage cli.demo.lmtp cli.demo
-        cli.test
-        cli.bcc_serve cli.bcc_maps cli.audit""",
+        """cli cli.convert cli.surroundings cli.apply cli.pop_sync cli.log cli.rejects cli.check
+        cli.deliver cli.lmtp cli.demo.stage cli.demo.lmtp cli.demo cli.test cli.bcc_serve
+        cli.bcc_maps cli.audit""",
     ),
     ("the edge of the process", "__main__"),
 )

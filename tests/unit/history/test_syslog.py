@@ -136,7 +136,8 @@ def test_a_syslog_that_takes_nothing_is_not_waited_for(tmp_path: Path) -> None:
 def test_pflogsumm_counts_it(tmp_path: Path) -> None:
     pflogsumm = shutil.which("pflogsumm", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if pflogsumm is None:
-        return lacking("pflogsumm is not installed")
+        lacking("pflogsumm is not installed")
+        return
     _, (datagram,) = told(tmp_path, plan(LISTS), outcome.delivered())
     _, _, line = datagram.decode().partition(">")
     log = tmp_path / "mail.log"
