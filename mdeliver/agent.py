@@ -27,13 +27,16 @@ from mdeliver.settings import SETTINGS_PATH, Site, load_site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import NoReturn
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import NoReturn, TypeAlias
 
     from mdeliver.deliver.remembered import Remembered
     from mdeliver.envelope import Envelope
     from mdeliver.language.syntax import Program
     from mdeliver.plan import Plan
+
+    Afterwards: TypeAlias = list[Callable[[], None]]
+    """What is to be done once the answer is out, in this order."""
 
 _STANDARD_INPUT = 0
 
@@ -130,26 +133,48 @@ def program_for(
 
 
 def deliver_letter(
-    program: Program, letter: Letter, envelope: Envelope, site: Site, state: str, rules: str = ""
+    program: Program,
+    letter: Letter,
+    envelope: Envelope,
+    site: Site,
+    state: str,
+    rules: str = "",
+    afterwards: Afterwards | None = None,
 ) -> Outcome:
     """Decide, and do it: what all ways in have in common.
 
-    state  the state directory, which exists
-    rules  the option --rules, if it was given
+    state       the state directory, which exists
+    rules       the option --rules, if it was given
+    afterwards  gets what the answer need not wait for; without it, that is done here
     Raises OSError or Deferral where nothing, or not all, could be done.
     """
     account = Account(envelope, letter, site, state)
+    ending = deferred("the delivery took too long")
     try:
-        outcome = _decide_and_do(program, letter, envelope, site, state, rules, account)
-    except DeadlinePassed:
-        account.close(deferred("the delivery took too long"))
-        raise
+        ending = _decide_and_do(program, letter, envelope, site, state, rules, account)
+        return ending
     except Exception as error:
-        account.close(deferred_by(error))
+        ending = deferred_by(error)
         raise
-    # Only now: nothing that goes wrong with it can touch the delivery.
-    account.close(outcome)
-    return outcome
+    finally:
+        # Only now: nothing that goes wrong with it can touch the delivery.
+        if afterwards is None:
+            account.close(ending)
+        else:
+            afterwards.append(lambda: account.close(ending))
+
+
+def do_afterwards(afterwards: Afterwards) -> None:
+    """Do what the answer did not wait for; it takes its time, but not for ever."""
+    try:
+        try:
+            start_deadline(limits.AFTERWARDS_S)
+            for step in afterwards:
+                step()
+        finally:
+            start_deadline(0)
+    except (DeadlinePassed, Exception):
+        pass  # the message's fate has been told: nothing here can change it
 
 
 def _decide_and_do(

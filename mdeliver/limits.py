@@ -138,6 +138,9 @@ LOCK_WAIT_S = 300
 DEADLINE_S = 900
 """A delivery that lasts longer ends itself: at 1000 s (command_time_limit) Postfix would bounce."""
 
+AFTERWARDS_S = 60
+"""How long a worker writes its logs once it has told a message's fate."""
+
 JOURNAL_BYTES = 1 << 20
 """A journal longer than this is rewritten with its newest half."""
 

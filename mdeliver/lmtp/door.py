@@ -46,7 +46,7 @@ from array import array
 from struct import Struct
 
 from mdeliver import durable, limits
-from mdeliver.agent import DeadlinePassed, start_deadline
+from mdeliver.agent import DeadlinePassed, do_afterwards, start_deadline
 from mdeliver.intake import make_envelope, parse_options, state_directory
 from mdeliver.letter import read_letter
 from mdeliver.outcome import Deferral, Outcome, deferred, deferred_by
@@ -55,6 +55,7 @@ from mdeliver.system import from_octets, to_octets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mdeliver.agent import Afterwards
     from mdeliver.lmtp.keptrules import KeptRules
 
 MAGIC = b"MDL2"
@@ -80,15 +81,16 @@ def attend(fd: int, rules: KeptRules, site: Site) -> None:
             arguments, environ, standard_input = read_request(connection)
         except (Malformed, OSError):
             return
+        afterwards: Afterwards = []
         try:
-            outcome = _within_time(arguments, environ, standard_input, rules, site)
+            outcome = _within_time(arguments, environ, standard_input, rules, site, afterwards)
         finally:
             durable.close_read(standard_input)
         try:
             connection.sendall(pack_answer(outcome))
         except OSError:
             pass  # whoever killed the launcher has deferred the message; the journal knows it
-    rules.keep()
+    do_afterwards(afterwards)
 
 
 def decline(connection: socket.socket) -> None:
@@ -155,11 +157,12 @@ def _within_time(
     standard_input: int,
     rules: KeptRules,
     site: Site,
+    afterwards: Afterwards,
 ) -> Outcome:
     try:
         try:
             start_deadline(limits.DEADLINE_S)
-            return _deliver(arguments, environ, standard_input, rules, site)
+            return _deliver(arguments, environ, standard_input, rules, site, afterwards)
         finally:
             start_deadline(0)
     except DeadlinePassed:
@@ -174,6 +177,7 @@ def _deliver(
     standard_input: int,
     rules: KeptRules,
     site: Site,
+    afterwards: Afterwards,
 ) -> Outcome:
     """As agent.deliver, with what the launcher has in place of what this process has."""
     options = parse_options(arguments)
@@ -190,6 +194,6 @@ def _deliver(
     try:
         if letter.size == 0 and not letter.from_line:
             raise Deferral("standard input was empty: no message came")
-        return rules.deliver(letter, envelope, site, state, environ, options.rules)
+        return rules.deliver(letter, envelope, site, state, environ, afterwards, options.rules)
     finally:
         letter.close()

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mdeliver.agent import Afterwards
     from mdeliver.envelope import Envelope
     from mdeliver.language.syntax import Program
     from mdeliver.letter import Letter
@@ -36,19 +37,23 @@ class KeptRules:
         site: Site,
         state: str,
         environ: Mapping[str, str],
+        afterwards: Afterwards,
         rules: str | None = None,
     ) -> Outcome:
         """Deliver LETTER by the rules as they are now.
 
-        state  the state directory, which exists
-        rules  the option --rules
+        state       the state directory, which exists
+        afterwards  gets what the answer need not wait for
+        rules       the option --rules
         Raises OSError or Deferral as agent.deliver_letter does.
         """
         program = self._program_for(envelope, rules, environ, site)
         if isinstance(program, Outcome):
-            Account(envelope, None, site, state).close(program)
-            return program
-        return deliver_letter(program, letter, envelope, site, state, rules or "")
+            account, refusal = Account(envelope, None, site, state), program
+            afterwards.append(lambda: account.close(refusal))
+            return refusal
+        afterwards.append(self._keep)
+        return deliver_letter(program, letter, envelope, site, state, rules or "", afterwards)
 
     def _program_for(
         self, envelope: Envelope, rules: str | None, environ: Mapping[str, str], site: Site
@@ -65,8 +70,8 @@ class KeptRules:
         self._cache, self._program, self._to_keep = cache, found, True
         return found
 
-    def keep(self) -> None:
-        """Keep the program on disk too, once; after the delivery, which comes first."""
+    def _keep(self) -> None:
+        """Keep the program on disk too, once."""
         if self._to_keep and self._cache is not None:
             self._to_keep = False
             self._cache.keep()

@@ -19,7 +19,7 @@ import time
 from collections import deque
 
 from mdeliver import durable, system
-from mdeliver.agent import DeadlinePassed, start_deadline
+from mdeliver.agent import DeadlinePassed, do_afterwards, start_deadline
 from mdeliver.deliver import quota
 from mdeliver.envelope import Envelope
 from mdeliver.intake import state_directory
@@ -32,6 +32,7 @@ from mdeliver.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mdeliver.agent import Afterwards
     from mdeliver.lmtp.settings import Lmtp
     from mdeliver.settings import Site
 
@@ -187,9 +188,10 @@ class Worker:
             # No front of ours sends that: there is nobody to answer.
             self._close(fd)
             return
-        outcome = self._within_time(job, fd)
+        afterwards: Afterwards = []
+        outcome = self._within_time(job, fd, afterwards)
         self._answer(job.number, outcome.reply)
-        self._rules.keep()
+        do_afterwards(afterwards)
 
     def _answer(self, number: int, reply: str) -> None:
         packet = frames.pack(frames.DONE, b"%d" % number, system.to_octets(reply))
@@ -199,11 +201,11 @@ class Worker:
         except OSError:
             pass  # the front is gone; the next look at the channel says so
 
-    def _within_time(self, job: Job, fd: int) -> Outcome:
+    def _within_time(self, job: Job, fd: int, afterwards: Afterwards) -> Outcome:
         try:
             try:
                 start_deadline(self._settings.delivery_s)
-                return self._deliver(job, fd)
+                return self._deliver(job, fd, afterwards)
             finally:
                 start_deadline(0)
         except DeadlinePassed:
@@ -211,7 +213,7 @@ class Worker:
         except Exception as error:
             return deferred_by(error)
 
-    def _deliver(self, job: Job, fd: int) -> Outcome:
+    def _deliver(self, job: Job, fd: int, afterwards: Afterwards) -> Outcome:
         try:
             letter = letter_for(job, fd, time.time())
         except BaseException:
@@ -221,7 +223,8 @@ class Worker:
             envelope = self._envelope(job)
             state = state_directory(envelope, self._environ)
             durable.make_directory(state)
-            return self._rules.deliver(letter, envelope, self._site, state, self._environ)
+            environ = self._environ
+            return self._rules.deliver(letter, envelope, self._site, state, environ, afterwards)
         finally:
             letter.close()
 

@@ -1,0 +1,62 @@
+"""Whoever brings a message has its answer before anything is written about it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from array import array
+from pathlib import Path
+
+import pytest
+
+from mdeliver.history.account import Account
+from mdeliver.lmtp import door
+from mdeliver.lmtp.keptrules import KeptRules
+from mdeliver.outcome import Outcome
+from mdeliver.settings import Site
+
+
+def bring(asked: socket.socket, home: Path, message: bytes, rules: str) -> None:
+    """Send what a launcher sends."""
+    path = home / "rules"
+    path.write_text(rules)
+    incoming = os.memfd_create("message")
+    os.write(incoming, message)
+    os.lseek(incoming, 0, os.SEEK_SET)
+    words = ["--rules", str(path), f"HOME={home}", "USER=ann", "SENDER=a@example.net"]
+    strings = b"".join(word.encode() + b"\0" for word in words)
+    header = door.REQUEST.pack(door.MAGIC, 2, 3, len(strings))
+    rights = array("i", [incoming])
+    asked.sendmsg([header + strings], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+    os.close(incoming)
+
+
+@pytest.mark.parametrize(
+    ("rules", "status", "fate"),
+    [
+        ("discard\n", 0, "discarded"),
+        ('reject "5.7.1 no"\n', 77, "rejected"),
+        ('file "Broken"\n', 75, "deferred"),
+        ("no rules\n", 75, "deferred"),
+    ],
+)
+def test_the_answer_goes_before_the_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: str, status: int, fate: str
+) -> None:
+    (tmp_path / "Maildir").write_text("no directory")
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    asked, answering = socket.socketpair()
+    with asked:
+        asked.settimeout(30)
+        seen: list[tuple[bytes, str]] = []
+
+        def close(_account: Account, outcome: Outcome) -> None:
+            asked.setblocking(False)
+            seen.append((asked.recv(2000)[8:], outcome.fate))
+
+        monkeypatch.setattr(Account, "close", close)
+        bring(asked, tmp_path, b"Subject: x\n\nhello\n", rules)
+        site = Site(hostname="host", syslog="")
+        door.attend(answering.detach(), KeptRules(), site)
+    [(answer, told)] = seen
+    assert (answer[4], told) == (status, fate)
