@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -23,8 +24,9 @@ def update_cases(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _own_umask() -> Iterator[None]:
-    """A delivery in this process sets the umask; the tests after it make files for other users."""
+def _own_umask_and_alarm() -> Iterator[None]:
+    """A delivery in this process sets the umask, and an alarm that would ring in another test."""
     before = os.umask(0o022)
     yield
     os.umask(before)
+    signal.alarm(0)
