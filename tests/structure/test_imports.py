@@ -67,7 +67,9 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "what Postfix is told and asked: settings, tables, sent copies",
         """postfix postfix.configuration sent.files postfix.changes sent.keys sent.mailaddress
         sent.owners sent.sources sent.settings sent.tables sent.generate sent.setup
-        sent.socketmap sent.server audit audit.finding audit.host audit.sent_copies
+        sent.socketmap sent.server postfix.restrictions postfix.step postfix.ownnames
+        postfix.standards postfix.greeting postfix.submission postfix.ways postfix.settings
+        postfix.dovecot audit audit.finding audit.host audit.sent_copies
         audit.local_delivery audit.checks""",
     ),
     (
@@ -91,7 +93,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "the command line",
         """cli cli.convert cli.surroundings cli.apply cli.pop_sync cli.log cli.rejects cli.check
         cli.deliver cli.lmtp cli.demo.stage cli.demo.lmtp cli.demo cli.test cli.bcc_serve
-        cli.bcc_maps cli.audit""",
+        cli.bcc_maps cli.postfix cli.audit""",
     ),
     ("the edge of the process", "__main__"),
 )
