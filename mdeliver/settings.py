@@ -4,7 +4,7 @@ Read from    /etc/mdeliver/mdeliver.toml, if it is there (tomllib is imported on
 Keys         [site] domains, hostname, recipient_delimiter, authserv_ids, sendmail;
              [rules] on_error, cases; [forward] srs_domain, srs_secret;
              [sent] believe_tags, folder, tags. [bcc_maps] is read by sent/settings.py, [lmtp] by
-             lmtp/settings.py
+             lmtp/settings.py, [pop_sync] by popsync/settings.py
 Fails with   Deferral: one line with file and key; a delivery then stays in the queue
 See also     mdeliver(1), FILES
 """
@@ -94,8 +94,9 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
     forward = _table(path, tables, "forward")
     _table(path, tables, "bcc_maps")
     _table(path, tables, "lmtp")
+    _table(path, tables, "pop_sync")
     for table in tables:
-        known = "[site], [rules], [forward], [sent], [log], [bcc_maps] and [lmtp]"
+        known = "[site], [rules], [forward], [sent], [log], [bcc_maps], [lmtp] and [pop_sync]"
         raise Deferral(f"{path}: there is no table [{table}]; there are {known}", "4.3.5")
     found = Site(
         _take_list(path, site, "site", "domains"),

@@ -21,7 +21,9 @@ COMMANDS = (
     ("log", "mdeliver.cli.log"),
     ("deliver", "mdeliver.cli.deliver"),
     ("lmtp", "mdeliver.cli.lmtp"),
+    ("pop-sync", "mdeliver.cli.pop_sync"),
     ("bcc-maps", "mdeliver.cli.bcc_maps"),
+    ("postfix", "mdeliver.cli.postfix"),
     ("audit", "mdeliver.cli.audit"),
     ("rejects", "mdeliver.cli.rejects"),
 )

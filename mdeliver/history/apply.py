@@ -25,6 +25,7 @@ from mdeliver import durable, system
 from mdeliver.deliver.maildir import make_maildir
 from mdeliver.history import records, steps
 from mdeliver.history.folders import Folder
+from mdeliver.history.keywords import keywords_of, translated
 from mdeliver.history.records import Applied, Copied, Copy, Make, Move, Step
 from mdeliver.history.steps import Changed, Deliverer, letters_of, unique_of
 from mdeliver.history.wishes import Spot, Wish, letters_with
@@ -191,20 +192,11 @@ class _Planner:
         mine = self._keywords_of(self._folder.path)
         if not mine or not any(letter.islower() for letter in letters):
             return letters
-        theirs = {name: letter for letter, name in self._keywords_of(path).items()}
-        found = [theirs.get(mine.get(c, ""), "") if c.islower() else c for c in letters]
-        return "".join(sorted(found))
+        return translated(letters, mine, self._keywords_of(path))
 
     def _keywords_of(self, path: str) -> dict[str, str]:
-        """Letters of keywords and what they mean: lines `0 $Label1` of Dovecot's own file."""
         if path not in self._keywords:
-            text = durable.read_file(system.join(path, "dovecot-keywords"), 64 << 10)
-            pairs = [line.split(" ", 1) for line in system.from_octets(text).splitlines()]
-            self._keywords[path] = {
-                chr(ord("a") + int(number)): name
-                for number, name in [pair for pair in pairs if len(pair) == 2]
-                if number.isdecimal() and int(number) < 26
-            }
+            self._keywords[path] = keywords_of(path)
         return self._keywords[path]
 
 

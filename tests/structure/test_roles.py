@@ -30,6 +30,8 @@ ALLOWED = {
     ("mdeliver.history.steps", "system.open"): "reads the message that a copy is made of",
     ("mdeliver.history.held", "system.open"): "looks whether an mbox has a message",
     ("mdeliver.replay.stores", "system.open"): "reads the messages that it is asked about",
+    ("mdeliver.popsync.links", "system.open"): "reads the message that may be what was downloaded",
+    ("mdeliver.popsync.site", "open"): "writes to the pipe between its own processes",
     ("mdeliver.lmtp.listeners", "os.chown"): "gives its socket to the MTA",
     ("mdeliver.lmtp.listeners", "os.chmod"): "and says who may connect",
     ("mdeliver.programs", "system.open"): "/dev/null, for output that nobody wants",
@@ -101,8 +103,8 @@ def test_only_main_and_the_command_line_exit(module: Module) -> None:
         # A child of ours, where it cannot become the program that it was made for.
         assert {c for c, _ in calls(module.tree) if c in _EXITS} == {"system._exit"}
         return
-    if module.name == "mdeliver.lmtp.master":
-        return  # its forked children end so
+    if module.name in ("mdeliver.lmtp.master", "mdeliver.popsync.site"):
+        return  # their forked children end so
     wrong = [f"{module.path}:{line}: {c}" for c, line in calls(module.tree) if c in _EXITS]
     wrong += [
         f"{module.path}:{node.lineno}: raises SystemExit"
@@ -117,8 +119,8 @@ def test_no_shell_and_no_process_but_from_deliver(module: Module) -> None:
     wrong = [
         f"{module.path}:{line}: {call}"
         for call, line in calls(module.tree)
-        # The master's children are the server's own processes.
-        if module.name != "mdeliver.lmtp.master"
+        # The masters' children are the servers' own processes.
+        if module.name not in ("mdeliver.lmtp.master", "mdeliver.popsync.site")
         and call.startswith(_PROCESSES)
         and not _within(module.name, "mdeliver.deliver")
         and (module.name, call) != ("mdeliver.programs", "system.fork")

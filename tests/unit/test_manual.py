@@ -26,6 +26,7 @@ from mdeliver.language.findings import CATALOGUE
 from mdeliver.language.lints import lint
 from mdeliver.language.prelude import BUILT_IN, SENT_COPIES
 from mdeliver.lmtp.settings import Lmtp
+from mdeliver.popsync.settings import PopSync
 from mdeliver.replay.casefindings import CASE_FINDINGS
 from mdeliver.sent.settings import BccSettings
 from tests.structure.source import MODULES, PACKAGE, ROOT
@@ -121,6 +122,7 @@ def test_settings() -> None:
                 keys.add(f"{words[0]}.{words[1]}")
     keys |= {f"bcc_maps.{field}" for field in BccSettings._fields}
     keys |= {f"lmtp.{field}" for field in Lmtp._fields}
+    keys |= {f"pop_sync.{field}" for field in PopSync._fields}
     assert sorted(items(section(COMMANDS_TEXT, "SETTINGS"), "Va")) == sorted(keys)
 
 

@@ -1,0 +1,159 @@
+"""`mdeliver pop-sync`: what POP3 has downloaded is marked, archived or deleted in the Maildir.
+
+Runs        for one user, or, started by root without --user, for all users of the site, each in a
+            process of that user's own
+Prints      a line, or with --json an object, for each change to standard output; what the
+            administrator should know to standard error
+Exit status 0 fine; 1 if an mbox could not be looked at; 2 wrong usage; 75 while another pop-sync is
+            at work, or where rules, settings, disk or files are in the way
+See also    mdeliver/popsync/; mdeliver(1)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+import click
+
+from mdeliver.cli.surroundings import Asker
+from mdeliver.intake import Options
+from mdeliver.outcome import Deferral, deferred_by, one_line
+from mdeliver.popsync import daemon, site, sync
+from mdeliver.popsync.accounts import account_of
+from mdeliver.popsync.carry import Change
+from mdeliver.popsync.ledger import Ledger
+from mdeliver.popsync.settings import load_site_choices
+from mdeliver.popsync.sync import Account
+from mdeliver.settings import SETTINGS_PATH, load_site
+
+EX_TEMPFAIL = 75
+
+
+@click.command("pop-sync", short_help="Carry POP3 downloads over to the Maildir.")
+@click.option("--once", is_flag=True, help="Look once, and end; for cron.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done; implies --once.")
+@click.option("--status", is_flag=True, help="Show what is known of each mbox, and end.")
+@click.option("--user", help="Login name of the user; root without it serves all users.")
+@click.option("--home", metavar="DIRECTORY", help="Home directory of the user.")
+@click.option("--rules", metavar="FILE", help="These rules instead of the site's and the user's.")
+@click.option("--settings", metavar="FILE", default=SETTINGS_PATH, help="Settings to read.")
+@click.option("--json", "as_json", is_flag=True, help="Objects for programs.")
+def command(**given: Any) -> None:
+    """Look what POP3 has downloaded, and do with its copy in the Maildir what the user has chosen.
+
+    Without --once, --dry-run or --status it stays, and looks whenever an mbox changes, until
+    SIGTERM; SIGHUP reads rules and settings again.
+    """
+    once = given["once"] or given["dry_run"] or given["status"]
+    try:
+        if os.geteuid() == 0 and given["user"] is None and given["home"] is None:
+            sys.exit(_site(given, once=once))
+        sys.exit(_one(given, once=once))
+    except (OSError, Deferral) as error:
+        _report(deferred_by(error).text)
+        sys.exit(EX_TEMPFAIL)
+
+
+# --- one user --------------------------------------------------------------------------------
+
+
+def _one(given: dict[str, Any], *, once: bool) -> int:
+    path = given["settings"]
+    asker = Asker(Options(rules=given["rules"], user=given["user"], home=given["home"]))
+
+    def load() -> Account:
+        choices = load_site_choices(path)
+        found = load_site(path)
+        return account_of(asker.envelope, asker.environ, found, choices, given["rules"])
+
+    if not once:
+        daemon.run(load, _report, _teller(asker.envelope.user, given["as_json"]))
+        return 0
+    account = load()
+    if given["status"]:
+        return _status(account, given["as_json"])
+    tell = _teller(account.user, given["as_json"], would=given["dry_run"])
+    if given["dry_run"]:
+        return _look(account, Ledger(account.state, keep=False), tell, do=False)
+    with sync.alone(account.state):
+        return _look(account, Ledger(account.state, keep=True), tell, do=True)
+
+
+def _look(account: Account, ledger: Ledger, tell: Any, *, do: bool) -> int:
+    try:
+        looked = sync.look(account, ledger, tell, do=do)
+    finally:
+        ledger.close()
+    for trouble in looked.troubles:
+        _report(trouble)
+    return 1 if looked.troubles else 0
+
+
+def _status(account: Account, as_json: bool) -> int:
+    """Show what is known of each mbox."""
+    ledger = Ledger(account.state, keep=False)
+    for mbox in account.mboxes:
+        messages, downloaded = ledger.counts(mbox)
+        said = {
+            "user": account.user,
+            "mbox": mbox,
+            "messages": messages,
+            "downloaded": downloaded,
+            "waiting": sum(download.mbox == mbox for download in ledger.downloads()),
+            "choice": account.choices.downloaded,
+        }
+        if as_json:
+            click.echo(json.dumps(said))
+        else:
+            click.echo(
+                f"{one_line(account.user)}: {one_line(mbox)}: {messages} messages, "
+                f"{downloaded} of them downloaded, {said['waiting']} waiting; "
+                f"downloaded mail: {account.choices.downloaded}"
+            )
+    ledger.close()
+    return 0
+
+
+# --- all users -------------------------------------------------------------------------------
+
+
+def _site(given: dict[str, Any], *, once: bool) -> int:
+    if given["dry_run"] or given["status"]:
+        raise click.UsageError("--dry-run and --status are for one user: name one with --user")
+
+    def tell(user: str, change: Change) -> None:
+        _teller(user, given["as_json"])(change)
+
+    return site.run(given["settings"], given["rules"], _report, tell, once=once)
+
+
+def _teller(user: str, as_json: bool, *, would: bool = False) -> Any:
+    """What prints a change of USER's."""
+
+    def tell(change: Change) -> None:
+        if as_json:
+            said = {"user": user, **change._asdict(), "done": not would}
+            click.echo(json.dumps(said))
+        else:
+            click.echo(_line(user, change, would))
+        sys.stdout.flush()
+
+    return tell
+
+
+def _line(user: str, change: Change, would: bool) -> str:
+    how = "removed by POP3" if change.how == "removed" else "downloaded by POP3"
+    deed = f"would be {change.deed}" if would else change.deed
+    name = change.message_id or "a message without Message-ID"
+    return one_line(f"{user}: {name} {how}: {deed}: {change.target}")
+
+
+def _report(words: str) -> None:
+    """One line for the administrator; a standard error that is gone stops nothing."""
+    try:
+        click.echo(f"mdeliver pop-sync: {one_line(words)}", err=True)
+    except OSError:
+        pass

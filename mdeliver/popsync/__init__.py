@@ -1,0 +1,12 @@
+"""What POP3 has downloaded is marked read, archived or deleted in the Maildir.
+
+settings.py   the choices of site and user
+mboxindex.py  which messages are in an mbox, without reading it all again
+ledger.py     what is remembered from one look to the next
+links.py      which copy in the Maildir belongs to a message of the mbox
+carry.py      what becomes of that copy
+sync.py       one look at one user's mboxes
+watch.py      is woken when an mbox changes
+daemon.py     one user, for ever
+site.py       all users of the host, each served by a process of theirs
+"""

@@ -1,0 +1,190 @@
+"""Which copy in the Maildir belongs to a message of the mbox.
+
+First     the decision log: each delivery's line says what went where. It is taken over into the
+          ledger whenever we look, so that its rotation loses nothing.
+Found     by the unique name, in the folder it was delivered to, else in any other: an IMAP client
+          may have moved it or changed its flags, which are behind the name.
+Else      for mail delivered before, or without a log, or moved by a server that gives new names:
+          a message of about that size with the same Message-ID and the same octets.
+See also  history/account.py, which writes the log; ledger.py, carry.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from mdeliver import durable, system
+from mdeliver.deliver import mboxrd
+from mdeliver.deliver.mboxfind import head_length
+from mdeliver.history import decisions
+from mdeliver.history.steps import unique_of
+from mdeliver.popsync.ledger import CopyAt, Delivered, Download, Ledger
+from mdeliver.popsync.mboxindex import content_of, hash_of_from_line, message_id_of
+
+_LETTERS = {"draft": "D", "flagged": "F", "answered": "R", "seen": "S"}
+
+SERVERS_LINES_BYTES = 400
+"""Servers' lines (Status, Content-Length) that the sender wrote, and that sizes do not count."""
+
+
+# --- the log -----------------------------------------------------------------------------------
+
+
+def take_over(state: str, ledger: Ledger, mboxes: Iterable[str]) -> None:
+    """Bring what is new in the decision log into LEDGER; within its transaction."""
+    wanted = frozenset(mboxes)
+    paths = decisions.paths(state)
+    last, octets = ledger.taken()
+    files = [(path, _identity(path)) for path in paths]
+    at = next((n for n, (_path, identity) in enumerate(files) if identity == last), -1)
+    for path, identity in files[max(at, 0) :]:
+        begin = octets if identity == last else 0
+        text, end = _lines(path, begin)
+        ledger.add_deliveries(_deliveries(text, wanted))
+        ledger.note_taken(identity, end)
+
+
+def _identity(path: str) -> str:
+    try:
+        status = system.stat(path)
+    except OSError:
+        return ""
+    return f"{status.st_dev}:{status.st_ino}"
+
+
+def _lines(path: str, begin: int) -> tuple[bytes, int]:
+    """What PATH has from BEGIN on as far as lines are whole, and where that ends."""
+    try:
+        fd = durable.open_own_file(path, create=False)
+    except FileNotFoundError:
+        return b"", begin
+    try:
+        octets = durable.read_at(fd, max(0, durable.size_of(fd) - begin), begin)
+    finally:
+        durable.close_read(fd)
+    whole = octets[: octets.rfind(b"\n") + 1]
+    return whole, begin + len(whole)
+
+
+def _deliveries(text: bytes, mboxes: frozenset[str]) -> Iterator[Delivered]:
+    for line in text.splitlines():
+        if b'"from_line"' not in line:
+            continue
+        try:
+            said = json.loads(line)
+            yield from _of_line(said, mboxes)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # torn by a full disk, or no line of ours
+
+
+def _of_line(said: Mapping[str, Any], mboxes: frozenset[str]) -> Iterator[Delivered]:
+    files = [action for action in said["actions"] if action.get("action") == "file"]
+    copies = tuple([_copy(file) for file in files if file.get("name")])
+    for file in files:
+        if file["store"] == "mbox" and file["path"] in mboxes and "from_line" in file and copies:
+            from_line = system.to_octets(file["from_line"])
+            yield Delivered(
+                file["path"],
+                hash_of_from_line(from_line),
+                str(said["message_id"]),
+                int(file["offset"]),
+                int(file["length"]) - len(from_line) - 1,
+                copies,
+            )
+
+
+def _copy(file: Mapping[str, Any]) -> CopyAt:
+    path, name = str(file["path"]), str(file["name"])
+    letters = "".join([_LETTERS[flag] for flag in file["flags"] if flag in _LETTERS])
+    above, _, last = path.rpartition("/")
+    # Maildir++: a folder lies beside the inbox's own cur; a Maildir may itself begin with a dot.
+    is_folder = last.startswith(".") and system.is_directory(system.join(above, "cur"))
+    return CopyAt(above if is_folder else path, path, name, letters)
+
+
+# --- the Maildir -------------------------------------------------------------------------------
+
+
+class Shelves:
+    """What is in the folders of Maildirs, read once while many messages are looked for."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, dict[str, str]] = {}
+
+    def find(self, copy: CopyAt) -> str | None:
+        """Where COPY is now."""
+        for folder in self._order(copy.root, copy.folder):
+            path = self._messages(folder).get(copy.name)
+            if path is not None:
+                return path
+        return None
+
+    def alike(self, roots: Iterable[str], download: Download) -> str | None:
+        """A message that is what was downloaded: in the inbox, else in any folder."""
+        if not download.content:
+            return None
+        least = download.bytes - download.quoted - 2
+        most = download.bytes + SERVERS_LINES_BYTES
+        for root in roots:
+            for folder in self._order(root, root):
+                for path in sorted(self._messages(folder).values()):
+                    if least <= _size_of(path) <= most and _is_it(path, download):
+                        return path
+        return None
+
+    def forget(self, *paths: str) -> None:
+        """The folders of the messages PATHS are not as they were read."""
+        for path in paths:
+            self._folders.pop(system.dirname(system.dirname(path)), None)
+
+    def _order(self, root: str, first: str) -> Iterator[str]:
+        yield first
+        if root != first:
+            yield root
+        for name in sorted(durable.names_in(root)):
+            folder = system.join(root, name)
+            if name.startswith(".") and name not in (".", "..") and folder != first:
+                yield folder
+
+    def _messages(self, folder: str) -> dict[str, str]:
+        if folder not in self._folders:
+            self._folders[folder] = {
+                unique_of(name): system.join(folder, part, name)
+                for part in ("new", "cur")
+                for name in durable.names_in(system.join(folder, part))
+            }
+        return self._folders[folder]
+
+
+def _size_of(path: str) -> int:
+    """Octets of the message; most names say it (Maildir++)."""
+    _, _, size = unique_of(path).partition(",S=")
+    size = size.partition(",")[0]
+    if size.isdecimal():
+        return int(size)
+    try:
+        return system.lstat(path).st_size
+    except OSError:
+        return -1
+
+
+def _is_it(path: str, download: Download) -> bool:
+    octets = read_message(path)
+    if octets is None or message_id_of(octets[: head_length(octets)]) != download.message_id:
+        return False
+    return content_of(b"".join(mboxrd.framed_text([octets]))) == download.content
+
+
+def read_message(path: str) -> bytes | None:
+    """The octets of the message; None where it is not there, or is no plain file."""
+    try:
+        fd = system.open(path, system.O_RDONLY | system.O_CLOEXEC | system.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        status = system.fstat(fd)
+        return durable.read_at(fd, status.st_size, 0) if system.is_regular(status) else None
+    finally:
+        durable.close_read(fd)

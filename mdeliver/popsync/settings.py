@@ -1,0 +1,112 @@
+"""What becomes of mail that POP3 has downloaded: the choices of site and user.
+
+Site    the table [pop_sync] in mdeliver.toml
+User    the same keys in ~/.config/mdeliver/pop-sync.toml, which win; not those of the daemon
+Fails with Deferral: one line with file and key
+Which mail POP3 gets at all is for the rules to say: `inbox = imap` leaves the mbox out.
+See also mdeliver(1), SETTINGS
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any, Literal
+
+from mdeliver import durable, limits
+from mdeliver.outcome import Deferral
+from mdeliver.record import Record
+from mdeliver.rulesfile import read_rules
+from mdeliver.settings import SETTINGS_PATH
+
+USERS_FILE = "mdeliver/pop-sync.toml"
+
+DOWNLOADED = ("keep", "read", "archive", "delete")
+_DAEMONS = ("users", "lowest_uid", "highest_uid", "poll_s", "workers")
+
+
+class PopSync(Record):
+    """All that can be set.
+
+    downloaded   what becomes of the copy in the Maildir: kept as it is, marked read, archived, or
+                 deleted, which is moved to Trash
+    archive      the folder for archived mail; {year} is that of the message's arrival
+    mark_read    whether archived mail is marked read
+    trash        the folder for deleted mail
+    users        login names that the daemon of the site serves; () for all
+    lowest_uid, highest_uid  the uids of these
+    poll_s       seconds between two looks where the kernel cannot tell of changes (NFS)
+    workers      processes at a time
+    """
+
+    downloaded: Literal["keep", "read", "archive", "delete"] = "keep"
+    archive: str = "Archive"
+    mark_read: bool = True
+    trash: str = "Trash"
+    users: tuple[str, ...] = ()
+    lowest_uid: int = 1000
+    highest_uid: int = 59999
+    poll_s: int = 15
+    workers: int = 4
+
+
+def load_site_choices(path: str = SETTINGS_PATH) -> PopSync:
+    """The choices of the site. Raises Deferral."""
+    text = durable.read_file(path, limits.RULES_BYTES)
+    tables = _parsed(path, text.decode("utf-8", "replace"))
+    table = tables.get("pop_sync", {})
+    if not isinstance(table, dict):
+        raise Deferral(f"{path}: pop_sync is a table: [pop_sync]", "4.3.5")
+    return _changed(PopSync(), table, path, "pop_sync.")
+
+
+def with_users_choices(site: PopSync, home: str, uid: int, config: str = "") -> PopSync:
+    """SITE with what the user whose home is HOME has chosen. Raises Deferral.
+
+    config  the environment's XDG_CONFIG_HOME, "" for none
+    """
+    base = config if config.startswith("/") else f"{home}/.config"
+    path = f"{base}/{USERS_FILE}"
+    try:
+        text = read_rules(path, uid)
+    except (FileNotFoundError, NotADirectoryError):
+        return site
+    table = _parsed(path, text)
+    for key in _DAEMONS:
+        if key in table:
+            raise Deferral(f"{path}: {key} is for the site to say, in {SETTINGS_PATH}", "4.3.5")
+    return _changed(site, table, path, "")
+
+
+def _parsed(path: str, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:
+        raise Deferral(f"{path}: {error}", "4.3.5") from None
+
+
+def _changed(before: PopSync, table: dict[str, Any], path: str, prefix: str) -> PopSync:
+    changes: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in PopSync._fields:
+            known = ", ".join(PopSync._fields)
+            raise Deferral(f"{path}: there is no key {prefix}{key}; there are {known}", "4.3.5")
+        expected = _wrong(key, value)
+        if expected:
+            raise Deferral(f"{path}: {prefix}{key} is {expected}", "4.3.5")
+        changes[key] = tuple(value) if isinstance(value, list) else value
+    return before.replace(**changes)
+
+
+def _wrong(key: str, value: Any) -> str:
+    """What KEY should be; "" if VALUE is that."""
+    if key == "downloaded":
+        return "" if value in DOWNLOADED else " or ".join([f'"{word}"' for word in DOWNLOADED])
+    if key in ("archive", "trash"):
+        fine = isinstance(value, str) and all(value.split("/"))
+        return "" if fine else "a folder's name, such as Archive/{year}"
+    if key == "mark_read":
+        return "" if isinstance(value, bool) else "true or false"
+    if key == "users":
+        fine = isinstance(value, list) and all(isinstance(name, str) for name in value)
+        return "" if fine else "a list of login names"
+    return "" if type(value) is int and value >= 1 else "a whole number from 1 on"
