@@ -143,6 +143,7 @@ def _run(settings: BccSettings, settings_path: str, options: dict[str, object]) 
     if options["undo"]:
         changed = changes.undo(_kept(settings))
         click.echo("put back as before: " + ", ".join(changed))
+        _tell_of_server(changed, settings_path)
         _reload(postfix)
         return
     if options["serve"] is not None:
@@ -200,11 +201,11 @@ def _write(
     )
     wanted = generate.want(settings, postfix, keys, generate.now())
     report = generate.compare(wanted, settings)
-    generate.write(wanted, settings, postfix)
     lacking = setup.needed(generate.map_names(wanted, settings), postfix, postfix.services())
+    generate.write(wanted, settings, postfix)
     changed: list[str] = []
     if options["apply_"]:
-        believe = wanted.keys and not setup.has_sent_table(settings_path)
+        believe = wanted.keys and setup.says_of_belief(settings_path) is None
         path = settings_path if believe else None
         changed = setup.make(lacking, postfix, _kept(settings), path, settings.tags)
         lacking = []
@@ -228,6 +229,12 @@ def _reload(postfix: Postfix) -> None:
         postfix.run("postfix", "reload")
 
 
+def _tell_of_server(changed: Sequence[str], settings_path: str) -> None:
+    """Deliveries of their own read mdeliver.toml each time; those of a server do not."""
+    if settings_path in changed:
+        click.echo("if mdeliver lmtp runs, it must read this: systemctl reload mdeliver-lmtp")
+
+
 # --- what is shown ---------------------------------------------------------------------------
 
 
@@ -242,7 +249,7 @@ def _show(
     as_json: bool,
     changed: Sequence[str] = (),
 ) -> None:
-    believed = not wanted.keys or setup.has_sent_table(settings_path)
+    believed = not wanted.keys or bool(setup.says_of_belief(settings_path))
     if as_json:
         shown = {
             "addresses": len(wanted.rows),
@@ -271,6 +278,7 @@ def _show(
     click.echo(f"{table}: {len(wanted.rows)} senders, {state}")
     if changed:
         click.echo("set in " + ", ".join(changed) + "; --undo takes it back")
+        _tell_of_server(changed, settings_path)
     if lacking:
         click.echo("Postfix still needs (or run this again with --apply):")
         for change in lacking:

@@ -1,9 +1,10 @@
 """Changes to Postfix's settings: shown as commands, made together, and taken back.
 
 Guarantee   all changes are made or none; `postfix check` has its say before and after.
-Undo        every file that was changed is kept as it was, and as it became. `undo` puts it back
-            octet for octet, unless somebody has changed it since. Of several makes in a row, with
-            nobody else's changes in between, the state before the first is kept.
+Undo        every file that is to be changed is kept as it was, on disk before anything is changed,
+            and then as it became. `undo` puts it back octet for octet, unless somebody has changed
+            it since; after a run that was killed, too. Of several makes in a row, with nobody
+            else's changes in between, the state before the first is kept.
 Fails with  SetupError, PostfixError, OSError; then everything is as it was
 See also    postconf(1); sent/setup.py and postfix/settings.py, which say what to change
 """
@@ -12,12 +13,11 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 
 from mdeliver import durable
 from mdeliver.postfix.configuration import Postfix, PostfixError
 from mdeliver.record import Record
-from mdeliver.sent.files import replace_file
+from mdeliver.sent.files import replace_file, rewrite
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,24 +67,28 @@ def make(
     Returns the files that were changed. Raises SetupError, PostfixError, OSError and what WRITE
     raises; whatever was changed until then is taken back.
     """
+    if not changes and write is None:
+        return []
     directory = configuration_directory(postfix)
     paths = [f"{directory}/main.cf", f"{directory}/master.cf", *files]
     before = {path: _read(path) for path in paths}
     _check(postfix, "nothing was changed")
+    earlier = _read(keep)
+    kept = _first_of(_kept(keep), before)
     try:
+        _keep(keep, kept)
         if write is not None:
             write()
         for change in changes:
             postfix.run("postconf", change.flag, f"{change.name}={change.value}")
         _check(postfix, "everything is as it was")
     except BaseException:
-        _put_back(before)
+        _put_back({**before, keep: earlier})
         raise
-    after = {path: _read(path) for path in paths}
-    changed = [path for path in paths if before[path] != after[path]]
-    if changed:
-        _remember(keep, before, after, changed)
-    return changed
+    for path in paths:
+        kept[path]["after"] = _read(path)
+    _keep(keep, {path: states for path, states in kept.items() if not _is_as_before(states)})
+    return [path for path in paths if before[path] != kept[path]["after"]]
 
 
 def configuration_directory(postfix: Postfix) -> str:
@@ -100,26 +104,44 @@ def _check(postfix: Postfix, now: str) -> None:
         raise SetupError(f"{error} (the mail log says why); {now}") from None
 
 
-def _remember(keep: str, before: Before, after: Before, changed: Sequence[str]) -> None:
-    """Keep what was, in the place of what an earlier call has kept of the same files."""
+def _first_of(kept: Kept, now: Before) -> Kept:
+    """What to remember of files that are as in NOW, where earlier calls remembered KEPT.
+
+    `after` is missing until a call has come to its end.
+    """
+    found = dict(kept)
+    for path, text in now.items():
+        states = kept.get(path)
+        ours = states is not None and states.get("after", text) == text
+        found[path] = {"before": states["before"] if states is not None and ours else text}
+    return found
+
+
+def _is_as_before(states: dict[str, str | None]) -> bool:
+    return "after" in states and states["before"] == states["after"]
+
+
+def _kept(keep: str) -> Kept:
     kept: Kept = json.loads(durable.read_file(keep, _BYTES) or b"{}")
-    for path in changed:
-        earlier = kept.get(path)
-        ours = earlier is not None and earlier["after"] == before[path]
-        first = earlier["before"] if earlier is not None and ours else before[path]
-        kept[path] = {"before": first, "after": after[path]}
+    return kept
+
+
+def _keep(keep: str, kept: Kept) -> None:
     durable.make_directory(os.path.dirname(keep), 0o755)
-    replace_file(keep, json.dumps(kept, indent=1).encode(), 0o600)
+    if kept:
+        replace_file(keep, json.dumps(kept, indent=1).encode(), 0o600)
+    else:
+        durable.remove(keep)
 
 
 def undo(keep: str) -> list[str]:
     """Put every file back as it was before `make`; returns them. Raises SetupError."""
-    text = durable.read_file(keep, _BYTES)
-    if not text:
+    kept = _kept(keep)
+    if not kept:
         raise SetupError(f"there is nothing to undo: {keep} does not exist")
-    kept: Kept = json.loads(text)
     for path, states in kept.items():
-        if _read(path) != states["after"]:
+        now = _read(path)
+        if now not in (states["before"], states.get("after", now)):
             raise SetupError(
                 f"{path} has been changed since: take back by hand what you do not want "
                 f"({keep} has what was there before)"
@@ -142,8 +164,7 @@ def _put_back(texts: Before) -> None:
         if text is None:
             durable.remove(path)
         else:
-            mode = stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else 0o644
-            replace_file(path, text.encode("utf-8", "surrogateescape"), mode)
+            rewrite(path, text.encode("utf-8", "surrogateescape"))
 
 
 def is_running(postfix: Postfix) -> bool:

@@ -20,18 +20,39 @@ def replace_file(path: str, octets: bytes, mode: int) -> None:
     put_in_place([(temporary, path)])
 
 
+def rewrite(path: str, octets: bytes) -> None:
+    """Make PATH hold OCTETS; mode and owner of a file that is there, and links to it, stay.
+
+    A new file can be read by all.
+    """
+    real = os.path.realpath(path)
+    try:
+        status = os.stat(real)
+    except FileNotFoundError:
+        replace_file(real, octets, 0o644)
+        return
+    temporary = temporary_name(real)
+    write_new(temporary, octets, status.st_mode & 0o7777, (status.st_uid, status.st_gid))
+    put_in_place([(temporary, real)])
+
+
 def temporary_name(path: str) -> str:
     """A name beside PATH that nobody has and nobody guesses."""
     directory, _, name = path.rpartition("/")
     return f"{directory}/.{name}.{secrets.token_hex(6)}"
 
 
-def write_new(path: str, octets: bytes, mode: int) -> None:
-    """Make the file PATH, which must not exist, and have it on disk."""
+def write_new(path: str, octets: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
+    """Make the file PATH, which must not exist, and have it on disk.
+
+    owner  user and group, if not those of this process
+    """
     fd = durable.create(path, 0o600)
     try:
         try:
             durable.write_all(fd, octets)
+            if owner is not None:
+                os.fchown(fd, *owner)
             os.fchmod(fd, mode)
             durable.sync(fd)
         finally:

@@ -24,12 +24,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 from mdeliver import durable
 from mdeliver.postfix.changes import Change, SetupError
 from mdeliver.postfix.changes import make as make_changes
 from mdeliver.postfix.configuration import Postfix, Service, joined, split_list
-from mdeliver.sent.files import replace_file
+from mdeliver.sent.files import rewrite
 from mdeliver.settings import SETTINGS_PATH, TAGS_PATH
 
 TYPE_CHECKING = False
@@ -45,6 +46,11 @@ OWNER_CHECKS = (
 )
 """Any of these keeps a client that has authenticated from using another user's address."""
 
+KNOWN = OWNER_CHECKS[1]
+"""Of these the one that lets everybody use an address of which smtpd_sender_login_maps knows no
+owner."""
+
+_SENT_HEADER = re.compile(r"^[ \t]*\[[ \t]*sent[ \t]*\][ \t]*(?:#.*)?$", re.MULTILINE)
 
 _BYTES = 16 << 20
 
@@ -120,11 +126,13 @@ def _submission(service: Service, login: str, postfix: Postfix) -> Iterator[Chan
     value = service.settings.get(setting)
     words = split_list(postfix.value(setting) if value is None else value)
     if not set(words) & set(OWNER_CHECKS):
-        value = joined([OWNER_CHECKS[1], *words])
-        yield Change("-P", f"{service.name}/{setting}", value)
+        words = [KNOWN, *words]
+        yield Change("-P", f"{service.name}/{setting}", joined(words))
     maps = "smtpd_sender_login_maps"
-    if not (service.settings.get(maps) or postfix.value(maps)):
-        yield Change("-P", f"{service.name}/{maps}", login)
+    theirs = split_list(service.settings.get(maps) or postfix.value(maps))
+    strict = set(words) & set(OWNER_CHECKS) - {KNOWN}
+    if login not in theirs and not (theirs and strict):
+        yield Change("-P", f"{service.name}/{maps}", joined([*theirs, login]))
 
 
 def _is_made(change: Change, services: dict[str, Service]) -> bool:
@@ -137,16 +145,47 @@ def _is_made(change: Change, services: dict[str, Service]) -> bool:
 # --- doing ---------------------------------------------------------------------------------
 
 
-def has_sent_table(path: str = SETTINGS_PATH) -> bool:
-    """Whether mdeliver.toml has a table [sent] already: then what it says is the site's will."""
-    text = durable.read_file(path, _BYTES).decode("utf-8", "replace")
-    return any(line.strip().replace(" ", "") == "[sent]" for line in text.split("\n"))
+def says_of_belief(path: str = SETTINGS_PATH) -> bool | None:
+    """Whether mdeliver.toml says that tags are proof; None where it says nothing of it."""
+    sent = _parsed(durable.read_file(path, _BYTES).decode("utf-8", "replace")).get("sent")
+    said = sent.get("believe_tags") if isinstance(sent, dict) else None
+    return None if said is None else said is True
+
+
+def _parsed(text: str) -> dict[str, object]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except ValueError:
+        return {}
 
 
 def belief(tags: str) -> list[str]:
     """The lines of mdeliver.toml by which deliveries believe the tags in the table TAGS."""
     where = [] if tags == TAGS_PATH else [f"tags = {json.dumps(tags)}"]
     return ["[sent]", "believe_tags = true", *where]
+
+
+def _with_belief(path: str, text: str, tags: str) -> str:
+    """TEXT of mdeliver.toml at PATH, with belief in the tags in the table TAGS. Raises SetupError.
+
+    A table [sent] that is there already gets it as its first lines: TOML has each table once.
+    """
+    there = _parsed(text).get("sent")
+    if there is None:
+        new = "\n".join([*([text] if text else []), *belief(tags), ""])
+    else:
+        known = there if isinstance(there, dict) else {}
+        added = [line for line in belief(tags)[1:] if line.partition(" ")[0] not in known]
+        new = _SENT_HEADER.sub(lambda header: "\n".join([header[0], *added]), text, count=1)
+    after = _parsed(new).get("sent")
+    if not isinstance(after, dict) or after.get("believe_tags") is not True:
+        raise SetupError(
+            f"{path} says something of sent, but has no line [sent]: "
+            "set sent.believe_tags to true there, and run this again"
+        )
+    return new
 
 
 def make(
@@ -166,9 +205,11 @@ def make(
     if settings_path is None:
         return make_changes(changes, postfix, keep)
 
+    said = durable.read_file(settings_path, _BYTES).decode("utf-8", "surrogateescape")
+    text = _with_belief(settings_path, said, tags)
+
     def believe() -> None:
         durable.make_directory(os.path.dirname(settings_path), 0o755)
-        said = durable.read_file(settings_path, _BYTES)
-        replace_file(settings_path, said + "\n".join(["", *belief(tags), ""]).encode(), 0o644)
+        rewrite(settings_path, text.encode("utf-8", "surrogateescape"))
 
     return make_changes(changes, postfix, keep, [settings_path], believe)

@@ -274,3 +274,29 @@ def test_what_postfix_needs_is_shown_and_not_done(run: Run, etc: Path) -> None:
     assert "postconf -P 'submission/inet/cleanup_service_name=cleanup-sent'" in said
     assert "smtp/inet" not in said
     assert (etc / "master.cf").read_text() == before
+
+
+def test_where_nobody_must_authenticate_nothing_is_written(
+    run: Run, etc: Path, tmp_path: Path
+) -> None:
+    master = etc / "master.cf"
+    master.write_text(master.read_text().replace("smtpd_sasl_auth_enable=yes", "x=y"))
+    before = everything(tmp_path)
+    done = run()
+    assert (done.exit_code, "run mdeliver bcc-maps --no-tags" in done.stderr) == (78, True)
+    after = {path: text for path, text in everything(tmp_path).items() if ".lock" not in path}
+    assert after == before
+    assert run("--no-tags").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("sent", "believed"),
+    [('folder = "Gesendet"', False), ("believe_tags = false", False), ("believe_tags=true", True)],
+)
+def test_whether_tags_are_believed_is_said_as_it_is(
+    run: Run, tmp_path: Path, sent: str, believed: bool
+) -> None:
+    settings = tmp_path / "mdeliver.toml"
+    settings.write_text(f"{settings.read_text()}[sent]\n{sent}\n")
+    assert json.loads(run("--json").stdout)["tags_believed"] is believed
+    assert ("deliveries need in" in run().output) is not believed
