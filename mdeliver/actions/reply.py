@@ -56,6 +56,8 @@ def plan_reply(run: Run, action: ReplyWith) -> None:
         return
     pieces = [written] if action.is_file else scene.pieces(action.text)
     subject, author, body = split_reply([(isinstance(p, Filled), p) for p in pieces])
+    # The rules' own text is no longer; what a brace brought in may be half a megabyte.
+    body = body[: limits.REPLY_TEXT]
     subject = header_text(subject or _automatic_subject(scene))
     octets = _message(scene, to, subject, author, body)
     reply = Reply(to, subject, every_s, action.span.where, octets, name)

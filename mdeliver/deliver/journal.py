@@ -25,6 +25,7 @@ See also    transaction.py
 
 from __future__ import annotations
 
+import sys
 import time
 from _blake2 import blake2b
 
@@ -104,12 +105,15 @@ class Journal:
 
     def _open(self) -> int:
         patience = locks.Patience(limits.LOCK_WAIT_S)
+        most = limits.JOURNAL_BYTES
         while True:
             fd = durable.open_own_file(self._path, create=True)
             try:
-                if durable.size_of(fd) > limits.JOURNAL_BYTES and locks.try_lock(
+                if durable.size_of(fd) > most and locks.try_lock(
                     fd, _ROTATION_BYTE, 1, exclusive=True
                 ):
+                    # Once: one line may be longer than that.
+                    most = sys.maxsize
                     # Somebody may have put a new file in its place: then the next round opens it.
                     if durable.same_file(fd, self._path):
                         _rewrite(fd, self._path)
@@ -165,7 +169,7 @@ class Journal:
     def begin(
         self, from_came: bytes, from_line: bytes, places: list[tuple[str, ...]], marks: str
     ) -> None:
-        """Write the line of this attempt, and return once it is on disk."""
+        """Write the line of this attempt; it is on disk once `settle` has returned."""
         fields = [
             self.key,
             self.boot.encode(),
@@ -180,6 +184,10 @@ class Journal:
         durable.write_at_once(self._fd, line)
         self._line_at = durable.appended_at(self._fd) - len(line) + 1
         durable.stop_appending(self._fd)
+        durable.start_writing(self._fd, self._line_at - 1, len(line))
+
+    def settle(self) -> None:
+        """Return once the line is on disk."""
         durable.sync_content(self._fd)
 
     def resume(self, recorded: Recorded) -> None:
@@ -255,13 +263,16 @@ def _read_line(lines: bytes, start: int) -> Recorded | None:
 def _rewrite(fd: int, path: str) -> None:
     """Put a shorter journal in PATH's place: the newest half, and every line still open.
 
+    Lines stay whole, the newest one however long it is: without it its message would come twice.
+
     Called with byte 0 locked alone: no attempt is under way, so nobody holds offsets into it.
     """
     lines = durable.read_at(fd, durable.size_of(fd), 0)
-    half = lines.find(b"\n", len(lines) // 2)
+    middle = max(len(lines) // 2, len(lines) - limits.JOURNAL_BYTES // 2)
+    half = len(lines) - len(_last_lines(lines, len(lines) - middle))
     still_open = b"".join(b"\n" + line + b"\n" for line in _open_lines(lines, half))
-    # A line that these cuts tear counts as none; there are bounds even to what was never finished.
-    text = still_open[-limits.JOURNAL_BYTES // 4 :] + lines[half:][-limits.JOURNAL_BYTES // 2 :]
+    # There are bounds even to what was never finished.
+    text = _last_lines(still_open, limits.JOURNAL_BYTES // 4) + lines[half:]
     new = path + ".new"
     durable.remove(new)
     new_fd = durable.create(new)
@@ -272,6 +283,15 @@ def _rewrite(fd: int, path: str) -> None:
         system.close(new_fd)
     durable.rename(new, path)
     durable.sync_directory(system.dirname(path))
+
+
+def _last_lines(lines: bytes, most: int) -> bytes:
+    """The last of LINES that are whole within MOST octets, one at the least."""
+    if len(lines) <= most:
+        return lines
+    newest = max(0, lines.rfind(b"\n", 0, -1))
+    start = lines.find(b"\n", len(lines) - most)
+    return lines[min(start, newest) if start >= 0 else newest :]
 
 
 def _open_lines(lines: bytes, end: int) -> Iterator[bytes]:

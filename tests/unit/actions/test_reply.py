@@ -60,6 +60,12 @@ def test_the_text_is_known_again_as_the_rules_have_it() -> None:
     assert one.name == reply_to(b"Subject: a\n", rules, sender="BOB@example.net").name
 
 
+def test_no_message_makes_the_answer_long() -> None:
+    rules = 'reply with "Subject: {subject}\\n\\nabout {subject}{subject}{subject}"\n'
+    reply = reply_to(b"Subject: " + b"x" * 200_000 + b"\n", rules)
+    assert len(reply.octets) < 100_000
+
+
 def test_references_are_those_of_the_message_and_bounded() -> None:
     old = b" ".join(b"<%d@example.net>" % number for number in range(1000))
     more = b"Message-ID: <new@example.net> (x)\nReferences: junk %s\n" % old

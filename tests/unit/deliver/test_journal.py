@@ -163,6 +163,26 @@ def test_a_long_journal_keeps_its_newest_half_and_what_is_open(
     assert not (tmp_path / "journal.new").exists()
 
 
+@pytest.mark.parametrize("state", [b".", b"D", b"F"])
+def test_a_line_longer_than_a_journal_is_kept_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: bytes
+) -> None:
+    begun(tmp_path, OTHER).close()
+    monkeypatch.setattr(limits, "JOURNAL_BYTES", 4000)
+    journal = Journal(str(tmp_path), KEY)
+    journal.begin(b"", b"", [("run", "/bin/true", "", "x" * 5000)], ".")
+    journal.state(state)
+    journal.close()
+    journal = Journal(str(tmp_path), KEY)
+    found = journal.earlier()
+    journal.close()
+    assert found is not None
+    assert found.state == state.decode()
+    journal = Journal(str(tmp_path), OTHER)
+    assert journal.earlier() is not None
+    journal.close()
+
+
 def test_a_journal_is_not_rewritten_under_a_living_attempt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
