@@ -158,10 +158,13 @@ def _run(settings: BccSettings, settings_path: str, options: dict[str, object]) 
 
     _kind, path = generate.output_of(settings, postfix)
     try:
-        with FileLock(f"{path}.lock", timeout=generate.LOCK_WAIT_S, mode=0o600):
+        with (
+            FileLock(f"{path}.lock", timeout=generate.LOCK_WAIT_S, mode=0o600),
+            generate.locked_keys(settings, generate.LOCK_WAIT_S),
+        ):
             _write(settings, settings_path, postfix, options)
-    except Timeout:
-        click.echo(f"mdeliver: another run holds {path}.lock", err=True)
+    except Timeout as held:
+        click.echo(f"mdeliver: another run holds {held.lock_file}", err=True)
         sys.exit(EX_TEMPFAIL)
 
 

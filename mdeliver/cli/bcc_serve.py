@@ -19,6 +19,9 @@ from mdeliver.sent import generate
 from mdeliver.sent.server import LiveMaps, Server, listen, sockets_from_systemd
 from mdeliver.sent.settings import BccSettings, SettingsError, parse_socket
 
+_LOCK_WAIT_S = 5
+"""Postfix waits meanwhile; the answers of before do until the next look."""
+
 
 def serve(settings: BccSettings, settings_path: str, postfix: Postfix) -> None:
     """Answer until told to stop. Raises what generate.py raises, OSError and SettingsError."""
@@ -63,10 +66,11 @@ def _group_of(postfix: Postfix) -> int:
 
 def _load(settings: BccSettings, postfix: Postfix) -> dict[str, dict[str, str]]:
     """The maps as the sources are now; deliveries get the digests before Postfix gets the tags."""
-    keys = generate.keys_for(settings, generate.now(), rotate=False, forget=False)
-    live = settings.replace(output="")
-    wanted = generate.want(live, postfix, keys, generate.now())
-    generate.write(wanted.replace(tables=()), settings, postfix)
+    with generate.locked_keys(settings, _LOCK_WAIT_S):
+        keys = generate.keys_for(settings, generate.now(), rotate=False, forget=False)
+        live = settings.replace(output="")
+        wanted = generate.want(live, postfix, keys, generate.now())
+        generate.write(wanted.replace(tables=()), settings, postfix)
     maps = [
         {row.key.casefold(): value for row, value in zip(wanted.rows, values, strict=True)}
         for values in (

@@ -6,7 +6,9 @@
     keys ──► tags ─────────────────────────►   sent.tags           digests, for deliveries
 
 Order       digests first, then tables: no copy is sent to an address that deliveries do not know.
-Once        under a lock (filelock); two runs wait for one another.
+Once        under locks (filelock): two runs wait for one another, and whoever reads the keys and
+            writes what they make, the live server too, has them to itself meanwhile: else a key
+            that was just given up would come back.
 Fails with  SourceError, SettingsError, KeysError, TableError, PostfixError, OSError: nothing of
             what stands is changed before everything wanted is known.
 """
@@ -29,6 +31,7 @@ from mdeliver.sent.owners import Owned, Ownership, SourceError, settle
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from mdeliver.sent.keys import Key
     from mdeliver.sent.settings import BccSettings
@@ -314,6 +317,18 @@ def keys_for(settings: BccSettings, now_s: int, *, rotate: bool, forget: bool) -
     if rotate:
         keys = keyring.rotated(keys, now_s, settings.valid_days * _DAY_S)
     return keys
+
+
+def locked_keys(settings: BccSettings, wait_s: float) -> AbstractContextManager[object]:
+    """Nobody else makes or forgets keys meanwhile. Entering raises filelock.Timeout, OSError."""
+    from contextlib import nullcontext
+
+    from filelock import FileLock
+
+    if not settings.tagged:
+        return nullcontext()
+    durable.make_directory(os.path.dirname(settings.key), 0o755)
+    return FileLock(f"{settings.key}.lock", timeout=wait_s, mode=0o600)
 
 
 def now() -> int:

@@ -72,11 +72,12 @@ class LiveMaps:
     def refresh(self, *, now: bool = False) -> None:
         """Load again what has changed; NOW: whether it has or not."""
         self._looked_s = time.monotonic()
-        seen = self._fingerprint()
-        if not now and seen == self._seen and self._looked_s - self._loaded_s < RELOAD_S:
-            return
-        self._loaded_s = self._looked_s
         try:
+            seen = self._fingerprint()
+            settled = seen == self._seen and not self._trouble
+            if not now and settled and self._looked_s - self._loaded_s < RELOAD_S:
+                return
+            self._loaded_s = self._looked_s
             self._maps = self._load()
         except Exception as error:
             if str(error) != self._trouble:
