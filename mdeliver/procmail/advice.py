@@ -14,6 +14,8 @@ _ADVICE = (
     ("output of a program", "write what it prints, or ask with program … succeeds"),
     ("over the end of a header line", "write a test for each header"),
     ("it hangs on", "mend that one first"),
+    ("how the body is packed", "ask with attachment or attachment type, or for the decoded text"),
+    ("an encoded word", "ask for the text that it stands for"),
     ("not valid", "mend the expression"),
     ("the head goes", "file the message whole"),
 )

@@ -8,6 +8,7 @@ Rules       LOG (`log`), EXITCODE with HOST or a delivery (`reject`, `defer`), I
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from mdeliver.language.hints import FIELDS
@@ -34,6 +35,9 @@ NOT_NEEDED = frozenset(
 _STATUSES = {67: (1, 1), 77: (7, 1)}
 """Of exit statuses of sysexits.h: what follows the 5 in the enhanced status (RFC 3463)."""
 _INCLUDES = 30
+_LONGEST = 1 << 16
+"""Characters of a variable's value; procmail cuts it at LINEBUF, 2048 unless set."""
+_HOST = re.compile(r"[A-Za-z0-9][-A-Za-z0-9.]*")
 
 
 class Assignments:
@@ -64,6 +68,8 @@ class Assignments:
         name = item.name
         try:
             value = self.symbols.text(item.value) if item.value is not None else None
+            if value is not None and len(value) > _LONGEST:
+                raise Unsayable("a text that is too long")
         except Unsayable as error:
             value = None
             if name not in NOT_NEEDED:
@@ -100,6 +106,8 @@ class Assignments:
             self.log(value, level)
         elif name == "TRAP" and value:
             self.lost(item, level, "a program at the end of each delivery", "use run in a rule")
+        elif name == "HOST" and not self.exitcode() and _HOST.fullmatch(value or ""):
+            self.lost(item, level, "rules for one host only", "leave out what other hosts do")
         elif name == "HOST":
             level.nodes.append(self.ended_by_host())
         elif name in NOT_NEEDED:

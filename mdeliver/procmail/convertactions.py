@@ -22,6 +22,7 @@ DUPLICATES = "duplicate within 7d"
 
 _SENDMAIL = re.compile(r"(?:\$SENDMAIL|\$\{SENDMAIL\}|(?:/usr/(?:s?bin|lib)/)?sendmail)(?=\s|$)")
 _SENDMAIL_OPTIONS = frozenset(("-oi", "-i", "-oem", "-t", "-om", "-odq", "-odb"))
+_MADE_UP = frozenset(("message-id", "resent-message-id"))
 _ANSWER = re.compile(r"\(\s*(formail\s.*)\)\s*\|\s*(\S+)((?:\s+-\S+)*)\s*", re.DOTALL)
 
 
@@ -45,9 +46,10 @@ class Actions:
         part = "body" if "b" in flags and "h" not in flags else part
         match action:
             case Folder():
-                if part and "f" not in flags:
+                lines = self.folder(symbols.split(action.words), symbols, "c" in flags)
+                if part and "f" not in flags and lines not in ([], [Line("discard", True)]):
                     raise Unsayable(f"only the {part} goes into a folder")
-                return self.folder(symbols.split(action.words), symbols, "c" in flags)
+                return lines
             case Forward():
                 if part:
                     raise Unsayable(f"only the {part} is forwarded")
@@ -70,6 +72,8 @@ class Actions:
             path = absolute(name, directory)
             if path == "/dev/null":
                 return [] if copies else [Line("discard", True)]
+            if not path.strip("/"):
+                raise Unsayable("a folder without a name")
             targets.append(self.mailboxes.target(path, directory))
         if not targets:
             self.differs.append("a folder without a name: procmail fails here and goes on")
@@ -81,7 +85,9 @@ class Actions:
         return [Line(f"file to {', '.join(targets)}", True)]
 
     def forward(self, words: list[str], copies: bool) -> list[Line]:
-        addresses = [word for word in words if word and word not in _SENDMAIL_OPTIONS]
+        given = [word for word in words if word not in _SENDMAIL_OPTIONS]
+        # sendmail takes `a@example.org, b@example.org` as well.
+        addresses = [address for word in given for address in word.split(",") if address]
         options = [word for word in addresses if word.startswith("-")]
         if options:
             raise Unsayable(f"the option {options[0]} of sendmail")
@@ -99,7 +105,7 @@ class Actions:
         command = action.command.strip()
         if answer := self.answer(command, symbols, copies):
             return answer
-        if sent := self.sent_on(command, symbols, copies):
+        if not part and (sent := self.sent_on(command, symbols, copies)):
             return sent
         argv, shell = symbols.command(command)
         if not shell and os.path.basename(argv[0]) == "formail" and "f" in flags:
@@ -155,6 +161,9 @@ class Actions:
         name = change.name.removesuffix(":")
         if change.name == "From ":
             # The From_ line: the delivery writes its own.
+            return []
+        if name.lower() in _MADE_UP and not change.text.strip() and change.sign in "Aa":
+            self.differs.append(f"no {name} is made up for mail that has none")
             return []
         header = quote(f"{name}: {change.text.strip()}")
         if change.sign == "i":

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os.path
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from mdeliver.outcome import one_line
@@ -123,12 +123,18 @@ def _delivery_words(delivery: Delivery) -> list[str]:
         case "nowhere":
             return []
         case "forward":
-            given = delivery.argv[1:]
-            return [f"to {one_line(word.lower())}" for word in given if not word.startswith("-")]
+            return _addresses(delivery.argv[1:])
         case "pipe":
             return _program_words(delivery.argv, delivery.shell)
         case _:
             return [f"in {one_line(delivery.path)}"]
+
+
+def _addresses(words: Sequence[str]) -> list[str]:
+    """Whom sendmail, called with WORDS, sends to; it takes `a@example.org,` as well."""
+    given = [word for word in words if not word.startswith("-")]
+    addresses = [address for word in given for address in word.split(",") if address]
+    return [f"to {one_line(address.lower())}" for address in addresses]
 
 
 def _program_words(argv: tuple[str, ...], shell: bool) -> list[str]:
@@ -138,13 +144,13 @@ def _program_words(argv: tuple[str, ...], shell: bool) -> list[str]:
             return ["an answer"]
         last = command.rpartition("|")[2].split()
         if last and os.path.basename(last[0]) in ("sendmail", "$SENDMAIL"):
-            return [f"to {one_line(word.lower())}" for word in last[1:] if not word.startswith("-")]
+            return _addresses(last[1:])
         return [f"program {one_line(' '.join(command.split()))}"]
     if os.path.basename(argv[0]) == "formail" and "D" in "".join(argv[1:2]):
         # A question, and no delivery.
         return []
     if os.path.basename(argv[0]) == "sendmail":
-        return [f"to {one_line(word.lower())}" for word in argv[1:] if not word.startswith("-")]
+        return _addresses(argv[1:])
     return [f"program {one_line(' '.join(argv))}"]
 
 

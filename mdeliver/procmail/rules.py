@@ -137,7 +137,7 @@ def print_nodes(nodes: list[Node], white: str = "") -> list[str]:
                 continue
             if node.ends:
                 rest = print_nodes(nodes[number + 1 :], white)
-                lines += [f"{white}# not reached, as in the original:"]
+                lines += [f"{white}# not reached: what stands above ends the rules."]
                 lines += [f"{white}#   {line.removeprefix(white)}".rstrip() for line in rest]
                 return lines
         else:

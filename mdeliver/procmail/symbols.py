@@ -95,7 +95,10 @@ class Symbols:
         text = text.strip()
         if needs_shell(text):
             return [text.replace("\\\n", "")], True
-        return self.split(read_words(text, 0, SPLIT).words), False
+        argv = self.split(read_words(text, 0, SPLIT).words)
+        if not argv[0]:
+            raise Unsayable("a program without a name")
+        return argv, False
 
     def output(self, command: str) -> str:
         """What a command in back quotes prints, as far as the rules have words for it."""

@@ -10,6 +10,8 @@ Fails with  Unsayable
 
 from __future__ import annotations
 
+import re
+
 from mdeliver.procmail.pattern import (
     BeginText,
     Char,
@@ -22,6 +24,7 @@ from mdeliver.procmail.pattern import (
     Sequence,
     parse_pattern,
 )
+from mdeliver.procmail.re2text import literal
 from mdeliver.procmail.values import Core, test_of
 from mdeliver.procmail.wording import REF, Constant, Fact, Test, Unsayable, any_of, quote
 
@@ -33,6 +36,14 @@ if TYPE_CHECKING:
 _MACROS = (("^FROM_DAEMON", "\x05"), ("^TO_", "\x03"), ("^TO", "\x04"), ("^FROM_MAILER", "\x06"))
 _DAEMON, _TO_ADDRESS, _TO_WORD, _MAILER = "\x05", "\x03", "\x04", "\x06"
 _NAMES = 40
+
+_ENCODED = re.compile(r"=(?:\\\?|\[\?\])")
+_RAW = re.compile(
+    r"content-(?:type|disposition|transfer-encoding|id)|name=|boundary=|=[0-9a-f]{2}=[0-9a-f]{2}|"
+    r"</?(?:html|head|body|table|font|iframe|script|object|img|a\b)",
+    re.IGNORECASE,
+)
+"""Of the parts' own heads, quoted-printable and HTML, which a decoded body does not have."""
 
 MAILER = (
     r"(?:post(?:ma(?:st(?:er)?|n)|office)|(?:send)?mail(?:er)?|daemon|mmdf|n?uucp|ops|"
@@ -55,6 +66,8 @@ def header_condition(text: str, exactly: bool) -> Expr:
     """TEXT, an expression that the head is searched for, as a condition."""
     if not text:
         return Constant(True)
+    if _ENCODED.search(text):
+        raise Unsayable("it asks for an encoded word, and headers are compared decoded")
     tree = parse_pattern(marked_macros(text))
     if tree.invalid:
         raise Unsayable(f"an expression that is not valid: {tree.invalid}")
@@ -155,6 +168,9 @@ def _line(items: list[Node], exactly: bool) -> Expr:
     first = items[0] if items else None
     if isinstance(first, Choice) and any(_has_colon(option) for option in first.options):
         return any_of([_line(_flat([option, *items[1:]]), exactly) for option in first.options])
+    if isinstance(first, Choice) and items[1:2] == [Repeat(Dot(), "*")] and _says_from(first):
+        # `From.*` is the From_ line as well.
+        return any_of([_line(_flat([option, *items[1:]]), exactly) for option in first.options])
     for at, item in enumerate(items):
         if isinstance(item, Class) and not item.negated and _says_space_or_colon(item):
             both = [_line([*items[:at], Char(c), *items[at + 1 :]], exactly) for c in ": "]
@@ -186,6 +202,10 @@ def _has_colon(node: Node) -> bool:
             return any(_has_colon(option) for option in options)
         case _:
             return False
+
+
+def _says_from(node: Choice) -> bool:
+    return any((literal(option) or "").lower() == "from" for option in node.options)
 
 
 def _says_space_or_colon(node: Class) -> bool:
@@ -316,6 +336,8 @@ def body_condition(text: str, exactly: bool) -> Expr:
     """TEXT, an expression that the body is searched for, as a condition."""
     if not text:
         return Constant(True)
+    if _RAW.search(text.replace("\\", "")):
+        raise Unsayable("it looks at how the body is packed, and bodies are compared decoded")
     tree = parse_pattern(marked_macros(text))
     if tree.invalid:
         raise Unsayable(f"an expression that is not valid: {tree.invalid}")

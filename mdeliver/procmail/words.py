@@ -23,6 +23,9 @@ _NOTHING, _SPACE, _NORMAL, _DOUBLE, _SINGLE = range(5)
 
 _SPECIALS = "$?#=_-"
 
+_NESTED = 200
+"""How deep `${NAME:-…}` is read; procmail has not the room for many more."""
+
 
 class Read(NamedTuple):
     """Words that were read.
@@ -217,7 +220,7 @@ class _Reading:
             return
         if sign == ":":
             sign += self.next()
-        if sign in ("-", "+", ":-", ":+"):
+        if sign in ("-", "+", ":-", ":+") and len(self.open) < _NESTED:
             self.open.append((name, sign, quoted, self.pieces, self.quote_depth))
             self.pieces = []
         # Else a bad substitution: procmail logs it and takes nothing.

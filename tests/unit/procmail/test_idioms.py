@@ -1,0 +1,79 @@
+"""Traps of real procmailrc files: what looks right and would do something else."""
+
+from __future__ import annotations
+
+import pytest
+
+from mdeliver.procmail.converter import convert_procmailrc
+from mdeliver.procmail.parser import parse_procmailrc
+from mdeliver.procmail.report import Converted
+from tests.unit.procmail.test_converter import assert_sound
+
+
+def _convert(text: str) -> Converted:
+    file = parse_procmailrc("MAILDIR=$HOME/Maildir\nDEFAULT=$MAILDIR/\n" + text, "rc")
+    made = convert_procmailrc(file, lambda _path: None)
+    assert_sound(made.text)
+    return made
+
+
+def _why_lost(text: str) -> str:
+    made = _convert(text)
+    assert not made.is_whole, made.text
+    return " ".join([entry.why for entry in made.entries])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (":0 h\n* ^Subject:.*a\n/dev/null\n", 'if subject contains "a":\n    discard\n'),
+        (":0 c\n! a@b.c, d@e.f\n", 'also forward to "a@b.c", "d@e.f"\n'),
+        ("TO='a@b.c,d@e.f'\n:0\n! $TO\n", 'forward to "a@b.c", "d@e.f"\n'),
+        (
+            ":0\n* ^(From|To).*a@b\n/dev/null\n",
+            'if sender, from contains "a@b" or any header matches /^To.*a@b/:\n',
+        ),
+        (":0\n* ^Subject:.*a\n{\nEXITCODE=67\nHOST=_stop_\n}\n", 'reject "5.1.1 '),
+    ],
+)
+def test_said(text: str, words: str) -> None:
+    made = _convert(text)
+    assert made.is_whole, [entry.line for entry in made.entries]
+    assert words in made.text
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (":0 hc\n| $SENDMAIL -oi pager@example.org\n", "only the head"),
+        (":0 bc\n| formail -A 'X-A: b' | $SENDMAIL pager@example.org\n", "a shell"),
+        ("HOST=mail.example.org\n:0\nx/\n", "one host"),
+        (":0\n* ^Subject:.*a\n|\n", "without a name"),
+        (":0\n* ? $UNSET\nx/\n", "without a name"),
+        (":0\n$UNSET/\n", "without a name"),
+        (":0 B\n* ^Content-Type:.*name=.*\\.exe\nx/\n", "packed"),
+        (":0\n* B ?? \\<iframe|<iframe\nx/\n", "packed"),
+        (":0 HB\n* =C3=A4\nx/\n", "packed"),
+        (":0\n* ^Subject:.*=\\?koi8-r\\?\nx/\n", "encoded word"),
+        ("A=aaaa\n" + "A=$A$A\n" * 40 + ":0\n$A/\n", "too long"),
+    ],
+)
+def test_reported(text: str, why: str) -> None:
+    assert why in _why_lost(text)
+
+
+def test_no_message_id_is_made_up() -> None:
+    made = _convert(":0 fhw\n| formail -a Message-Id: -a 'X-A: b'\n")
+    assert 'add header "Message-Id' not in made.text
+    assert 'if header "X-A" does not exist: add header "X-A: b"' in made.text
+    assert "no Message-Id is made up" in made.entries[0].why
+
+
+def test_deeply_nested_alternatives_are_no_trouble() -> None:
+    assert_sound(_convert("A=" + "${A:-" * 5000 + "\n:0\n$A/\n").text)
+
+
+def test_what_is_not_reached_is_not_said_to_be_so_in_procmail() -> None:
+    text = _convert(":0 w\n| prog\n:0\nx/\n").text
+    assert "as in the original" not in text
+    assert "# not reached: what stands above ends the rules." in text
