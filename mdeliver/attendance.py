@@ -64,7 +64,7 @@ def _wait(child: int, process: int | None, readers: Readers, limit_s: float) -> 
         left_s = end_s - time.monotonic()
         if left_s <= 0:
             _end(child, process)
-            return f"still running after {limit_s:g} s"
+            return f"still running after {limit_s:.3g} s"
         wait_s = left_s if process is not None else min(left_s, _TICK_S)
         ready = {fd for fd, _event in poll.poll(int(wait_s * 1000) + 1)}
         for fd in ready & readers.keys():

@@ -104,6 +104,10 @@ PROGRAM_S = 240
 """How long a program that rules name may run; below LOCK_WAIT_S, since mboxes stay locked while
 `pipe to` does its work, and far below DEADLINE_S."""
 
+FILTERS_S = 360
+"""How long all filters of one delivery may run together; those after that are not run, so that the
+message is delivered as it is before DEADLINE_S, and not deferred until it bounces."""
+
 PROGRAM_GRACE_S = 2
 """What a program has between SIGTERM and SIGKILL once its time is over."""
 
@@ -140,6 +144,9 @@ DEADLINE_S = 900
 
 AFTERWARDS_S = 60
 """How long a worker writes its logs once it has told a message's fate."""
+
+SYNCED_TOGETHER = 16
+"""New files of one message that are open at once, to be synced together; more are synced singly."""
 
 JOURNAL_BYTES = 1 << 20
 """A journal longer than this is rewritten with its newest half."""

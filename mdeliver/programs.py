@@ -106,11 +106,13 @@ def run_program(
     envelope: Envelope,
     spool_directory: str | None,
     take: Callable[[bytes], bool] | None = None,
+    limit_s: float | None = None,
 ) -> Ended:
     """Run ARGV with MESSAGE on its standard input, and wait for its end.
 
     spool_directory  where a message too large for memory goes meanwhile; None: into memory
     take             gets its standard output, piece by piece; False ends it
+    limit_s          how long it may run, if that is less than limits.PROGRAM_S
     Raises OSError where it could not be tried.
     """
     path = _find(argv[0], envelope.home)
@@ -139,7 +141,7 @@ def run_program(
             # Else its end could not be seen.
             opened.remove(fd)
             durable.close_read(fd)
-        status = attend(child, readers, limits.PROGRAM_S)
+        status = attend(child, readers, min(limits.PROGRAM_S, limit_s or limits.PROGRAM_S))
     finally:
         for fd in opened:
             durable.close_read(fd)

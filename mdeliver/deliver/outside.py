@@ -10,6 +10,8 @@ See also    programs.py, conditions/programs.py, actions/programs.py
 
 from __future__ import annotations
 
+import time
+
 from mdeliver import limits
 from mdeliver.outside import NOT_RUN
 
@@ -48,6 +50,8 @@ class Surroundings:
         self._state = state_directory
         self._run_programs = run_programs
         self._made: list[Letter] = []
+        self._filters_s = float(limits.FILTERS_S)
+        """What is left of the time that filters have."""
 
     def close(self) -> None:
         """Let go of what filters made."""
@@ -92,21 +96,26 @@ class Surroundings:
         """What the program makes of the message; None where it failed; and how it ended."""
         if not self._run_programs:
             return None, NOT_RUN
+        if self._filters_s <= 0:
+            return None, "not run: those before it took too long"
         from mdeliver.letter import letter_in
         from mdeliver.programs import Nameless, run_program
 
         given = Nameless(self._state)
+        began_s = time.monotonic()
         try:
 
             def take(piece: bytes) -> bool:
                 given.write(piece)
                 return given.size <= size + limits.PROGRAM_GROWTH_BYTES
 
-            ended = run_program(argv, octets, self._envelope, self._state, take)
+            left_s = self._filters_s
+            ended = run_program(argv, octets, self._envelope, self._state, take, left_s)
             if ended.status != 0:
                 return None, ended.words
             letter = letter_in(given.release(), from_line=True)
         finally:
+            self._filters_s -= time.monotonic() - began_s
             given.close()
         self._made.append(letter)
         if not letter.size:

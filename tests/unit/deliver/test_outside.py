@@ -72,6 +72,19 @@ def test_a_filter_that_gives_too_much_is_ended(
     assert filtered(around, "cat; cat /dev/zero") == (None, "it wrote too much")
 
 
+def test_filters_that_hang_leave_time_for_the_delivery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PROGRAM_S", 0.2)
+    monkeypatch.setattr(limits, "FILTERS_S", 0.3)
+    around = Surroundings(Envelope("ann", str(tmp_path), os.geteuid()), str(tmp_path))
+    said = [filtered(around, "exec sleep 9")[1] for _ in range(3)]
+    assert said[0] == "still running after 0.2 s"
+    assert said[1].startswith("still running after 0.")
+    assert said[2] == "not run: those before it took too long"
+    assert filtered(around, "cat")[0] is None
+
+
 def test_what_is_too_large_for_memory_is_on_disk_and_the_same(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
