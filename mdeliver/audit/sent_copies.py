@@ -17,6 +17,7 @@ from mdeliver.sent import generate, setup
 from mdeliver.sent.evidence import MARK, TAG_LENGTH
 from mdeliver.sent.keys import KeysError
 from mdeliver.sent.owners import SourceError
+from mdeliver.sent.settings import COMPILED
 from mdeliver.sent.tables import TableError
 
 TYPE_CHECKING = False
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _FEEDERS = ("smtpd", "pickup", "qmqpd")
 """Services that hand mail to the cleanup that their cleanup_service_name names."""
+
+_TYPES_WITH_TAGS = ("texthash", *COMPILED)
 
 _TAGGED = re.compile(rf"{MARK}[a-z2-7]{{{TAG_LENGTH}}}@")
 
@@ -122,7 +125,8 @@ def scope_is_sound(host: Host) -> Iterator[Finding]:
 def _judge(host: Host, cleanup: Service, feeder: Service, has_tags: bool) -> Iterator[Finding]:
     """What it means that FEEDER brings mail to CLEANUP, which sends copies."""
     name = cleanup.name.partition("/")[0]
-    known = setup.demands_auth(feeder) and _keeps_to_own_addresses(host, feeder)
+    tagged = split_list(host.value_for(cleanup, "sender_bcc_maps")) if has_tags else []
+    known = setup.demands_auth(feeder) and _keeps_to_own_addresses(host, feeder, tagged)
     if known:
         yield Finding("fine", f"{feeder.name} knows its senders, and {name} sends copies for it")
     elif has_tags:
@@ -159,17 +163,24 @@ def _feeders(host: Host, cleanup: Service) -> list[Service]:
     ]
 
 
-def _keeps_to_own_addresses(host: Host, service: Service) -> bool:
+def _keeps_to_own_addresses(host: Host, service: Service, tagged: list[str]) -> bool:
+    """Whether SERVICE lets nobody use the address of another sender in the tables TAGGED."""
     words = set(split_list(host.value_for(service, "smtpd_sender_restrictions")))
-    maps = host.value_for(service, "smtpd_sender_login_maps")
-    return bool(words & set(setup.OWNER_CHECKS)) and maps != ""
+    logins = split_list(host.value_for(service, "smtpd_sender_login_maps"))
+    if not logins or not words & set(setup.OWNER_CHECKS):
+        return False
+    # One of the checks lets everybody use an address without an owner: then each needs one.
+    strict = words & set(setup.OWNER_CHECKS) - {setup.KNOWN}
+    return bool(strict) or all(f"{name}-login" in logins for name in tagged)
 
 
 def _has_tags(host: Host, table: str) -> bool:
-    """Whether TABLE sends copies to secret addresses."""
+    """Whether TABLE sends copies to secret addresses.
+
+    Raises PostfixError where it could, and cannot be read: by whom but root?
+    """
     if table.startswith("socketmap:"):
         return table.rpartition(":")[2] == generate.MAP_NAMES[0]
-    try:
-        return any(_TAGGED.search(value) for _key, value in host.postfix.rows(table))
-    except PostfixError:
-        return False  # patterns and the like, which cannot have tags
+    if table.removeprefix("proxy:").partition(":")[0] not in _TYPES_WITH_TAGS:
+        return False
+    return any(_TAGGED.search(value) for _key, value in host.postfix.rows(table))

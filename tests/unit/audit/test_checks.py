@@ -100,6 +100,30 @@ def test_a_cleanup_that_another_service_feeds_too_is_not_sound(
     assert failure["what"].startswith("smtp/inet brings mail of senders it does not know")
 
 
+def test_a_login_map_that_may_lack_senders_is_not_sound(
+    audit: Audit, settings: Path, etc: Path
+) -> None:
+    make_tables(settings)
+    apply(etc)
+    postfix = Postfix(str(etc))
+    postfix.run("postconf", "-P", f"submission/inet/smtpd_sender_login_maps=hash:{etc}/theirs")
+    (failure,) = audit("failure", "sent-scope")
+    assert failure["what"].startswith("submission/inet brings mail of senders it does not know")
+    strict = "submission/inet/smtpd_sender_restrictions=reject_sender_login_mismatch"
+    postfix.run("postconf", "-P", strict)
+    assert audit("failure", "sent-scope") == []
+
+
+def test_a_table_that_cannot_be_read_is_not_taken_for_one_without_tags(
+    audit: Audit, settings: Path, etc: Path
+) -> None:
+    make_tables(settings)
+    add(etc, f"sender_bcc_maps = hash:{etc}/sender_bcc\n")
+    (etc / "sender_bcc.db").write_bytes(b"x")
+    (failure,) = audit("failure", "sent-scope")
+    assert failure["what"].startswith("cannot be checked: postmap -s")
+
+
 def test_a_plain_map_in_main_cf_is_a_warning(audit: Audit, settings: Path, etc: Path) -> None:
     make_tables(settings, "--no-tags")
     add(etc, f"sender_bcc_maps = hash:{etc}/sender_bcc\n")
