@@ -178,6 +178,18 @@ def truncate(fd: int, size: int) -> None:
     system.ftruncate(fd, size)
 
 
+def start_writing(fd: int, offset: int = 0, count: int = 0) -> None:
+    """Let the kernel begin to put COUNT octets from OFFSET (0: all that follow) on disk.
+
+    Not waited for: a sync that follows finds it under way, and several files share what each would
+    cost. A hint to the kernel, which may refuse it. Linux starts to write what is not needed.
+    """
+    try:
+        system.posix_fadvise(fd, offset, count, system.POSIX_FADV_DONTNEED)
+    except OSError:
+        pass  # the sync does it all
+
+
 def sync(fd: int) -> None:
     """Return once the file's content and size are on disk."""
     system.fsync(fd)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _FLAG_LETTERS = (("draft", "D"), ("flagged", "F"), ("answered", "R"), ("seen", "S"))
 """Flags and their letters in the order of the letters, as the rules of Maildir want them."""
 
+_NOT_OPEN = -1
+
 _PARTS = ("cur", "new", "tmp")
 """In the order of making: a delivery begins in tmp, so where tmp is, all the rest is too."""
 
@@ -43,6 +45,7 @@ class MaildirCopy:
         self._name = _unique_name(key, hostname, letter.size)
         self._final = self._path_of(self._name)
         self._written = False
+        self._fd = _NOT_OPEN
 
     def _path_of(self, name: str) -> str:
         letters = "".join(letter for flag, letter in _FLAG_LETTERS if flag in self.file.flags)
@@ -59,6 +62,8 @@ class MaildirCopy:
     def prepare(self, recorded: tuple[str, ...] | None, believed: bool) -> None:
         """Write the copy into tmp, unless an earlier attempt has delivered it.
 
+        It stays open until `settle`.
+
         recorded  this place's words in the journal's line of the earlier attempt
         believed  whether that line says it was committed, in this boot
         """
@@ -72,13 +77,23 @@ class MaildirCopy:
                 return
             self._final = self._path_of(self._name)
         quota.refuse_if_full(self.file.root, self._letter.size)
-        fd = self._create_temporary()
+        self._fd = self._create_temporary()
         self._written = True
+        durable.write_chunks(self._fd, self._letter.chunks())
+        durable.start_writing(self._fd)
+
+    def settle(self) -> None:
+        """Return once what was prepared is on disk."""
+        if self._fd == _NOT_OPEN:
+            return
         try:
-            durable.write_chunks(fd, self._letter.chunks())
-            durable.sync(fd)
+            durable.sync(self._fd)
         finally:
-            system.close(fd)
+            self._close()
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, _NOT_OPEN
+        system.close(fd)
 
     def _create_temporary(self) -> int:
         while True:
@@ -139,8 +154,12 @@ class MaildirCopy:
 
     def release(self) -> None:
         """Remove what was prepared and not committed."""
-        if self._written:
-            durable.remove(self._temporary)
+        try:
+            if self._fd != _NOT_OPEN:
+                self._close()
+        finally:
+            if self._written:
+                durable.remove(self._temporary)
 
 
 def make_maildir(file: File) -> None:

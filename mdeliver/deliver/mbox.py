@@ -126,6 +126,9 @@ class MboxCopy:
         self._held = lock_mbox(self.file.path, self._hostname, limits.LOCK_WAIT_S, create=True)
         self._fd = self._held.fd
 
+    def settle(self) -> None:
+        """Nothing was written yet."""
+
     def commit(self) -> None:
         """Append. If it fails, a part may stand there until `undo`."""
         if self._entry is not None:

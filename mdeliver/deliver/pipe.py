@@ -48,6 +48,9 @@ class ProgramCopy:
         assert recorded is None or recorded == self.words()
         self.done = believed
 
+    def settle(self) -> None:
+        """Nothing was written."""
+
     def commit(self) -> None:
         """Run it; raises Deferral where it fails."""
         argv = self._delivery.argv

@@ -33,6 +33,9 @@ class Mailing:
         """See whether an earlier attempt has done it: the journal is BELIEVED to say so."""
         self.done = believed
 
+    def settle(self) -> None:
+        """Nothing was written."""
+
     def send(self, sender: str, addresses: tuple[str, ...], message: Iterable[bytes]) -> None:
         """Send MESSAGE; raises Deferral where sendmail does not take it, or OSError."""
         attempt = self._attempt

@@ -1,9 +1,8 @@
 """Carry out a plan: every place gets its copy exactly once, or the message stays in the queue.
 
     1  Lock the message's key in the journal; see what an earlier attempt came to.
-    2  Prepare every place: tmp files written and synced, mboxes locked, ends known. Nothing is
-       visible yet.
-    3  Write the journal's line; it is on disk before step 4.
+    2  Prepare every place: tmp files written, mboxes locked, ends known. Nothing is visible yet.
+    3  Write the journal's line. Sync tmp files and line together: all is on disk before step 4.
     4  Commit: append to mboxes, rename into Maildirs; one unsynced letter after each.
     5  Sync files and directories. Then what cannot be undone (forward, pipe), one after the other,
        a synced letter after each.
@@ -15,6 +14,7 @@ What can be on disk, and what a retry of the same message makes of it:
     killed in   journal      mailboxes                       the retry
     2           -            a file in tmp                   removes it, starts afresh
     3           torn line    a file in tmp                   likewise; a torn line counts as none
+    3           .            a file in tmp, maybe torn       removes it, writes it again
     4, 5        .            some copies; mbox maybe torn    completes what is missing, by the plan
                                                              and the From_ line of the first attempt
                                                              (a program that was at work runs again)
@@ -32,7 +32,7 @@ See also    journal.py, deliverers.py, mbox.py, maildir.py; SECURITY.md names wh
 
 from __future__ import annotations
 
-from mdeliver import system
+from mdeliver import limits, system
 from mdeliver.deliver.contents import Contents
 from mdeliver.deliver.deliverers import (
     Attempt,
@@ -281,6 +281,9 @@ def _run(attempt: Attempt, copies: list[Copy], earlier: Recorded | None) -> None
             marks = "".join("c" if copy.done else "." for copy in copies)
             journal.begin(from_came, attempt.from_line, [copy.words() for copy in copies], marks)
             begun = True
+            for copy in copies:
+                _at(copy, copy.settle)
+            journal.settle()
             if earlier is not None:
                 journal.supersede(earlier)
         for place, copy in enumerate(copies):
@@ -353,13 +356,15 @@ def _prepare(journal: Journal, copies: list[Copy], earlier: Recorded | None) -> 
     """Prepare all, mboxes in the order of their paths: two deliveries lock in the same order."""
     same_boot = earlier is not None and journal.boot != "" and earlier.boot == journal.boot
     order = sorted(range(len(copies)), key=lambda place: copies[place].words()[:2])
-    for place in order:
+    for number, place in enumerate(order):
         copy = copies[place]
         recorded = earlier.places[place] if earlier is not None else None
         # What is done for good has a letter that was synced: it holds after a reboot too.
         lasting = same_boot or copy.phase != "undoable"
         believed = lasting and earlier is not None and earlier.marks[place] == "c"
         _at(copy, copy.prepare, recorded, believed)
+        if number >= limits.SYNCED_TOGETHER:
+            _at(copy, copy.settle)
 
 
 def _roll_back(journal: Journal, copies: list[Copy], committed: list[int]) -> None:
