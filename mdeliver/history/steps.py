@@ -126,7 +126,10 @@ def check_move(step: Move) -> None:
 def _carry(source: str, target: str, source_root: str, target_root: str) -> None:
     there, done = system.exists(source), system.exists(target)
     if not there:
-        if not done and where_now(target) is None:
+        # In another folder, whatever flags it has there by now: it was moved before a kill, and
+        # undoing must know of it.
+        elsewhere = folder_of(source) != folder_of(target) and namesake(target) is not None
+        if not done and not elsewhere and where_now(target) is None:
             raise Changed(f"{source}: {trace_of(source)}")
         return
     if done and not _same_octets(source, target):

@@ -275,6 +275,27 @@ def test_what_a_client_has_moved_meanwhile_is_told_and_left(
     assert home.names() == ["cur/1.M1.host:2,S", "new/2.M1.host"]
 
 
+def test_what_was_moved_before_a_kill_and_marked_since_is_not_forgotten(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.put("list")
+    write = records.Applied.write
+
+    def killed(applied: records.Applied, *said: dict[str, object], durably: bool = True) -> None:
+        if "finished" in said[0]:
+            raise OSError(5, "killed")
+        write(applied, *said, durably=durably)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records.Applied, "write", killed)
+        assert home.run("inbox", "--yes").exit_code == 75
+    moved = home.maildir / ".Lists" / "cur" / "1.M1.host:2,F"
+    moved.rename(moved.with_name("1.M1.host:2,FS"))
+    assert home.run("inbox", "--yes").exit_code == 0
+    refused = home.run("--undo")
+    assert (refused.exit_code, "it has other flags now" in refused.stderr) == (1, True)
+
+
 def test_one_at_a_time(home: Home) -> None:
     home.put("list")
     with records.alone(str(home.path / ".local" / "state" / "mdeliver")):
