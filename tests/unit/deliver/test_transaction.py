@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mdeliver import agent, durable
+from mdeliver import agent, durable, limits
 from mdeliver.deliver.journal import Journal
 from mdeliver.deliver.maildir import MaildirCopy
 from mdeliver.deliver.mbox import MboxCopy
@@ -237,3 +237,37 @@ def test_a_torn_edited_copy_is_mended(home: Home, monkeypatch: pytest.MonkeyPatc
     (stored,) = home.in_mbox()
     assert stored.endswith(b"\n\n" + b"body\n" * 100)
     assert b"\nX-A: =?utf-8?" in stored
+
+
+def test_all_is_on_disk_before_anything_is_visible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many places: few files stay open, and every one is synced before the first rename."""
+    home = Home(tmp_path)
+    places = [home.place("maildir", f"Maildir{number}") for number in range(20)]
+    home.deliver(b"Subject: first\n\n", *places)
+    done: list[str] = []
+    most = 0
+
+    def watched(name: str, under: str) -> None:
+        step = getattr(durable, name)
+
+        def call(what: int | str, *rest: object) -> object:
+            nonlocal most
+            path = os.readlink(f"/proc/self/fd/{what}") if isinstance(what, int) else what
+            if under in path:
+                done.append(name)
+                opened = [
+                    os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")
+                ]
+                most = max(most, sum("/tmp/mdeliver." in path for path in opened))
+            return step(what, *rest)
+
+        monkeypatch.setattr(durable, name, call)
+
+    watched("sync", "/tmp/mdeliver.")
+    watched("sync_content", "/journal")
+    watched("rename", "/tmp/mdeliver.")
+    home.deliver(b"Subject: second\n\n", *places)
+    assert done == ["sync"] * 20 + ["sync_content"] + ["rename"] * 20
+    assert most <= limits.SYNCED_TOGETHER + 1
