@@ -125,6 +125,9 @@ class Ledger:
         Raises LedgerError.
         """
         self.path = system.join(state, NAME)
+        # Nobody else writes while we have the user's lock (sync.alone).
+        self._kept: dict[str, list[Known]] = {}
+        self._saved: dict[str, list[Known]] = {}
         with self._told():
             if keep:
                 self._base = sqlite3.connect(self.path, timeout=30, isolation_level=None)
@@ -157,9 +160,12 @@ class Ledger:
             try:
                 yield
             except BaseException:
+                self._saved.clear()
                 self._base.execute("ROLLBACK")
                 raise
             self._base.execute("COMMIT")
+            self._kept.update(self._saved)
+            self._saved.clear()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -182,40 +188,47 @@ class Ledger:
 
     def known(self, mbox: str) -> list[Known]:
         """The messages of MBOX in their order."""
+        kept = self._kept.get(mbox)
+        if kept is not None:
+            return kept
         rows = self._base.execute(
             "SELECT place, state, copies, key, from_line, head_bytes, head_hash, length, "
             "own_bytes, message_id, content, quoted, seen FROM entry WHERE mbox = ? ORDER BY place",
             (mbox,),
         )
-        return [Known(row[0], row[1], copies_of(row[2]), Entry(*row[3:])) for row in rows]
+        made = [Known(row[0], row[1], copies_of(row[2]), Entry._make(row[3:])) for row in rows]
+        return self._kept.setdefault(mbox, made)
 
-    def save(self, mbox: str, before: list[Known], after: list[Known], found: Found) -> None:
+    def save(
+        self, mbox: str, before: list[Known], after: list[Known], found: Found, *, anew: bool
+    ) -> None:
         """Note what is in MBOX now, writing what has changed.
 
         before  what `known` said
-        after   its messages now; places are given here where they are not in order
+        after   its messages now; those that are the same objects are not written
+        anew    their places have changed
         """
-        for number in found.vanished:
-            self._forget(mbox, before[number].place)
-        old = {known.place: known for known in before}
-        if [k.place for k in after] != sorted({k.place for k in after}):
-            # The order has changed, which servers hardly ever do.
+        self._kept.pop(mbox, None)
+        if not anew:
+            for number in found.vanished:
+                self._forget(mbox, before[number].place)
+            was = {id(known) for known in before}
+            changed = [known for known in after if id(known) not in was]
+        else:
             self._base.execute("DELETE FROM entry WHERE mbox = ?", (mbox,))
-            old = {}
+            changed = after
         self._base.executemany(
             _SAVED,
-            [
-                (mbox, k.place, k.state, copies_word(k.copies), *k.entry)
-                for k in after
-                if old.get(k.place) != k
-            ],
+            [(mbox, k.place, k.state, copies_word(k.copies), *k.entry) for k in changed],
         )
+        self._saved[mbox] = after
 
     def _forget(self, mbox: str, place: int) -> None:
         self._base.execute("DELETE FROM entry WHERE mbox = ? AND place = ?", (mbox, place))
 
     def set_state(self, mbox: str, place: int, state: State) -> None:
         """Note what became of one message."""
+        self._kept.pop(mbox, None)
         row = (state, mbox, place)
         self._base.execute("UPDATE entry SET state = ? WHERE mbox = ? AND place = ?", row)
 
@@ -270,9 +283,9 @@ class Ledger:
         )
         return [Download._make((*row[:7], copies_of(row[7]), row[8])) for row in rows]
 
-    def forget_download(self, number: int) -> None:
-        """It has been carried over."""
-        self._base.execute("DELETE FROM download WHERE id = ?", (number,))
+    def forget_downloads(self, ids: Iterable[int]) -> None:
+        """They have been carried over."""
+        self._base.executemany("DELETE FROM download WHERE id = ?", [(i,) for i in ids])
 
     def counts(self, mbox: str) -> tuple[int, int]:
         """How many messages MBOX has, and how many of them were downloaded."""
@@ -289,6 +302,8 @@ def copies_word(copies: Iterable[CopyAt]) -> str:
 
 def copies_of(word: str) -> tuple[CopyAt, ...]:
     """The copies that WORD of the ledger names."""
+    if word == "[]":
+        return ()
     return tuple([CopyAt(*copy) for copy in json.loads(word)])
 
 

@@ -11,6 +11,7 @@ See also  history/account.py, which writes the log; ledger.py, carry.py
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -166,7 +167,7 @@ def _size_of(path: str) -> int:
         return int(size)
     try:
         return system.lstat(path).st_size
-    except OSError:
+    except FileNotFoundError:
         return -1
 
 
@@ -178,10 +179,16 @@ def _is_it(path: str, download: Download) -> bool:
 
 
 def read_message(path: str) -> bytes | None:
-    """The octets of the message; None where it is not there, or is no plain file."""
+    """The octets of the message; None where it is not there, or is none that we may read.
+
+    Raises OSError: what cannot be read now may be what was looked for.
+    """
+    flags = system.O_RDONLY | system.O_CLOEXEC | system.O_NOFOLLOW | system.O_NONBLOCK
     try:
-        fd = system.open(path, system.O_RDONLY | system.O_CLOEXEC | system.O_NOFOLLOW)
-    except OSError:
+        fd = system.open(path, flags)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ELOOP, errno.EACCES):
+            raise
         return None
     try:
         status = system.fstat(fd)

@@ -95,7 +95,8 @@ def look(account: Account, ledger: Ledger, tell: Callable[[Change], None], *, do
             unsettled |= not _look_at(mbox, account, ledger)
         except (NotWhole, Deferral) as trouble:
             troubles.append(f"{mbox}: {trouble}")
-    return Looked(_carry_over(account, ledger, tell, do=do), troubles, unsettled)
+    changes, failed = _carry_over(account, ledger, tell, do=do)
+    return Looked(changes, troubles + failed, unsettled)
 
 
 def _look_at(mbox: str, account: Account, ledger: Ledger) -> bool:
@@ -159,7 +160,8 @@ def _note(
     deliveries: Sequence[Delivered],
 ) -> None:
     """Note in LEDGER what is in MBOX now, and what was downloaded."""
-    after, unbound = _bound(_placed(before, found), deliveries)
+    after, anew = _placed(before, found)
+    after, unbound = _bound(after, deliveries)
     downloads = [
         _download(mbox, before[n], None) for n in found.vanished if before[n].state != "downloaded"
     ]
@@ -172,24 +174,30 @@ def _note(
         Download(mbox, None, "removed", d.message_id, b"", d.length, 0, d.copies) for d in gone
     ]
     left = {d.id for d in unbound} - {d.id for d in gone}
-    ledger.save(mbox, before, after, found)
+    ledger.save(mbox, before, after, found, anew=anew)
     ledger.forget_deliveries(d.id for d in deliveries if d.id not in left)
     ledger.add_downloads(downloads)
 
 
-def _placed(before: Sequence[Known], found: Found) -> list[Known]:
-    """What is there now, in order; what is new has places behind what was known."""
-    after = []
+def _placed(before: Sequence[Known], found: Found) -> tuple[list[Known], bool]:
+    """What is there now, in order; and whether known messages have got other places.
+
+    What is new has places behind what was known.
+    """
+    after: list[Known] = []
     last = max([known.place for known in before], default=0)
     for number, entry in found.entries:
         if number is not None:
-            after.append(before[number]._replace(entry=entry))
+            same = before[number]
+            after.append(same if entry is same.entry else same._replace(entry=entry))
         else:
             last += 1
             after.append(Known(last, "here", (), entry))
-    if [k.place for k in after] != sorted([k.place for k in after]):
-        after = [known._replace(place=place) for place, known in enumerate(after, 1)]
-    return after
+    places = [known.place for known in after]
+    if places == sorted(places):
+        return after, False
+    # The order has changed, which servers hardly ever do.
+    return [known._replace(place=place) for place, known in enumerate(after, 1)], True
 
 
 def _bound(
@@ -239,27 +247,29 @@ def _download(mbox: str, known: Known, place: int | None) -> Download:
 
 def _carry_over(
     account: Account, ledger: Ledger, tell: Callable[[Change], None], *, do: bool
-) -> list[Change]:
+) -> tuple[list[Change], list[str]]:
+    """What was changed, and what could not be: that stays in the ledger for the next look."""
     changes: list[Change] = []
+    troubles: list[str] = []
     waiting = ledger.downloads()
     carrier = Carrier(account.choices, account.maildirs, do=do)
     for begin in range(0, len(waiting), _AT_ONCE):
-        batch = waiting[begin : begin + _AT_ONCE]
-        forged = []
-        for download in batch:
+        finished: list[Download] = []
+        for download in waiting[begin : begin + _AT_ONCE]:
             try:
                 made = carrier.carry(download)
             except NotBelieved:
-                forged.append(download)
+                made = []
+                if download.place is not None:
+                    ledger.set_state(download.mbox, download.place, "marked when it came")
+            except OSError as error:
+                troubles.append(f"{download.message_id or 'a message'}: {error}")
                 continue
+            finished.append(download)
             for change in made:
                 tell(change)
             changes += made
         carrier.settle()
         with ledger.transaction():
-            for download in forged:
-                if download.place is not None:
-                    ledger.set_state(download.mbox, download.place, "marked when it came")
-            for download in batch:
-                ledger.forget_download(download.id)
-    return changes
+            ledger.forget_downloads(download.id for download in finished)
+    return changes, troubles
