@@ -5,6 +5,8 @@ The same    Message-ID, and with it what neither a list nor a forwarder changes:
             not make the real message disappear. (Who has seen the message can copy it all.)
             Without a Message-ID: the fields that people see, and the body, octet for octet.
             Always of the message as it came, whatever filters and header lines have made of it.
+            What comes to the secret Sent address is another message than the one it is a copy of:
+            whoever writes to himself gets both, whichever comes first.
 Remembered  once the message is delivered, by any rule: plan.Plan.remember, memory.py.
 Waits       while another copy of it is being delivered: of two at once the second is the duplicate.
 See also    RFC 5322 3.6.4; outside.py
@@ -31,6 +33,8 @@ _SEEN = ("from", "sender", "to", "cc", "date", "subject")
 def duplicate(scene: Scene, fact: DuplicateWithin) -> bool | None:
     """Whether the message was delivered within the time of FACT; None if that cannot be known."""
     name = message_name(scene.came)
+    if scene.envelope.sent_tag.mine:
+        name = name_of(b"sent", name)
     if name not in scene.remember:
         scene.remember.append(name)
     if scene.outside is None:

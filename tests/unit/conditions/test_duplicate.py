@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mdeliver.conditions.duplicate import message_name
-from mdeliver.envelope import Envelope
+from mdeliver.envelope import NO_TAG, Envelope, SentTag
 from mdeliver.evaluate import evaluate
 from mdeliver.language.compile import Source, compile_rules
 from mdeliver.letter import Letter
@@ -116,3 +116,14 @@ def test_without_a_memory_nothing_is_a_duplicate() -> None:
 def test_the_name_is_that_of_the_message_as_it_came() -> None:
     changed = decide('set header "Message-ID: <x@example.org>"\n' + RULES, Known(False))
     assert changed.plan.remember == (message_name(message()),)
+
+
+def test_the_copy_for_the_sent_folder_is_no_duplicate_of_what_i_sent_to_myself() -> None:
+    program = compile_rules([Source("rules", RULES)], str).program
+    assert program is not None
+    known = Known(False)
+    for tag in (NO_TAG, SentTag("secret", mine=True, proof=True)):
+        envelope = Envelope("ann", "/home/ann", 1000, sent_tag=tag)
+        evaluate(program, message(), envelope, Site(), 0.0, explain=False, outside=known)
+    (one, _), (other, _) = known.asked
+    assert one != other
