@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 _ROTATION_BYTE = 0
 _CHECKSUM_OCTETS = 8
 
+_UNSAFE = bytes(range(0x21)) + b"%\x7f"
+"""Octets that do not stand for themselves in a word."""
+
 
 class Recorded(Record):
     """One line, read.
@@ -219,11 +222,9 @@ def _word(octets: bytes) -> bytes:
     """OCTETS without white space or control characters, so that they can stand in a line."""
     if not octets:
         return b"%"
-    if not any(c <= 0x20 or c == 0x25 or c == 0x7F for c in octets):
+    if len(octets.translate(None, _UNSAFE)) == len(octets):
         return octets
-    return b"".join(
-        b"%%%02x" % c if c <= 0x20 or c in (0x25, 0x7F) else bytes((c,)) for c in octets
-    )
+    return b"".join(b"%%%02x" % c if c in _UNSAFE else bytes((c,)) for c in octets)
 
 
 def _unword(word: bytes) -> bytes:

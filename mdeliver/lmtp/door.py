@@ -74,7 +74,7 @@ class Malformed(Exception):
 
 def attend(fd: int, rules: KeptRules, site: Site) -> None:
     """Do what the launcher at the other end of the connection FD asks; closes it."""
-    with socket.socket(fileno=fd) as connection:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd) as connection:
         connection.settimeout(REQUEST_S)
         try:
             connection.sendall(ANSWER.pack(MAGIC, READY, 0, 0))

@@ -146,7 +146,7 @@ class Worker:
         elif kind == frames.FRONT:
             if self._front is not None:
                 self._hung_up(self._front)
-            self._front = socket.socket(fileno=fd)
+            self._front = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fd)
             self._front.setblocking(False)
             self._unwanted = False
         elif kind == frames.DOOR and fd >= 0:
