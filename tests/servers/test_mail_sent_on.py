@@ -136,3 +136,19 @@ def test_a_stranger_is_answered_once(postfix: Postfix, dovecot: Dovecot, ann: Pe
     assert sorted(subjects(dovecot, ann)) == ["one", "two"]
     log = postfix.log[len(before) :]
     assert len(re.findall(r"to=<eve@example\.net>.*status=sent", log)) == 1
+
+
+def test_a_forged_message_that_is_forwarded_does_not_come_back_as_sent_by_oneself(
+    postfix: Postfix, dovecot: Dovecot, ann: Person, bob: Person
+) -> None:
+    """The forwarding sendmail ran as ann, and sender_bcc_maps has a copy for her sender address."""
+    sent = "if sent by me: file to imap/Sent as seen\n"
+    write_rules(ann, f'{sent}also forward to "{address(bob)}"\n')
+    before = postfix.log
+    forged = letter("forged", to=address(ann), sender=address(ann))
+    send_from_outside(postfix, forged, to=address(ann), sender=address(ann))
+    wait_for(lambda: subjects(dovecot, bob), "the message to arrive")
+    wait_until_all_is_quiet(postfix)
+    assert subjects(dovecot, ann, "Sent") == []
+    assert set(subjects(dovecot, ann)) == {"forged"}
+    assert fates(postfix, before) == {"sent"}
