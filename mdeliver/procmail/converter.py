@@ -188,13 +188,17 @@ class Converter:
         if set(flags) & {"A", "a"} and level.anchor and captures(level.anchor.condition):
             self.symbols.values["MATCH"] = ref("1")
         conditions = RecipeConditions(recipe, self.symbols, self.allow_shell)
-        expr = conditions.expr()
-        nodes, expr = self.body(recipe, expr)
+        conditions_alone = conditions.expr()
+        nodes, expr = self.body(recipe, conditions_alone)
         comments = [*comments, *self.quoted(recipe, conditions.unclear)]
         for text in self.actions.differs:
             self.note("differs", recipe, "", text)
         self.actions.differs = []
         level.attach(flags, expr, nodes, comments)
+        if any(isinstance(node, Line) and node.swallows_duplicates for node in nodes):
+            # Mail that is no duplicate goes on behind a recipe that matched and failed.
+            level.chain, level.earlier = None, [conditions_alone]
+            level.anchor = Anchor([], Constant(False), lost=recipe)
         if set(flags) & {"A", "a"}:
             self.symbols.values["MATCH"] = matched
         if captures(expr):
@@ -257,7 +261,7 @@ class Converter:
             if kind == "message":
                 held = all_of([expr, Fact(DUPLICATES)])
                 if swallows_duplicates(recipe):
-                    return [Line("discard", True)], held
+                    return [Line("discard", True, swallows_duplicates=True)], held
                 return [], held
         nodes: list[Node] = list(self.actions.lines(recipe, self.symbols))
         return self.assignments.with_exitcode(nodes), expr

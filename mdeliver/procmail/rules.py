@@ -23,12 +23,14 @@ class Line:
 
     ends            whether it disposes of the message
     asks_who_is_new whether it stands for `formail -rD`, to which the next recipe answers
+    swallows_duplicates whether it stands for `formail -D`, which fails where a message is new
     """
 
     text: str
     ends: bool = False
     comments: list[str] = field(default_factory=list)
     asks_who_is_new: bool = False
+    swallows_duplicates: bool = False
 
 
 @dataclass

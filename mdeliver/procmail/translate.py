@@ -268,7 +268,19 @@ def _value(names: list[str], items: list[Node], exactly: bool) -> Expr:
     if core.variable and not starts and all(name.lower() in ADDRESSES for name in names):
         fields = ", ".join([f"{ADDRESSES[name.lower()]} local part" for name in names])
         return Test(fields, "is", (quote(core.variable),), exactly)
-    return any_of([test_of(fields, core) for fields in field_groups(names, core) if fields])
+    found = [test_of(fields, core) for fields in field_groups(names, core) if fields]
+    if "From " in names and _says_null_sender(core):
+        found.append(Test("sender", "is", ('""',)))
+    return any_of(found)
+
+
+def _says_null_sender(core: Core) -> bool:
+    """Whether CORE matches what the From_ line has for nobody, and not an empty text."""
+    try:
+        pattern = re.compile(core.pattern()[0][1:-1], 0 if core.exactly else re.IGNORECASE)
+    except (Unsayable, re.error):
+        return False
+    return bool(pattern.search("MAILER-DAEMON")) and not pattern.search("")
 
 
 def _begins_open(node: Node) -> bool:
@@ -316,8 +328,8 @@ def field_groups(names: list[str], core: Core) -> list[str]:
 def _recipients(items: list[Node], exactly: bool, whole: bool) -> Expr:
     """What follows ^TO_ (an address) or ^TO (a word)."""
     core = Core(items, starts=False, ends=False, exactly=exactly)
-    if core.items and isinstance(core.items[0], Repeat) and core.items[0].item == Dot():
-        core = Core(core.items[1:], starts=False, ends=False, exactly=exactly)
+    if items and items[0] == Repeat(Dot(), "*"):
+        # What has to stand before the keyword's word is anything then.
         return test_of("recipients", core)
     if core.address and "@" in core.address[1:]:
         return Test("recipients", "is", (quote(core.address),), exactly)

@@ -33,6 +33,15 @@ def _why_lost(text: str) -> str:
             ":0\n* ^(From|To).*a@b\n/dev/null\n",
             'if sender, from contains "a@b" or any header matches /^To.*a@b/:\n',
         ),
+        (":0\n* ^TO_.*@x\\.org\n/dev/null\n", 'if recipients contains "@x.org":'),
+        (
+            ":0\n* ^From.*MAILER-DAEMON\n/dev/null\n",
+            'if header "From", sender contains "MAILER-DAEMON" or sender is "":',
+        ),
+        (
+            ":0 Wh: l\n* ^Subject:.*a\n| formail -D 99 c\n:0 E\n* ^Subject:.*b\nx/\n",
+            'if subject does not contain "a" and subject contains "b":\n    file to mail/x',
+        ),
         (":0\n* ^Subject:.*a\n{\nEXITCODE=67\nHOST=_stop_\n}\n", 'reject "5.1.1 '),
     ],
 )
@@ -47,6 +56,7 @@ def test_said(text: str, words: str) -> None:
     [
         (":0 hc\n| $SENDMAIL -oi pager@example.org\n", "only the head"),
         (":0 bc\n| formail -A 'X-A: b' | $SENDMAIL pager@example.org\n", "a shell"),
+        (":0 Wh: l\n| formail -D 99 c\n:0 A\nx/\n", "hangs on"),
         ("HOST=mail.example.org\n:0\nx/\n", "one host"),
         (":0\n* ^Subject:.*a\n|\n", "without a name"),
         (":0\n* ? $UNSET\nx/\n", "without a name"),
