@@ -66,11 +66,6 @@ class Watch:
             if directory in self._polled:
                 self._seen.setdefault(path, _look_of(path))
 
-    @property
-    def is_polling(self) -> bool:
-        """Whether anything must be polled."""
-        return bool(self._polled)
-
     def timeout_s(self) -> float | None:
         """Seconds until the next look at what must be polled; None where nothing must."""
         return max(0.0, self._next_poll_s - time.monotonic()) if self._polled else None
