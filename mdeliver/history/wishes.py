@@ -1,7 +1,7 @@
 """What rules would do with a message that is already in a Maildir.
 
 Done        `file to` and `keep` move it, flags are added to those it has, `discard` moves it to
-            Trash; a second place gets a copy.
+            Trash; a second place gets a copy, with the flags of the message.
 Stays       a message that no rule took, also if it is not in the inbox; one that a rule would
             reject, defer, forward or give to a program, since nothing of that is done: it came
             long ago. Its header is not changed either.
@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 from typing import Literal, NamedTuple
 
+from mdeliver.actions.places import FLAGS
 from mdeliver.deedwords import action_words
 from mdeliver.history.folders import Folder, Places
 from mdeliver.history.held import Held
@@ -96,7 +97,7 @@ def wish(stored: Stored, arrived: Arrived, asked: Asked) -> Wish:
         target = folder.trash if not _same(folder.trash.path, folder.path) else None
         deed = "discarded" if target else "left"
     elif not undecided and not here and others:
-        target = next((file for file in others if file.store == "maildir"), folder.trash)
+        target = _main(others, plan) or folder.trash
         deed, flags = "moved", target.flags
         if _same(target.path, folder.path):
             target, deed = None, "left"
@@ -108,7 +109,7 @@ def wish(stored: Stored, arrived: Arrived, asked: Asked) -> Wish:
         options = traced(rehearsal.options, rehearsal.environ, head, letter, rehearsal.site)
         sender = options.sender or ""
     rows = _rows(plan, deed, target, copies, flags, fate)
-    spots = tuple([_spot(file) for file in copies])
+    spots = tuple([_spot(_marked(file, stored.path)) for file in copies])
     return Wish(
         *(stored.path, letter.size, deed, _spot(target) if target else None, flags),
         *(spots, sender, arrived_s, tuple(rows)),
@@ -124,6 +125,19 @@ def _same(one: str, other: str) -> bool:
         return os.path.samefile(one, other)
     except OSError:
         return one == other
+
+
+def _main(others: list[File], plan: Plan) -> File | None:
+    """Which of OTHERS the message itself goes to: where the rules end, not where `also` stands."""
+    maildirs = [file for file in others if file.store == "maildir"]
+    ending = [file for file in maildirs if file.rule == plan.verdict.rule]
+    return next(iter(ending or maildirs), None)
+
+
+def _marked(file: File, path: str) -> File:
+    """The copy FILE with the flags of the message at PATH: what was read is not new elsewhere."""
+    letters = letters_with(path, file.flags)
+    return file.replace(flags=tuple([f for f in FLAGS if _LETTERS[f] in letters]))
 
 
 def _spot(file: File) -> Spot:

@@ -121,14 +121,27 @@ def test_a_second_place_gets_a_copy_once(home: Home) -> None:
     home.put("also", "cur/2.M1.host:2,S")
     for _ in range(2):
         assert home.run("inbox", "--yes").exit_code == 0
-        (first,) = (home.maildir / ".B" / "new").iterdir()
-        (second,) = (home.maildir / ".Also" / "new").iterdir()
+        (first,) = (home.maildir / ".B" / "cur").iterdir()
+        (second,) = (home.maildir / ".Also" / "cur").iterdir()
         assert first.read_bytes() == octets
         assert first.stat().st_mtime == second.stat().st_mtime == 1_600_000_000
         assert [n for n in home.names() if ".B" not in n and ".Also" not in n] == [
             ".A/cur/1.M1.host:2,S",
             "cur/2.M1.host:2,S",
         ]
+
+
+def test_the_message_goes_where_the_rules_end_and_its_copy_has_its_flags(home: Home) -> None:
+    home.put("twice", "cur/1.M1.host:2,RS")
+    rules = home.path / ".config" / "mdeliver" / "rules"
+    rules.write_text(RULES + "also file to imap/Backup as flagged\nfile to imap/Main\n")
+    assert home.run("inbox", "--yes").exit_code == 0
+    backup, main = home.names()
+    assert main == ".Main/cur/1.M1.host:2,RS"
+    assert backup.startswith(".Backup/cur/")
+    assert backup.endswith(":2,FRS")
+    assert home.run("--undo").exit_code == 0
+    assert home.names() == ["cur/1.M1.host:2,RS"]
 
 
 def test_another_mbox_gets_a_copy_which_undo_cuts_off(home: Home) -> None:
