@@ -246,7 +246,7 @@ def test_killed_and_restarted_while_mail_comes_and_goes(
 ) -> None:
     choose(ann, 'downloaded = "read"')
     fetched = [f"fetched {n}." for n in range(10)]
-    left = [f"left {n}." for n in range(10)]
+    left = [f"left {n}." for n in range(100)]
     bring(postfix, ann, *fetched)
     with ThreadPoolExecutor(2) as pool, daemon(ann) as first:
         arriving = pool.submit(bring, postfix, ann, *left)
