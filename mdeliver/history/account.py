@@ -118,7 +118,7 @@ class Account:
             else:
                 from mdeliver.deedwords import action_object
 
-                actions.append(action_object(action))
+                actions.append({k: _short(v) for k, v in action_object(action).items()})
         # An earlier attempt had planned otherwise, and what it began was completed.
         for words in places.values():
             said = {"store": words[0], "mailbox": None, "folder": None}
@@ -140,6 +140,15 @@ class Account:
             place["from_line"] = system.from_octets(self.done.from_line.rstrip(b"\n"))
             place["offset"], place["length"] = int(words[-2]), int(words[-1])
         return place
+
+
+def _short(value: Any) -> Any:
+    """VALUE of an action's object, its texts cut: what a message brings in may be long."""
+    if isinstance(value, list):
+        return [_short(inner) for inner in value]
+    if isinstance(value, str) and len(value) > limits.SAID_TEXT:
+        return value[: limits.SAID_TEXT - 1] + "…"
+    return value
 
 
 def _untagged(address: str, envelope: Envelope) -> str:

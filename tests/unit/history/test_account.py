@@ -203,3 +203,16 @@ def test_a_place_that_an_earlier_attempt_had_planned_is_told(home: Path) -> None
     opened.close(outcome.delivered())
     (action,) = logged(home)["actions"]
     assert (action["path"], action["name"], action["flags"]) == ("/m", "1.M2.host", ["seen"])
+
+
+def test_no_message_makes_a_line_long(home: Path) -> None:
+    rules = home / ".config" / "mdeliver" / "rules"
+    rules.write_text('add header "X-S: {subject}"\nrun "/bin/true" "{subject}" "{subject}"\n')
+    program = load_rules(str(home), os.geteuid(), str(rules)).program
+    assert program is not None
+    state = str(home / "state")
+    letter = letter_of(b"Subject: " + b"x" * 50_000 + b"\n\nhello\n")
+    agent.deliver_letter(program, letter, envelope(home), site(), state)
+    (line,) = (home / "state" / "log").read_bytes().splitlines()
+    assert len(line) < 10_000
+    assert json.loads(line)["actions"][1]["program"][0] == "/bin/true"
