@@ -152,7 +152,7 @@ class Carrier:
             make_maildir(File("maildir", folder, root, None, None, (), None))
         move(Move(0, path, target, root, root))
         self._touched |= {system.dirname(path), system.dirname(target)}
-        self._shelves.forget(path, target)
+        self._shelves.moved(path, target)
 
 
 def _named(path: str, folder: str, letters: str) -> str:

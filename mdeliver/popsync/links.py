@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import json
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -113,6 +114,7 @@ class Shelves:
 
     def __init__(self) -> None:
         self._folders: dict[str, dict[str, str]] = {}
+        self._sizes: dict[str, list[tuple[int, str]]] = {}
 
     def find(self, copy: CopyAt) -> str | None:
         """Where COPY is now."""
@@ -130,15 +132,33 @@ class Shelves:
         most = download.bytes + SERVERS_LINES_BYTES
         for root in roots:
             for folder in self._order(root, root):
-                for path in sorted(self._messages(folder).values()):
-                    if least <= _size_of(path) <= most and _is_it(path, download):
+                for size, path in self._from_size(folder, least):
+                    if size > most:
+                        break
+                    if _is_it(path, download):
                         return path
         return None
 
-    def forget(self, *paths: str) -> None:
-        """The folders of the messages PATHS are not as they were read."""
-        for path in paths:
-            self._folders.pop(system.dirname(system.dirname(path)), None)
+    def moved(self, path: str, target: str) -> None:
+        """The message PATH is called TARGET now."""
+        unique, size = unique_of(path), _size_of(target)
+        old, new = (system.dirname(system.dirname(name)) for name in (path, target))
+        if old in self._folders:
+            self._folders[old].pop(unique, None)
+        if new in self._folders:
+            self._folders[new][unique_of(target)] = target
+        if (size, path) in self._sizes.get(old, ()):
+            self._sizes[old].remove((size, path))
+        if new in self._sizes:
+            insort(self._sizes[new], (size, target))
+
+    def _from_size(self, folder: str, least: int) -> list[tuple[int, str]]:
+        """Size and path of the messages in FOLDER that have at least LEAST octets, in order."""
+        if folder not in self._sizes:
+            paths = self._messages(folder).values()
+            self._sizes[folder] = sorted((_size_of(path), path) for path in paths)
+        sizes = self._sizes[folder]
+        return sizes[bisect_left(sizes, (least, "")) :]
 
     def _order(self, root: str, first: str) -> Iterator[str]:
         yield first
