@@ -135,7 +135,7 @@ def _action(action: Mapping[str, Any], paint: Callable[[str, str], str]) -> str:
         where = f" ({path})" if place else ""
         return f"file to {paint('bold', one_line(place or path))}{one_line(marked + where)}  {by}"
     rest = {key: value for key, value in action.items() if key not in ("action", "rule")}
-    words = ", ".join([_words(value) for value in rest.values()])
+    words = ", ".join(filter(None, [_words(value) for value in rest.values()]))
     return f"{one_line(f'{name} {words}')}  {by}"
 
 
@@ -144,7 +144,7 @@ def _words(value: object) -> str:
         return " ".join([str(inner) for inner in value])
     if value is False:
         return "failed: the message stayed as it was"
-    return "" if value is True else str(value)
+    return "" if value is True or value is None else str(value)
 
 
 def _when(seconds: float) -> str:

@@ -36,13 +36,15 @@ def home(tmp_path: Path) -> Path:
         "action": "file", "store": "maildir", "mailbox": "imap", "folder": HOSTILE,
         "path": f"/m/{HOSTILE}", "flags": ["seen"], "name": "1.M", "rule": f"{rules}:2",
     }  # fmt: skip
-    filtered = {"action": "filter", "program": ["sa"], "changed": False, "rule": f"{rules}:1"}
+    filtered = {"action": "filter", "program": ["sa"], "changed": True}
+    filtered |= {"why": None, "rule": f"{rules}:1"}
+    failed = filtered | {"changed": False, "why": "exit status 1"}
     now = time.time()
     said = [
         SAID | {"time": now - 9 * 86400, "message_id": "<old@x>"},
         SAID | {"time": now - 60, "subject": HOSTILE, "sender": HOSTILE, "text": HOSTILE},
         SAID | {"time": now, "message_id": "<new@x>", "fired": [f"{rules}:2"],
-                "actions": [filed, filtered], "rule": f"{rules}:2"},
+                "actions": [filed, filtered, failed], "rule": f"{rules}:2"},
     ]  # fmt: skip
     (state / "log").write_text("".join(json.dumps(one) + "\n" for one in said))
     return tmp_path
@@ -69,7 +71,8 @@ def test_what_a_message_came_to(home: Path) -> None:
     assert "<new@x>, 10 bytes, queue id 4XyZ" in shown
     assert "as seen (/m/" in shown
     assert "rules:2" in shown
-    assert "filter sa, failed: the message stayed as it was" in shown
+    assert "  filter sa  " in shown
+    assert "filter sa, failed: the message stayed as it was, exit status 1  " in shown
     assert shown.count(": 2.0.0 ") == 1
 
 
