@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 _ROTATION_BYTE = 0
 _CHECKSUM_OCTETS = 8
 
+_BOOT: list[str] = []
+"""What `boot_id` has found."""
+
 _UNSAFE = bytes(range(0x21)) + b"%\x7f"
 """Octets that do not stand for themselves in a word."""
 
@@ -77,7 +80,11 @@ def message_key(*parts: bytes) -> bytes:
 
 def boot_id() -> str:
     """The id of this boot of the kernel; "" where it cannot be known, which equals no boot."""
-    return durable.read_file("/proc/sys/kernel/random/boot_id", 64).decode("ascii").strip()
+    if not _BOOT:
+        # A process does not outlive it, so a worker asks once.
+        found = durable.read_file("/proc/sys/kernel/random/boot_id", 64).decode("ascii").strip()
+        _BOOT.extend(found.split())
+    return _BOOT[0] if _BOOT else ""
 
 
 class Journal:

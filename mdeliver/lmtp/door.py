@@ -55,6 +55,8 @@ from mdeliver.system import from_octets, to_octets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mdeliver.agent import Afterwards
     from mdeliver.lmtp.keptrules import KeptRules
 
@@ -151,6 +153,15 @@ def pack_answer(outcome: Outcome) -> bytes:
     return ANSWER.pack(MAGIC, status, 0, len(line)) + line
 
 
+def change_environment(environ: Mapping[str, str]) -> None:
+    """Give this process the environment ENVIRON; what is the same already is left alone."""
+    for name in [name for name in os.environ if name not in environ]:
+        del os.environ[name]
+    for name, value in environ.items():
+        if name and os.environ.get(name) != value:
+            os.environ[name] = value
+
+
 def _within_time(
     arguments: list[str],
     environ: dict[str, str],
@@ -183,8 +194,7 @@ def _deliver(
     options = parse_options(arguments)
     # What the rules' programs get, and where XDG directories are looked for. The worker puts its
     # own back.
-    os.environ.clear()
-    os.environ.update({name: value for name, value in environ.items() if name})
+    change_environment(environ)
     envelope = make_envelope(options, environ)
     if options.settings:
         site = load_site(options.settings)

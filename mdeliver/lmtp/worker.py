@@ -24,7 +24,7 @@ from mdeliver.deliver import quota
 from mdeliver.envelope import Envelope
 from mdeliver.intake import state_directory
 from mdeliver.lmtp import frames
-from mdeliver.lmtp.door import attend
+from mdeliver.lmtp.door import attend, change_environment
 from mdeliver.lmtp.jobs import Job, letter_for, unpack_job
 from mdeliver.lmtp.keptrules import KeptRules
 from mdeliver.outcome import Deferral, Outcome, deferred, deferred_by
@@ -271,5 +271,4 @@ class Worker:
         try:
             attend(fd, self._rules, self._site)
         finally:
-            os.environ.clear()
-            os.environ.update(own)
+            change_environment(own)
