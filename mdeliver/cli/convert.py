@@ -202,6 +202,7 @@ def _including(home: str, uid: int) -> Callable[[str], str | None]:
 
 def _print(converted: Converted, as_json: bool) -> None:
     """The rules and the report; exit status 1 if something was not carried over."""
+    converted = _checked(converted)
     if as_json:
         click.echo(json.dumps(_as_object(converted), ensure_ascii=False))
     else:
@@ -213,6 +214,13 @@ def _print(converted: Converted, as_json: bool) -> None:
         click.echo(_summary(converted), err=True)
     if not converted.is_whole:
         sys.exit(1)
+
+
+def _checked(converted: Converted) -> Converted:
+    """CONVERTED, with what `mdeliver check` would call an error among its findings."""
+    compiled = compile_rules([Source("converted rules", converted.text)], lambda _path: "")
+    errors = [finding for finding in compiled.findings if finding.level == "error"]
+    return converted.replace(findings=(*converted.findings, *errors))
 
 
 def one_line_each(text: str) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _INDENT = "    "
 
+_DOUBLED = 6
+
 
 @dataclass
 class Line:
@@ -176,8 +178,22 @@ def _comments(comments: list[str], white: str) -> list[str]:
     return [f"{white}#{comment}".rstrip() for comment in comments]
 
 
-def as_copies(nodes: list[Node]) -> list[Node]:
-    """NODES as what a clone does: every delivery is a copy, and ends only the clone's own rules."""
+def may_end(node: Node) -> bool:
+    """Whether some message is disposed of in NODE."""
+    if isinstance(node, Line):
+        return node.ends
+    blocks = [*[branch.block for branch in node.branches], node.otherwise or []]
+    return any(may_end(inner) for block in blocks for inner in block)
+
+
+def as_copies(nodes: list[Node], doubled: int = 0) -> list[Node]:
+    """NODES as what a clone does: every delivery is a copy, and ends only the clone's own rules.
+
+    doubled  how often what follows was written twice already
+    Raises   ValueError where that would have to be done again and again
+    """
+    if doubled > _DOUBLED:
+        raise ValueError("a copy that goes on behind too many deliveries")
     made: list[Node] = []
     for number, node in enumerate(nodes):
         rest = nodes[number + 1 :]
@@ -193,11 +209,16 @@ def as_copies(nodes: list[Node]) -> list[Node]:
                 copied = f"also {copied}"
             made.append(Line(copied, False, node.comments))
             return made
+        if not may_end(node):
+            made.append(node)
+            continue
+        goes_on = any(not always_ends(branch.block) for branch in node.branches)
+        deeper = doubled + (goes_on and bool(rest))
         branches = []
         for branch in node.branches:
             block = branch.block if always_ends(branch.block) else [*branch.block, *rest]
-            branches.append(Branch(branch.condition, as_copies(block), branch.comments))
+            branches.append(Branch(branch.condition, as_copies(block, deeper), branch.comments))
         otherwise = [*(node.otherwise or []), *rest]
-        made.append(Choice(branches, as_copies(otherwise) if otherwise else None))
+        made.append(Choice(branches, as_copies(otherwise, deeper) if otherwise else None))
         return made
     return made

@@ -133,3 +133,10 @@ def test_no_control_character_of_the_file_reaches_the_terminal(tmp_path: Path) -
     assert "\x1b" not in done.stdout + done.stderr
     done = _run(tmp_path, b"# \x1b[31mred\n\x1b", kind="sieve")
     assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_rules_that_check_refuses_are_no_success(tmp_path: Path) -> None:
+    script = b'require "variables";\nset "x" "${1}";\nif header :contains "to" "${x}" { keep; }\n'
+    done = _run(tmp_path, script, kind="sieve")
+    assert done.exit_code == 1
+    assert "E303" in done.stderr

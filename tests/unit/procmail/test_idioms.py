@@ -87,3 +87,16 @@ def test_what_is_not_reached_is_not_said_to_be_so_in_procmail() -> None:
     text = _convert(":0 w\n| prog\n:0\nx/\n").text
     assert "as in the original" not in text
     assert "# not reached: what stands above ends the rules." in text
+
+
+@pytest.mark.parametrize("block", [":0 c\n* ^Subject:.*a\n{\n", ":0 c\n{\n"])
+def test_clones_within_clones_stay_short(block: str) -> None:
+    text = block * 12 + ":0\n* ^From:.*a\nx/\n:0\n* ^To:.*a\ny/\n" + "}\n:0\n* ^Cc:.*b\nz/\n" * 12
+    assert len(_convert(text).text) < 100_000
+
+
+def test_a_clone_with_many_copies_is_no_trouble() -> None:
+    text = ":0 c\n{\n" + ":0 c\n* ^Subject:.*a\nx/\n" * 40 + ":0\ny/\n}\n"
+    made = _convert(text)
+    assert made.is_whole
+    assert made.text.count("mail/x") == 40
