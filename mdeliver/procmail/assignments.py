@@ -18,7 +18,8 @@ from mdeliver.procmail.parser import parse_procmailrc
 from mdeliver.procmail.rules import Line
 from mdeliver.procmail.symbols import Unsaid
 from mdeliver.procmail.syntax import Assignment, Pipe, Recipe
-from mdeliver.procmail.wording import REF, Unsayable, quote, readable, ref
+from mdeliver.procmail.wording import END, REF, Unsayable, quote, readable, ref
+from mdeliver.programs import PATH
 
 if TYPE_CHECKING:
     from mdeliver.procmail.converter import Converter
@@ -112,12 +113,27 @@ class Assignments:
             level.nodes.append(self.ended_by_host())
         elif name in NOT_NEEDED:
             self.not_needed.append(name)
+            self.programs_elsewhere(item, value or "")
         elif value is not None:
             self.converter.assigned.setdefault(name, set()).add(value)
             if name in self.converter.lets:
                 held = value.rstrip("/") if self.holds_maildirs(name) else value
                 level.nodes.append(Line(f"let {let_name(name)} = {quote(held)}"))
                 self.symbols.values[name] = self.let_value(name)
+
+    def programs_elsewhere(self, item: Assignment, value: str) -> None:
+        """A PATH with directories that mdeliver does not look into."""
+        known = PATH.split(":")
+        others = [path for path in value.split(":") if path and path.rstrip("/") not in known]
+        if item.name == "PATH" and others:
+            where = ", ".join([path.replace(REF, "$").replace(END, "") for path in others])
+            self.converter.note(
+                "differs",
+                item,
+                "PATH",
+                f"no programs are looked for in {where}",
+                "write those with their whole path",
+            )
 
     def default(self, item: Assignment, value: str, level: Level) -> None:
         path = absolute(value, self.symbols.value("MAILDIR") or ref("home"))

@@ -100,3 +100,9 @@ def test_a_clone_with_many_copies_is_no_trouble() -> None:
     made = _convert(text)
     assert made.is_whole
     assert made.text.count("mail/x") == 40
+
+
+def test_a_path_of_ones_own_is_told() -> None:
+    made = _convert("PATH=$HOME/bin:/usr/bin\n:0 fw\n| prog\n")
+    assert [entry.why for entry in made.entries] == ["no programs are looked for in $home/bin"]
+    assert _convert("PATH=/bin:/usr/bin\n").entries == ()
