@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _FEEDERS = ("smtpd", "pickup", "qmqpd")
 """Services that hand mail to the cleanup that their cleanup_service_name names."""
 
+_OWN_MAPS = {"cleanup": "sender_bcc_maps", "smtpd": "smtpd_sender_login_maps"}
+"""Which setting of which daemon names maps of ours."""
+
 _TYPES_WITH_TAGS = ("texthash", *COMPILED)
 
 _TAGGED = re.compile(rf"{MARK}[a-z2-7]{{{TAG_LENGTH}}}@")
@@ -82,6 +85,18 @@ def _reach(host: Host, wanted: generate.Wanted, used: list[Service]) -> Iterator
             tuple(setup.belief(host.bcc.tags)),
         )
     names = generate.map_names(wanted, host.bcc)
+    for service in host.services:
+        setting = _OWN_MAPS.get(service.program)
+        tables = split_list(host.value_for(service, setting)) if setting else []
+        unseen = [name for name in tables if name in names and setup.is_out_of_sight(name)]
+        if unseen and setup.is_in_chroot(service, host.postfix):
+            yield Finding(
+                "failure",
+                f"{service.name} runs in a chroot, and cannot see the socket of {unseen[0]}",
+                "every look-up fails, and all mail that it takes waits",
+                "let it run outside",
+                (f"postconf -F '{service.name}/chroot=n'", "postfix reload"),
+            )
     in_use = {n for s in used for n in split_list(host.value_for(s, "sender_bcc_maps"))}
     if names[0] not in in_use:
         yield Finding(

@@ -12,6 +12,8 @@ Scope       sender_bcc_maps in main.cf holds for every cleanup(8), and so for wh
                                               the user id in the Received line
     everything else           cleanup         no copies
 
+Live        a map that is asked over a UNIX socket is out of sight in a chroot, where look-ups, and
+            so all mail, would wait: services that ask it leave theirs. Tables are opened before.
 Untagged    a table without tags needs no scope: the plain line in main.cf. Evidence is then what
             Postfix says of the client (mailbox_command), never the copy itself.
 Undo        main.cf, master.cf and mdeliver.toml are kept as they were before; `undo` puts them
@@ -84,10 +86,12 @@ def needed(maps: Sequence[str], postfix: Postfix, services: Sequence[Service]) -
 
     maps  names of the tables: one without tags, or the three of generate.py
     """
+    asked = any(is_out_of_sight(name) for name in maps)
     if len(maps) == 1:
-        if postfix.values("sender_bcc_maps") == list(maps):
-            return []
-        return [Change("-e", "sender_bcc_maps", maps[0])]
+        wanted = _seen([s for s in services if s.program == "cleanup"], postfix) if asked else []
+        if postfix.values("sender_bcc_maps") != list(maps):
+            wanted.append(Change("-e", "sender_bcc_maps", maps[0]))
+        return wanted
     tagged, local, login = maps
     found = submission_services(services)
     if not found:
@@ -96,7 +100,14 @@ def needed(maps: Sequence[str], postfix: Postfix, services: Sequence[Service]) -
             "set one up first (submission and submissions in the master.cf as shipped), or run "
             "mdeliver bcc-maps --no-tags"
         )
-    wanted = [*_cleanup(CLEANUP, tagged, services), *_cleanup(CLEANUP_LOCAL, local, services)]
+    chroot = "n" if asked else _chroot(services)
+    wanted = [
+        *_cleanup(CLEANUP, tagged, services, chroot),
+        *_cleanup(CLEANUP_LOCAL, local, services, chroot),
+    ]
+    if asked:
+        own = (f"{CLEANUP}/unix", f"{CLEANUP_LOCAL}/unix")
+        wanted += _seen([*(s for s in services if s.name in own), *found], postfix)
     for service in found:
         wanted += _submission(service, login, postfix)
     wanted.append(Change("-P", "pickup/unix/cleanup_service_name", CLEANUP_LOCAL))
@@ -106,10 +117,27 @@ def needed(maps: Sequence[str], postfix: Postfix, services: Sequence[Service]) -
     return [change for change in wanted if not _is_made(change, have)]
 
 
-def _cleanup(name: str, table: str, services: Sequence[Service]) -> Iterator[Change]:
+def is_out_of_sight(table: str) -> bool:
+    """Whether a service in a chroot cannot look into the map TABLE."""
+    return table.startswith("socketmap:unix:")
+
+
+def is_in_chroot(service: Service, postfix: Postfix) -> bool:
+    """Whether SERVICE runs in a chroot; "-" is yes for Postfix as it was before 3.0."""
+    level = postfix.value("compatibility_level") if service.chroot == "-" else ""
+    return service.chroot == "y" or (level != "" and level.partition(".")[0] == "0")
+
+
+def _seen(services: Sequence[Service], postfix: Postfix) -> list[Change]:
+    """What lets SERVICES see a socket outside of the queue directory."""
+    chrooted = [s for s in services if is_in_chroot(s, postfix)]
+    return [Change("-F", f"{service.name}/chroot", "n") for service in chrooted]
+
+
+def _cleanup(name: str, table: str, services: Sequence[Service], chroot: str) -> Iterator[Change]:
     """A cleanup service of its own: like the one that is there, with its own map."""
     if f"{name}/unix" not in [service.name for service in services]:
-        yield Change("-M", f"{name}/unix", f"{name} unix n - {_chroot(services)} - 0 cleanup")
+        yield Change("-M", f"{name}/unix", f"{name} unix n - {chroot} - 0 cleanup")
     yield Change("-P", f"{name}/unix/sender_bcc_maps", table)
 
 

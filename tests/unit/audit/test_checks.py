@@ -155,6 +155,24 @@ def test_a_stale_table_and_one_that_is_not_used(
     assert unused["what"] == f"Postfix does not use hash:{etc}/sender_bcc"
 
 
+def test_a_live_map_that_is_asked_from_a_chroot(
+    audit: Audit, settings: Path, etc: Path, tmp_path: Path
+) -> None:
+    text = settings.read_text().replace(
+        "[bcc_maps]\n", f'[bcc_maps]\nserve = "unix:{tmp_path}/socket"\n'
+    )
+    settings.write_text(text)
+    make_tables(settings)
+    postfix = Postfix(str(etc))
+    maps = [f"socketmap:unix:{tmp_path}/socket:sender_bcc{end}" for end in ("", "-local", "-login")]
+    for change in setup.needed(maps, postfix, postfix.services()):
+        postfix.run("postconf", change.flag, f"{change.name}={change.value}")
+    assert audit("failure", "sent-map", "sent-scope") == []
+    postfix.run("postconf", "-F", "submission/inet/chroot=y")
+    (failure,) = audit("failure", "sent-map")
+    assert failure["setting"][0] == "postconf -F 'submission/inet/chroot=n'"
+
+
 def test_digests_that_no_delivery_reads(audit: Audit, settings: Path, etc: Path) -> None:
     make_tables(settings)
     apply(etc)

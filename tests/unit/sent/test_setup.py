@@ -207,3 +207,24 @@ def test_what_is_written_is_toml(host: Host) -> None:
     assert tomllib.loads(host.settings.read_text()) == {
         "sent": {"believe_tags": True, "tags": TAGS}
     }
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+def test_who_asks_a_live_map_does_not_do_so_from_a_chroot(host: Host, tagged: bool) -> None:
+    """As Debian ships it; there the socket does not exist, and all mail would be put off."""
+    asking = ["cleanup-sent", "cleanup-local", "submission" if tagged else "cleanup"]
+    for field in ("submission/inet", "cleanup/unix", "smtp/inet"):
+        host.postfix.run("postconf", "-F", f"{field}/chroot=y")
+    host.apply(believe=False)  # with tables, which are opened outside
+    assert {s.chroot for s in host.postfix.services() if "cleanup" in s.name} == {"y"}
+    names = ("", "-local", "-login")[: 3 if tagged else 1]
+    host.maps = [f"socketmap:unix:/run/x:sender_bcc{name}" for name in names]
+    host.apply(believe=False)
+    chroots = {s.name.partition("/")[0]: s.chroot for s in host.postfix.services()}
+    assert {name for name, chroot in chroots.items() if chroot == "n"} == {"pickup", *asking}
+    assert not setup.needed(host.maps, host.postfix, host.postfix.services())
+    host.postfix.run("postconf", "-F", "pickup/unix/chroot=-", "smtp/inet/chroot=-")
+    services = {s.name: s for s in host.postfix.services()}
+    assert not setup.is_in_chroot(services["smtp/inet"], host.postfix)
+    host.postfix.run("postconf", "-e", "compatibility_level=0")
+    assert setup.is_in_chroot(services["smtp/inet"], host.postfix)
