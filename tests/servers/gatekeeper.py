@@ -216,8 +216,9 @@ class Client(smtplib.SMTP):
         client: str = "198.51.100.7",
         name: str = "mx.example.net",
         reverse: str = "",
+        server: str = "127.0.0.1",
     ) -> None:
-        super().__init__("127.0.0.1", port, timeout=30)
+        super().__init__(server, port, timeout=30)
         self.ehlo("xclient.example.org")
         names = f"NAME={name} REVERSE_NAME={reverse or name}"
         assert self.docmd("XCLIENT", f"ADDR={client} {names}")[0] == 220
