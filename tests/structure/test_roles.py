@@ -37,6 +37,7 @@ ALLOWED = {
     ("mdeliver.programs", "system.open"): "/dev/null, for output that nobody wants",
     ("mdeliver.sent.evidence", "system.open"): "reads the table of tags, which root wrote",
     ("mdeliver.sent.files", "os.fchmod"): "tables that others may read, whatever the umask",
+    ("mdeliver.sent.files", "os.fchown"): "a file that is replaced stays its owner's",
     ("mdeliver.sent.keys", "os.open"): "looks at a key file before it is read",
     ("mdeliver.sent.tables", "os.open"): "syncs what postmap made",
     ("mdeliver.sent.tables", "os.fchmod"): "what postmap made, as secret as its text",
