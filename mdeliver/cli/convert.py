@@ -45,7 +45,7 @@ Compare = Callable[["Stored", "Arrived", Callable[["Arrived"], "Rehearsed"]], pr
 
 @click.group(name="convert")
 def command() -> None:
-    """Turn other rules into mdeliver's, and prove that they do the same."""
+    """Turn other rules into mdeliver's, and prove that they do as much."""
 
 
 def _options(function: Callable[..., None]) -> Callable[..., None]:
