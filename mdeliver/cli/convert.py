@@ -45,7 +45,7 @@ Compare = Callable[["Stored", "Arrived", Callable[["Arrived"], "Rehearsed"]], pr
 
 @click.group(name="convert")
 def command() -> None:
-    """Turn other rules into mdeliver's, and prove that they do as much."""
+    """Turn other rules into mdeliver's, and prove them the same."""
 
 
 def _options(function: Callable[..., None]) -> Callable[..., None]:
