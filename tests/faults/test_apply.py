@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mdeliver import system
+from mdeliver.deliver import journal
 from mdeliver.envelope import Envelope
 from mdeliver.history import apply, records
 from mdeliver.history.folders import Folder
@@ -33,6 +34,8 @@ class Account:
     """A user with a Maildir of five messages, and what is to become of each."""
 
     def __init__(self, home: Path) -> None:
+        # A process asks for it once: all attempts shall make the same calls.
+        journal.boot_id()
         self.home = home
         self.state = home / "state"
         self.maildir = home / "Maildir"
