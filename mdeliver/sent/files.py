@@ -1,13 +1,15 @@
 """Files of our own that are written whole: keys, tables, digests of tags.
 
 Guarantee   a reader sees the file before or the file after, never a part; it outlives a power cut.
-Fails with  OSError; then the file is as it was, and nothing lies beside it.
+Fails with  OSError; then the file is as it was, and nothing lies beside it. What a killed run has
+            left there, keys or tags, `remove_left_over` takes away.
 See also    durable.py, whose functions these are made of
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 
 from mdeliver import durable
@@ -40,6 +42,15 @@ def temporary_name(path: str) -> str:
     """A name beside PATH that nobody has and nobody guesses."""
     directory, _, name = path.rpartition("/")
     return f"{directory}/.{name}.{secrets.token_hex(6)}"
+
+
+def remove_left_over(path: str) -> None:
+    """Remove what a killed run has left beside PATH; nobody else may be writing it now."""
+    directory, _, name = path.rpartition("/")
+    temporary = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{12}}(\.[a-z]+)?")
+    for entry in durable.names_in(directory or "/"):
+        if temporary.fullmatch(entry):
+            durable.remove(f"{directory}/{entry}")
 
 
 def write_new(path: str, octets: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:

@@ -24,7 +24,7 @@ from mdeliver.record import Record
 from mdeliver.sent import keys as keyring
 from mdeliver.sent import sources, tables
 from mdeliver.sent.evidence import MARK, TAG_LENGTH
-from mdeliver.sent.files import replace_file
+from mdeliver.sent.files import remove_left_over, replace_file
 from mdeliver.sent.mailaddress import in_table, is_split, with_extension
 from mdeliver.sent.owners import Owned, Ownership, SourceError, settle
 
@@ -282,11 +282,13 @@ def write(wanted: Wanted, settings: BccSettings, postfix: Postfix) -> None:
     if wanted.keys:
         durable.make_directory(os.path.dirname(settings.key), 0o755)
         durable.make_directory(os.path.dirname(settings.tags), 0o755)
+        remove_left_over(settings.key)
         if not _has_keys(settings.key, wanted.keys):
             keyring.save_keys(settings.key, wanted.keys)
         if durable.read_file(settings.tags, len(wanted.digests) + 1) != wanted.digests:
             replace_file(settings.tags, wanted.digests, 0o644)
     for table in wanted.tables:
+        remove_left_over(table.path)
         tables.write(table, postfix, secret=bool(wanted.keys))
 
 

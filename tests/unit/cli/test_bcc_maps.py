@@ -300,3 +300,15 @@ def test_whether_tags_are_believed_is_said_as_it_is(
     settings.write_text(f"{settings.read_text()}[sent]\n{sent}\n")
     assert json.loads(run("--json").stdout)["tags_believed"] is believed
     assert ("deliveries need in" in run().output) is not believed
+
+
+def test_what_a_killed_run_has_left_is_removed(run: Run, etc: Path, tmp_path: Path) -> None:
+    """There are keys and tags in it, given up ones too."""
+    (tmp_path / "own").mkdir()
+    left = [tmp_path / "own" / ".keys.0123456789ab", etc / ".sender_bcc.0123456789ab.db"]
+    others = [etc / ".sender_bcc.old", etc / ".sender_bccX.0123456789ab"]
+    for path in (*left, *others):
+        path.touch()
+    run()
+    assert [path.exists() for path in left] == [False] * 2
+    assert [path.exists() for path in others] == [True] * 2
