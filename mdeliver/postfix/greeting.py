@@ -6,6 +6,9 @@ Two ways    `sleep` has smtpd(8) wait a second, and look whether the client did.
             postscreen(8) waits for all of them in one process, and only for addresses that it does
             not know; it is better where hundreds of connections come at a time. But it must see
             clients themselves, not a proxy before them. It is set up on demand, or where it is.
+            smtpd looks when it takes the connection, and again with each command: who speaks
+            within the second, but after the first look, is refused at DATA only, by the check
+            there (standards.py). That is another reason for postscreen.
 Where       on services for strangers alone, in master.cf. With smtpd_delay_reject = no in main.cf
             clients of submission would be refused before they can authenticate.
 See also    postscreen(8), POSTSCREEN_README; postconf(5), smtpd_delay_reject
