@@ -212,8 +212,10 @@ def test_limits(gate: Gatekeeper) -> None:
 
 def test_a_log_is_followed_where_postfix_rotates_it(gate: Gatekeeper) -> None:
     log = str(gate.top / "maillog")
+    # Where the tests run in the background of a shell they have SIGINT ignored, and so had it.
+    plain = ("env", "--default-signal=INT")
     follower = subprocess.Popen(
-        [sys.executable, "-m", "mdeliver", "rejects", "--follow", "--json", log],
+        [*plain, sys.executable, "-m", "mdeliver", "rejects", "--follow", "--json", log],
         stdout=subprocess.PIPE,
     )
     with follower:
