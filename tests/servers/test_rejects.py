@@ -181,14 +181,20 @@ def test_before_the_recipient_is_known(gate: Gatekeeper) -> None:
 
 
 def test_who_does_not_wait_for_the_greeting(gate: Gatekeeper) -> None:
-    with socket.create_connection(("127.0.0.1", gate.early)) as client:
-        client.sendall(b"HELO fast.example.net\r\nMAIL FROM:<eve@example.net>\r\n")
-        assert client.recv(100).startswith(b"503")
-    (said,) = wait_for(
+    # smtpd looks once, when it takes the connection: on a busy machine a client may be late.
+    assert any(_heard_at_once(gate).startswith(b"503") for _ in range(50))
+    said = wait_for(
         lambda: [x for x in rejects(gate) if x["stage"] == "CONNECT" and x["reply"][:3] == "503"],
         f"a refusal\n{gate.log[-3000:]}",
     )
-    assert said["check"] == "reject_unauth_pipelining"
+    assert said[0]["check"] == "reject_unauth_pipelining"
+
+
+def _heard_at_once(gate: Gatekeeper) -> bytes:
+    """The first words to a client that has spoken before the greeting."""
+    with socket.create_connection(("127.0.0.1", gate.early)) as client:
+        client.sendall(b"HELO fast.example.net\r\nMAIL FROM:<eve@example.net>\r\n")
+        return client.recv(100)
 
 
 def test_milters(gate: Gatekeeper) -> None:
