@@ -87,14 +87,12 @@ def lmtp_server(site: Site) -> Iterator[None]:
         server = subprocess.Popen(command, stderr=log, stdout=log)
     try:
         wait_for(socket.exists, "the LMTP server")
-        postfix.run("postconf", "-M", "lmtp/unix=lmtp unix - - n - - lmtp")
         postfix.run("postconf", "-e", f"mailbox_transport = lmtp:unix:{socket}")
         postfix.run("postfix", "reload")
         yield
     finally:
         server.terminate()
         server.wait(30)
-        postfix.run("postconf", "-MX", "lmtp/unix")
         postfix.run("postconf", "-X", "mailbox_transport")
 
 
