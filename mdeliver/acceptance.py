@@ -258,20 +258,7 @@ def _write(path: str, kept: dict[str, Any]) -> None:
     octets = json.dumps(kept).encode()
     if len(octets) > limits.ACCEPTED_BYTES:
         return
-    # Under one name: what a kill leaves there, the next one replaces.
-    fresh = f"{path}.new"
     try:
-        durable.remove(fresh)
-        fd = durable.create(fresh)
-        try:
-            durable.write_all(fd, octets)
-            durable.sync(fd)
-            durable.rename(fresh, path)
-        except BaseException:
-            durable.remove(fresh)
-            raise
-        finally:
-            durable.close_read(fd)
-        durable.sync_directory(system.dirname(path))
+        durable.replace(path, octets)
     except OSError:
         pass

@@ -209,6 +209,30 @@ def sync_directory(path: str) -> None:
         close_read(fd)
 
 
+def replace(path: str, octets: bytes, *, lasting: bool = True) -> None:
+    """Put OCTETS in the place of whatever PATH is, in one step: it is the old or the new, whole.
+
+    lasting  return once it is on disk; else it may be gone, or empty, after a power cut
+    What is written meanwhile has one name, PATH.new: what a kill leaves there the next call
+    removes. Two at once may mix, so who cannot exclude that adds a checksum.
+    """
+    fresh = path + ".new"
+    remove(fresh)
+    fd = create(fresh)
+    try:
+        write_all(fd, octets)
+        if lasting:
+            sync(fd)
+        rename(fresh, path)
+    except BaseException:
+        remove(fresh)
+        raise
+    finally:
+        close_read(fd)
+    if lasting:
+        sync_directory(system.dirname(path))
+
+
 def create(path: str, mode: int = 0o600) -> int:
     """Make PATH, which must not exist, and open it for reading and writing."""
     return system.open(path, system.O_RDWR | system.O_CREAT | system.O_EXCL | _GUARDED, mode)

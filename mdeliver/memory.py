@@ -166,16 +166,7 @@ class Memory(Recollection):
 
     def _rewrite(self, records: bytes, written: bytes) -> None:
         """Put the newest half of each kind, and what is WRITTEN now, into the file's place."""
-        new = self._path + ".new"
-        durable.remove(new)
-        fd = durable.create(new)
-        try:
-            durable.write_all(fd, _newest(records) + written)
-            durable.sync(fd)
-        finally:
-            system.close(fd)
-        durable.rename(new, self._path)
-        durable.sync_directory(system.dirname(self._path))
+        durable.replace(self._path, _newest(records) + written)
 
 
 def _newest(records: bytes) -> bytes:

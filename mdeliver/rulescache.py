@@ -187,18 +187,9 @@ def _write(path: str, content: bytes) -> None:
     if len(content) + _DIGEST_BYTES > limits.CACHE_BYTES:
         return
     durable.make_directory(system.dirname(path))
-    # Two deliveries at once may write to the same name: a mixture fails the checksum.
-    fresh = f"{path}.new"
-    durable.remove(fresh)
-    fd = durable.create(fresh)
-    try:
-        durable.write_all(fd, blake2b(content, digest_size=_DIGEST_BYTES).digest() + content)
-        durable.rename(fresh, path)
-    except BaseException:
-        durable.remove(fresh)
-        raise
-    finally:
-        durable.close_read(fd)
+    # Two deliveries at once may mix: that fails the checksum.
+    digest = blake2b(content, digest_size=_DIGEST_BYTES).digest()
+    durable.replace(path, digest + content, lasting=False)
 
 
 # --- a program as marshal can write it -------------------------------------------------------

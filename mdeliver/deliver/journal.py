@@ -281,16 +281,7 @@ def _rewrite(fd: int, path: str) -> None:
     still_open = b"".join(b"\n" + line + b"\n" for line in _open_lines(lines, half))
     # There are bounds even to what was never finished.
     text = _last_lines(still_open, limits.JOURNAL_BYTES // 4) + lines[half:]
-    new = path + ".new"
-    durable.remove(new)
-    new_fd = durable.create(new)
-    try:
-        durable.write_all(new_fd, text)
-        durable.sync(new_fd)
-    finally:
-        system.close(new_fd)
-    durable.rename(new, path)
-    durable.sync_directory(system.dirname(path))
+    durable.replace(path, text)
 
 
 def _last_lines(lines: bytes, most: int) -> bytes:

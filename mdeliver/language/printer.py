@@ -179,7 +179,7 @@ def _operand(node: syntax.Expr, *enclosed: type[Any]) -> str:
     return f"({words})" if isinstance(node, enclosed) else words
 
 
-_NEGATED = {
+NEGATED = {
     "contains": "does not contain",
     "matches": "does not match",
     "starts with": "does not start with",
@@ -190,7 +190,7 @@ _NEGATED = {
 
 
 def _test(node: syntax.Test) -> str:
-    operator = _NEGATED[node.operator] if node.negated else node.operator
+    operator = NEGATED[node.operator] if node.negated else node.operator
     words = [_fields(node.fields), operator]
     if node.exactly:
         words.append("exactly")

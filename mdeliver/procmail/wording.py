@@ -8,7 +8,7 @@ See also    mdeliver-rules(5)
 
 from __future__ import annotations
 
-from mdeliver.language.printer import slashes
+from mdeliver.language.printer import NEGATED, slashes
 from mdeliver.record import Record
 
 REF, END = "\x01", "\x02"
@@ -20,14 +20,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_NEGATED = {
-    "contains": "does not contain",
-    "matches": "does not match",
-    "starts with": "does not start with",
-    "ends with": "does not end with",
-    "exists": "does not exist",
-    "is": "is not",
-}
 _OPPOSITE = {">": "<=", "<": ">=", ">=": "<", "<=": ">"}
 
 
@@ -209,13 +201,13 @@ def words(expr: Expr, around: str = "") -> str:
 
 
 def _test_words(test: Test) -> str:
-    operator = _NEGATED.get(test.operator, test.operator) if test.negated else test.operator
+    operator = NEGATED.get(test.operator, test.operator) if test.negated else test.operator
     made = [test.fields, operator]
     if test.exactly and test.values:
         made.append("exactly")
     if test.values:
         made.append(", ".join(test.values))
     text = " ".join(made)
-    if test.negated and test.operator not in _NEGATED:
+    if test.negated and test.operator not in NEGATED:
         return f"not {text}"
     return text
