@@ -52,12 +52,14 @@ bench: install ## one message, one process: beside procmail, maildrop, fdm and d
 	$(BIN)/python -m benchmarks.account
 	$(BIN)/python benchmarks/rejects.py
 
-lock: $(STAMPS)/dev ## remake requirements.lock and requirements-dev.lock
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
+lock: $(STAMPS)/dev ## remake requirements.lock, requirements-dev.lock and requirements-sources.lock
 	for lock in requirements:build requirements-dev:dev; do \
-	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
-	    pyproject.toml --group "$${lock##*:}" --output-file "$${lock%%:*}.lock" || exit 1; \
+	  $(LOCK) pyproject.toml --group "$${lock##*:}" --output-file "$${lock%%:*}.lock" || exit 1; \
 	done
+	$(LOCK) --group sources --output-file requirements-sources.lock
 
 clean: ## remove .venv and everything that was built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -68,13 +70,21 @@ $(STAMPS)/venv:
 	@./.ci/python | { read -r python && set -x && "$$python" -m venv $(VENV); }
 	@mkdir -p $(STAMPS) && touch $@
 
-# With --no-build-isolation the build uses what the lock pinned, down to cmake.
-$(STAMPS)/run: $(STAMPS)/venv requirements.lock
-	$(PIP) install --quiet --require-hashes --only-binary :all: -r requirements.lock
+# With --no-build-isolation builds use what the locks pinned, down to cmake and setuptools.
+PINNED := --quiet --require-hashes --no-build-isolation --only-binary :all:
+# These two come as sources alone, of Python, which setuptools packs.
+AS_SOURCES := --no-binary dkimpy,pyspf
+
+$(STAMPS)/sources-builder: $(STAMPS)/venv requirements-sources.lock
+	$(PIP) install $(PINNED) -r requirements-sources.lock
 	@touch $@
 
-$(STAMPS)/dev: $(STAMPS)/venv requirements-dev.lock
-	$(PIP) install --quiet --require-hashes --only-binary :all: -r requirements-dev.lock
+$(STAMPS)/run: $(STAMPS)/sources-builder requirements.lock
+	$(PIP) install $(PINNED) $(AS_SOURCES) -r requirements.lock
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/sources-builder requirements-dev.lock
+	$(PIP) install $(PINNED) $(AS_SOURCES) -r requirements-dev.lock
 	@touch $@ $(STAMPS)/run
 
 $(STAMPS)/install: $(STAMPS)/run $(SOURCES) $(STAMPS)/sources
