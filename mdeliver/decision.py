@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 
 from mdeliver import system
+from mdeliver.envelope import NO_TAG
 from mdeliver.evaluate import evaluate
 from mdeliver.message import Message
 from mdeliver.outcome import Outcome, deferred, delivered, discarded, rejected
@@ -102,7 +103,12 @@ def decide(
 def recognised(
     letter: Letter, envelope: Envelope, site: Site, now_s: float
 ) -> tuple[Letter, Envelope]:
-    """Where the recipient has a tag: LETTER without it, ENVELOPE with what it proves."""
+    """Where the recipient has a tag: LETTER without it, ENVELOPE with what it proves.
+
+    What was recognised already comes back as it is.
+    """
+    if envelope.sent_tag is not NO_TAG:
+        return letter, envelope
     addresses = (envelope.extension, envelope.recipient, envelope.original_recipient)
     if _TAG_MARK not in " ".join(addresses).lower():
         return letter, envelope

@@ -180,11 +180,7 @@ class Scene:
 
     def pieces(self, text: Text) -> tuple[str, ...]:
         """TEXT with its braces filled in."""
-        parts = text.parts
-        for part in parts:
-            if isinstance(part, Brace):
-                return tuple([self.brace(p) if isinstance(p, Brace) else p for p in parts])
-        return parts  # type: ignore[return-value]  # no Brace among them
+        return tuple([self.brace(p) if isinstance(p, Brace) else p for p in text.parts])
 
     def words(self, text: Text) -> str:
         """TEXT with its braces filled in, as one string."""
@@ -244,14 +240,14 @@ class Scene:
                 case Range():
                     (low,) = self.values((value.low,))
                     (high,) = self.values((value.high,))
-                    found.append(Range(low, high, value.span))  # type: ignore[arg-type]
+                    found.append(value.replace(low=low, high=high))
                 case _:
                     found.append(value)
         return tuple(found)
 
     def lines(self, lines: Lines) -> str:
         """The values in the file of LINES, joined by line ends."""
-        key = lines.span.file, "".join(lines.path.parts)  # type: ignore[arg-type]  # no braces
+        key = lines.span.file, "".join(map(str, lines.path.parts))  # no braces
         for file, path, text in self.tables:
             if (file, path) == key:
                 return text
@@ -308,7 +304,7 @@ def value_text(value: Value) -> str:
     """VALUE (names and braces resolved) as text."""
     match value:
         case Text():
-            return "".join(value.parts)  # type: ignore[arg-type]
+            return "".join(map(str, value.parts))
         case Number():
             return value.digits
         case Quantity():

@@ -13,6 +13,7 @@ from mdeliver.plan import Edit
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Literal
 
     from mdeliver.evaluate import Run
     from mdeliver.scene import Scene
@@ -36,5 +37,5 @@ def _edits(scene: Scene, action: SetHeader | AddHeader | RemoveHeader) -> Iterat
             yield Edit("remove", scene.words(name), "", where)
         return
     name_text, _colon, text = scene.words(action.line).partition(":")
-    deed = "set" if isinstance(action, SetHeader) else "add"
-    yield Edit(deed, name_text.strip(), header_text(text), where)  # type: ignore[arg-type]
+    deed: Literal["set", "add"] = "set" if isinstance(action, SetHeader) else "add"
+    yield Edit(deed, name_text.strip(), header_text(text), where)

@@ -67,7 +67,7 @@ def plan_reply(run: Run, action: ReplyWith) -> None:
 def _written(scene: Scene, action: ReplyWith) -> str:
     """The text as the rules or the file have it, braces and all."""
     if action.is_file:
-        key = action.span.file, "".join(action.text.parts)  # type: ignore[arg-type]  # no braces
+        key = action.span.file, "".join(map(str, action.text.parts))  # no braces
         for file, path, text in scene.replies:
             if (file, path) == key:
                 return text

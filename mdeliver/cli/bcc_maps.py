@@ -27,6 +27,26 @@ from mdeliver.settings import SETTINGS_PATH
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypedDict, Unpack
+
+    class Given(TypedDict):
+        """The options, as click hands them over."""
+
+        sources: tuple[str, ...]
+        output: str | None
+        domains: tuple[str, ...]
+        exclude: tuple[str, ...]
+        tagged: bool | None
+        dry_run: bool
+        check_only: bool
+        as_json: bool
+        apply_: bool
+        undo: bool
+        rotate: bool
+        forget: bool
+        serve: str | None
+        postfix_directory: str | None
+
 
 EX_CONFIG = 78
 EX_TEMPFAIL = 75
@@ -90,7 +110,7 @@ SHOWN = 20
 @click.option(
     "--postfix", "postfix_directory", metavar="DIRECTORY", help="Postfix's configuration directory."
 )
-def command(settings_path: str, **options: object) -> None:
+def command(settings_path: str, **options: Unpack[Given]) -> None:
     """Write Postfix's sender_bcc_maps tables, so that what users send appears in Sent.
 
     Which senders there are comes from the sources; what is written goes beside main.cf. Without
@@ -116,27 +136,23 @@ def command(settings_path: str, **options: object) -> None:
         sys.exit(EX_CONFIG)
 
 
-def _settings(path: str, options: dict[str, object]) -> BccSettings:
+def _settings(path: str, options: Given) -> BccSettings:
     """The site's settings, with options over them."""
     settings = load_bcc_settings(path)
-    given = {
-        field: options[option]
-        for field, option in (
-            ("sources", "sources"),
-            ("output", "output"),
-            ("domains", "domains"),
-            ("tagged", "tagged"),
-            ("postfix", "postfix_directory"),
-        )
-        if options[option] not in (None, ())
-    }
-    exclude = (*settings.exclude, *options["exclude"])  # type: ignore[misc]
-    if options["serve"]:
-        given["serve"] = options["serve"]
-    return checked(settings.replace(exclude=exclude, **given), "options")
+    tagged = options["tagged"]
+    settings = settings.replace(
+        sources=options["sources"] or settings.sources,
+        output=options["output"] if options["output"] is not None else settings.output,
+        domains=options["domains"] or settings.domains,
+        exclude=(*settings.exclude, *options["exclude"]),
+        tagged=settings.tagged if tagged is None else tagged,
+        postfix=options["postfix_directory"] or settings.postfix,
+        serve=options["serve"] or settings.serve,
+    )
+    return checked(settings, "options")
 
 
-def _run(settings: BccSettings, settings_path: str, options: dict[str, object]) -> None:
+def _run(settings: BccSettings, settings_path: str, options: Given) -> None:
     postfix = Postfix(settings.postfix or None)
     if options["forget"] and not options["rotate"]:
         raise click.UsageError("--forget goes with --rotate")
@@ -173,38 +189,29 @@ def _kept(settings: BccSettings) -> str:
     return os.path.join(os.path.dirname(settings.tags), "bcc-maps.undo")
 
 
-def _look(
-    settings: BccSettings, settings_path: str, postfix: Postfix, options: dict[str, object]
-) -> None:
-    """--dry-run and --check: all but the writing."""
-    keys = generate.keys_for(
-        settings, generate.now(), rotate=bool(options["rotate"]), forget=bool(options["forget"])
-    )
-    wanted = generate.want(settings, postfix, keys, generate.now())
+def _compared(
+    settings: BccSettings, postfix: Postfix, options: Given
+) -> tuple[generate.Wanted, generate.Report, list[changes.Change]]:
+    """What is wanted, how far what is there is from it, and what Postfix lacks."""
+    now = generate.now()
+    keys = generate.keys_for(settings, now, rotate=options["rotate"], forget=options["forget"])
+    wanted = generate.want(settings, postfix, keys, now)
     report = generate.compare(wanted, settings)
     lacking = setup.needed(generate.map_names(wanted, settings), postfix, postfix.services())
-    _show(
-        wanted,
-        report,
-        lacking,
-        settings_path,
-        settings.tags,
-        done=False,
-        as_json=bool(options["as_json"]),
-    )
+    return wanted, report, lacking
+
+
+def _look(settings: BccSettings, settings_path: str, postfix: Postfix, options: Given) -> None:
+    """--dry-run and --check: all but the writing."""
+    wanted, report, lacking = _compared(settings, postfix, options)
+    as_json = options["as_json"]
+    _show(wanted, report, lacking, settings_path, settings.tags, done=False, as_json=as_json)
     if options["check_only"] and (report.stale or lacking):
         sys.exit(1)
 
 
-def _write(
-    settings: BccSettings, settings_path: str, postfix: Postfix, options: dict[str, object]
-) -> None:
-    keys = generate.keys_for(
-        settings, generate.now(), rotate=bool(options["rotate"]), forget=bool(options["forget"])
-    )
-    wanted = generate.want(settings, postfix, keys, generate.now())
-    report = generate.compare(wanted, settings)
-    lacking = setup.needed(generate.map_names(wanted, settings), postfix, postfix.services())
+def _write(settings: BccSettings, settings_path: str, postfix: Postfix, options: Given) -> None:
+    wanted, report, lacking = _compared(settings, postfix, options)
     generate.write(wanted, settings, postfix)
     changed: list[str] = []
     if options["apply_"]:
@@ -214,7 +221,6 @@ def _write(
         lacking = []
         if changed or (report.stale and wanted.tables[0].kind == "texthash"):
             _reload(postfix)
-    as_json = bool(options["as_json"])
     _show(
         wanted,
         report,
@@ -222,7 +228,7 @@ def _write(
         settings_path,
         settings.tags,
         done=True,
-        as_json=as_json,
+        as_json=options["as_json"],
         changed=changed,
     )
 

@@ -106,7 +106,7 @@ class Table:
 
 def lookup(scene: Scene, lines: Lines, exactly: bool) -> Table:
     """The table of LINES, made once for a message."""
-    key = lines.span.file, "".join(lines.path.parts), exactly  # type: ignore[arg-type]
+    key = lines.span.file, "".join(map(str, lines.path.parts)), exactly  # no braces
     table = scene.lookups.get(key)
     if table is None:
         table = scene.lookups[key] = Table(scene.lines(lines), exactly)

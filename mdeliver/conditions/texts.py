@@ -190,7 +190,8 @@ def _matches(scene: Scene, values: tuple[Value, ...], exactly: bool, in_body: bo
             pattern = f"(?m){value.pattern}" if in_body else value.pattern
             matchers.append((_regex(pattern, exactly), value))
         elif isinstance(value, Text):
-            matchers.append((Glob(value.parts, exactly).match, value))  # type: ignore[arg-type]
+            pieces = [part for part in value.parts if isinstance(part, str)]  # no braces here
+            matchers.append((Glob(pieces, exactly).match, value))
         else:
             matchers.append((Glob((value_text(value),), exactly).match, value))
 

@@ -16,6 +16,7 @@ from mdeliver.plan import AS_IT_CAME, Content, Edit
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Literal
 
     from mdeliver.letter import Letter
 
@@ -52,8 +53,8 @@ def content_word(content: Content) -> str:
     """CONTENT as one word of the journal."""
     if content == AS_IT_CAME:
         return ""
-    # A line end cannot be in a header line (edits.py); the journal escapes those between them.
-    edits = [f"{edit.deed} {edit.name}:{_flat(edit.text)}" for edit in content.edits]
+    # No edit has a line end in it (actions/headers.py); the journal escapes those between them.
+    edits = [f"{edit.deed} {edit.name}:{edit.text}" for edit in content.edits]
     return "\n".join([str(content.filtered), *edits])
 
 
@@ -66,9 +67,17 @@ def content_of(word: str) -> Content:
     for line in lines:
         deed, _, field = line.partition(" ")
         name, _, text = field.partition(":")
-        edits.append(Edit(deed, name, text, None))  # type: ignore[arg-type]
+        edits.append(Edit(_deed(deed), name, text, None))
     return Content(int(number), tuple(edits))
 
 
-def _flat(text: str) -> str:
-    return text.replace("\n", " ")
+def _deed(word: str) -> Literal["set", "add", "remove"]:
+    match word:
+        case "set":
+            return "set"
+        case "add":
+            return "add"
+        case "remove":
+            return "remove"
+        case _:
+            raise AssertionError(f"the journal has the header edit {word}")

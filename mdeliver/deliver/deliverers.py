@@ -102,7 +102,7 @@ def delivery_of(words: tuple[str, ...]) -> Delivery:
         case "maildir" | "mbox":
             store, path, root, flags, content = words[:5]
             return File(
-                store,  # type: ignore[arg-type]  # one of the two
+                "maildir" if store == "maildir" else "mbox",
                 path,
                 root,
                 None,

@@ -67,7 +67,7 @@ class Copy(NamedTuple):
 
     number: int
     source: str
-    store: str
+    store: Literal["maildir", "mbox"]
     path: str
     root: str
     flags: tuple[str, ...]

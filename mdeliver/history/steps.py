@@ -239,8 +239,7 @@ def copy(step: Copy, deliverer: Deliverer) -> Copied:
 
 
 def _file(step: Copy) -> File:
-    store = step.store
-    return File(store, step.path, step.root, None, None, step.flags, None)  # type: ignore[arg-type]
+    return File(step.store, step.path, step.root, None, None, step.flags, None)
 
 
 def _envelope(step: Copy, deliverer: Deliverer) -> Envelope:

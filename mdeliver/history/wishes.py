@@ -37,7 +37,7 @@ Deed = Literal["moved", "discarded", "marked", "left"]
 class Spot(NamedTuple):
     """A place, as plan.File has it; workers can send it to one another."""
 
-    store: str
+    store: Literal["maildir", "mbox"]
     path: str
     root: str
     flags: tuple[str, ...]

@@ -78,11 +78,10 @@ class Checker:
 
     def statements(self, statements: Iterable[syntax.Statement]) -> None:
         for statement in statements:
-            kind = type(statement)
-            if kind is syntax.If:
-                self._if(statement)  # type: ignore[arg-type]
-            elif kind is syntax.Do:
-                self._do(statement)  # type: ignore[arg-type]
+            if isinstance(statement, syntax.If):
+                self._if(statement)
+            elif isinstance(statement, syntax.Do):
+                self._do(statement)
             elif isinstance(statement, syntax.Let):
                 self._let(statement)
             elif isinstance(statement, syntax.Mailbox):
@@ -116,13 +115,12 @@ class Checker:
 
     def _do(self, statement: syntax.Do) -> None:
         action = statement.action
-        kind = type(action)
-        if kind is syntax.FileTo:
-            for target in action.targets:  # type: ignore[union-attr]
+        if isinstance(action, syntax.FileTo):
+            for target in action.targets:
                 self._target(target)
-        elif kind is not syntax.Keep and kind is not syntax.Discard:
+        elif not isinstance(action, (syntax.Keep, syntax.Discard)):
             check_action(self, action)
-        if not statement.also and kind in _DISPOSES:
+        if not statement.also and type(action) in _DISPOSES:
             self.state.ended = True
 
     def _let(self, statement: syntax.Let) -> None:
@@ -235,10 +233,9 @@ class Checker:
 
     def _expr(self, expression: syntax.Expr) -> int:
         """Check; the captures that are certainly set where it holds."""
-        kind = type(expression)
         before = self.state.captures
-        if kind is syntax.Test:
-            return self._test(expression)  # type: ignore[arg-type]
+        if isinstance(expression, syntax.Test):
+            return self._test(expression)
         if isinstance(expression, syntax.And):
             for operand in expression.operands:
                 self.state.captures = self._expr(operand)

@@ -13,14 +13,14 @@ from mdeliver.language.parse_values import LITERALS, RESERVED, ValueParser, plai
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import NoReturn
 
 ADDRESS_FIELDS = frozenset(["from", "to", "cc", "reply-to", "sender", "recipient", "recipients"])
 _PLAIN_FIELDS = frozenset(
     ["subject", "list-id", "extension", "body", "size", "date", "weekday", "time"]
 )
 _PLAIN_OPERATORS = {"contains": "", "matches": "", "starts": "with", "ends": "with"}
-_NEGATED_OPERATORS = {
+_NEGATED_OPERATORS: dict[str, syntax.Comparison] = {
     "contain": "contains",
     "match": "matches",
     "start": "starts with",
@@ -244,7 +244,7 @@ class TestParser(ValueParser):
         if word == "exist":
             self.advance()
             return "exists"
-        operator: Any = _NEGATED_OPERATORS.get(word)
+        operator = _NEGATED_OPERATORS.get(word)
         if operator is None:
             hint = "write does not start with" if word == "starts" else ""
             if word in ("contains", "exists", "matches", "ends"):
@@ -253,7 +253,7 @@ class TestParser(ValueParser):
         self.advance()
         if word in ("start", "end"):
             self.expect("with")
-        return operator  # type: ignore[no-any-return]
+        return operator
 
     def _no_operator(self) -> NoReturn:
         from mdeliver.language import hints

@@ -148,7 +148,8 @@ class ValueParser:
         kind, value = self.kind, self.value
         if kind in LITERALS:
             self.advance()
-            return value  # type: ignore[no-any-return]
+            literal: syntax.One = value
+            return literal
         if kind == "id":
             start = self.at
             if value == "me":

@@ -355,8 +355,8 @@ class Parser(TestParser):
             return syntax.Discard(self.span(start))
         if word in ("reject", "defer"):
             text = self.text("a text") if self.kind == "str" else None
-            made: Any = syntax.Reject if word == "reject" else syntax.Defer
-            return made(text, self.span(start))  # type: ignore[no-any-return]
+            made = syntax.Reject if word == "reject" else syntax.Defer
+            return made(text, self.span(start))
         return self._later_action(start, word)
 
     def _later_action(self, start: int, word: str) -> syntax.Action:
@@ -372,8 +372,8 @@ class Parser(TestParser):
         if word in ("set", "add"):
             self.expect("header")
             line = self.text('a line such as "X-Seen: yes"')
-            made: Any = syntax.SetHeader if word == "set" else syntax.AddHeader
-            return made(line, self.span(start))  # type: ignore[no-any-return]
+            made = syntax.SetHeader if word == "set" else syntax.AddHeader
+            return made(line, self.span(start))
         if word == "remove":
             self.expect("header")
             names = [self.text("a header's name")]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mdeliver.postfix.configuration import Service
-    from mdeliver.postfix.step import Box, Wish
+    from mdeliver.postfix.step import Box, State, Wish
 
 PART = "submission"
 
@@ -135,8 +135,8 @@ def _service(box: Box, name: str, service: Service | None) -> Proposal:
     missing = [option for option in needed if option in wanted and option not in own]
     changes = [Change("-P", f"{service.name}/{option}", wanted[option]) for option in missing]
     kept = _otherwise(own, demanded or "smtpd_recipient_restrictions" in missing, needed, wanted)
-    state = "lacking" if changes else "kept" if kept else "set"
-    return Proposal([Step(PART, service.name, _WHY[name], state, kept)], changes)  # type: ignore[arg-type]
+    state: State = "lacking" if changes else "kept" if kept else "set"
+    return Proposal([Step(PART, service.name, _WHY[name], state, kept)], changes)
 
 
 def _otherwise(

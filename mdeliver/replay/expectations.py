@@ -98,7 +98,8 @@ def _text(action: Action) -> str:
         from email import message_from_bytes
 
         body = message_from_bytes(action.octets).get_payload(decode=True)
-        return f"{action.subject}\n{body.decode('utf-8', 'replace')}"  # type: ignore[union-attr]
+        assert isinstance(body, bytes)  # replies have one part
+        return f"{action.subject}\n{body.decode('utf-8', 'replace')}"
     return action.text if isinstance(action, Note) else ""
 
 

@@ -124,8 +124,8 @@ class Server:
                         awake.recv(100)
                     elif key.fileobj in self._listeners:
                         self._accept(key.fileobj)
-                    else:
-                        self._serve(key.fileobj, events)  # type: ignore[arg-type]
+                    elif isinstance(key.fileobj, socket.socket):
+                        self._serve(key.fileobj, events)
                 if self._reloading:
                     self._reloading = False
                     self._maps.refresh(now=True)

@@ -5,10 +5,7 @@ After another apply all is as after one that nobody disturbed; after --undo all 
 
 from __future__ import annotations
 
-import fcntl
 import os
-import sys
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +21,7 @@ from mdeliver.history.steps import Deliverer
 from mdeliver.history.wishes import Deed, Spot, Wish
 from mdeliver.letter import letter_of
 from mdeliver.plan import File
-from tests.faults.seam import BROKEN, DONE, FAILED, KILLED, Fault, Kind, _Counted
+from tests.faults.seam import DONE, FAILED, KILLED, Fault, Kind, disturbed
 from tests.mboxreader import read_mbox
 
 pytestmark = pytest.mark.faults
@@ -74,7 +71,7 @@ class Account:
         for path in sorted(self.maildir.glob("[nc][eu][wr]/*")):
             deed, target, flags, copies = wanted[path.name[0]]
             letter = letter_of(path.read_bytes())
-            files = [(s, File(s.store, s.path, s.root, None, None, s.flags, None)) for s in copies]  # type: ignore[arg-type]
+            files = [(s, File(s.store, s.path, s.root, None, None, s.flags, None)) for s in copies]
             left = tuple([spot for spot, file in files if not held(file, letter)])
             if deed == "marked" and path.name.endswith("S"):
                 continue
@@ -100,30 +97,7 @@ class Account:
 
     def disturbed(self, what: str, fault: Fault | None) -> tuple[int, list[str]]:
         """Do `apply` or `undo_all` in a child, with one fault; its status and its system calls."""
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            calls: list[str] = []
-            status = BROKEN
-            try:
-                for of, module in list(sys.modules.items()):
-                    if of.startswith("mdeliver."):
-                        for name, wanted in (("system", system), ("fcntl", fcntl)):
-                            if getattr(module, name, None) is wanted:
-                                setattr(module, name, _Counted(wanted, calls, fault))
-                getattr(self, what)()
-                status = DONE
-            except OSError:
-                status = FAILED
-            except BaseException:
-                traceback.print_exc()
-            os.write(writing, " ".join(calls).encode())
-            os._exit(status)
-        os.close(writing)
-        with open(reading, "rb") as pipe:
-            calls = pipe.read().decode().split()
-        _, wait_status = os.waitpid(child, 0)
-        return os.waitstatus_to_exitcode(wait_status), calls
+        return disturbed(getattr(self, what), fault)
 
     def listing(self) -> dict[str, bytes]:
         """Every file of mail with its octets; a copy's name is its own each time."""

@@ -15,7 +15,7 @@ import pytest
 
 from mdeliver.sent.socketmap import netstring
 from tests.installation import open_directory
-from tests.unit.sent.conftest import etc
+from tests.unit.conftest import etc
 from tests.waiting import wait_for
 
 __all__ = ["etc"]

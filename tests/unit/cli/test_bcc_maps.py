@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mdeliver.cli.bcc_maps import command
-from tests.unit.sent.conftest import etc
+from tests.unit.conftest import etc
 
 __all__ = ["etc"]
 
