@@ -2,6 +2,11 @@
 
 Place       `log` in the state directory; when it is full it becomes log.1, that log.2, and so on
 Line        an object of JSON, printable ASCII; it begins with the time
+            `authentication` is a text, "" where nothing was asked or known; else for each method a
+            result or several, parted by "; ", in the words of RFC 8601, no comments, values with
+            white space or `;` in double quotes:
+              spf=pass smtp.mailfrom=example.org; dkim=pass header.d=example.org header.s=sel;
+              dmarc=pass header.from=example.org policy.dmarc=reject; arc=none
 At once     each line is one write at the end of the file, so lines of two deliveries never mix;
             whoever renames the files holds a lock on the one that is full. A delivery that had it
             open meanwhile writes to what is log.1 by then.
