@@ -9,13 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# Those that are imported late as well: what is not imported has no stand-in for the kernel.
-from mdeliver import attendance, programs  # noqa: F401
-from mdeliver.deliver import kept, pipe  # noqa: F401
 from mdeliver.deliver.outside import Surroundings
 from mdeliver.letter import Letter
 from mdeliver.plan import AS_IT_CAME, Content, Pipe, Run
-from tests.faults.seam import Box
+from tests.faults.box import Box
 from tests.mboxreader import Torn, read_mbox
 
 if TYPE_CHECKING:

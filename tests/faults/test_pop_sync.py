@@ -5,19 +5,14 @@ After the second look all is as after one that nobody disturbed, whatever happen
 
 from __future__ import annotations
 
-import fcntl
-import os
-import sys
-import traceback
 from pathlib import Path
 
 import pytest
 
-from mdeliver import system
 from mdeliver.popsync import sync
 from mdeliver.popsync.ledger import Ledger
 from mdeliver.popsync.settings import PopSync
-from tests.faults.seam import BROKEN, DONE, FAILED, KILLED, Fault, Kind, _Counted
+from tests.faults.seam import DONE, FAILED, KILLED, Fault, Kind, disturbed
 
 pytestmark = pytest.mark.faults
 
@@ -57,30 +52,7 @@ class Account:
 
     def disturbed(self, fault: Fault | None) -> tuple[int, list[str]]:
         """Look in a child, with one fault; its status and its system calls."""
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            calls: list[str] = []
-            status = BROKEN
-            try:
-                for of, module in list(sys.modules.items()):
-                    if of.startswith("mdeliver."):
-                        for name, wanted in (("system", system), ("fcntl", fcntl)):
-                            if getattr(module, name, None) is wanted:
-                                setattr(module, name, _Counted(wanted, calls, fault))
-                self.look()
-                status = DONE
-            except OSError:
-                status = FAILED
-            except BaseException:
-                traceback.print_exc()
-            os.write(writing, " ".join(calls).encode())
-            os._exit(status)
-        os.close(writing)
-        with open(reading, "rb") as pipe:
-            calls = pipe.read().decode().split()
-        _, wait_status = os.waitpid(child, 0)
-        return os.waitstatus_to_exitcode(wait_status), calls
+        return disturbed(self.look, fault)
 
     def listing(self) -> dict[str, bytes]:
         """Every message, and the mbox; no lock is left."""

@@ -10,15 +10,13 @@ from pathlib import Path
 
 import pytest
 
-# Those that are imported late as well: what is not imported has no stand-in for the kernel.
-from mdeliver import agent, attendance, memory, programs  # noqa: F401
-from mdeliver.conditions import duplicate  # noqa: F401
-from mdeliver.deliver import forward, remembered, sendmail  # noqa: F401
+from mdeliver import agent
 from mdeliver.language.compile import Source, compile_rules
 from mdeliver.letter import Letter
 from mdeliver.outcome import Deferral
 from mdeliver.settings import Site
-from tests.faults.seam import DONE, FROM_FIRST, FROM_RETRY, Box, Fault, Kind
+from tests.faults.box import FROM_FIRST, FROM_RETRY, Box
+from tests.faults.seam import DONE, Fault, Kind
 from tests.faults.test_seam import EARLIER, SHARE
 
 pytestmark = pytest.mark.faults

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.seam import DONE, FROM_FIRST, FROM_RETRY, KINDS, Box, Fault, Kind
+from tests.faults.box import FROM_FIRST, FROM_RETRY, Box
+from tests.faults.seam import DONE, KINDS, Fault, Kind
 
 pytestmark = pytest.mark.faults
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from mdeliver.deliver.journal import Journal
+from tests.faults.box import FROM_FIRST, FROM_RETRY
 from tests.faults.programbox import ProgramBox
-from tests.faults.seam import DONE, FROM_FIRST, FROM_RETRY, KILLED, Fault, Kind
+from tests.faults.seam import DONE, KILLED, Fault, Kind
 from tests.faults.test_seam import EARLIER, SHARE, SMALL, SPOOLED
 
 pytestmark = pytest.mark.faults
