@@ -6,6 +6,7 @@ as compilers do: file:line:col, the source line, a caret, and how to mend it.
 
 from __future__ import annotations
 
+from mdeliver.outcome import one_line
 from mdeliver.record import Record
 
 TYPE_CHECKING = False
@@ -68,18 +69,24 @@ class Diagnostic(Record):
         """The finding on one line."""
         hint = f" ({self.hint})" if self.hint else ""
         p = self.place
-        return f"{p.file}:{p.line}:{p.column}: {self.level} {self.code}: {self.message}{hint}"
+        place = f"{p.file}:{p.line}:{p.column}"
+        return one_line(f"{place}: {self.level} {self.code}: {self.message}{hint}")
 
 
 def render(finding: Diagnostic) -> str:
     """The finding over several lines: place, message, source line, caret, hint."""
     p = finding.place
-    lines = [f"{p.file}:{p.line}:{p.column}: {finding.level} {finding.code}: {finding.message}"]
+    lines = [finding.replace(hint="").line]
     if finding.source:
         # Tabs stay tabs in the padding, so that the caret stands under its character.
         before = "".join("\t" if c == "\t" else " " for c in finding.source[: p.column - 1])
         caret = "^" * max(1, min(p.end_column, len(finding.source) + 1) - p.column)
-        lines += [f"    {finding.source}", f"    {before}{caret}"]
+        lines += [f"    {_shown(finding.source)}", f"    {before}{caret}"]
     if finding.hint:
-        lines.append(f"    hint: {finding.hint}")
+        lines.append(one_line(f"    hint: {finding.hint}"))
     return "\n".join(lines)
+
+
+def _shown(source: str) -> str:
+    """SOURCE as a terminal can be given it: whoever checks rules may not have written them."""
+    return "".join([c if c.isprintable() or c == "\t" else "\ufffd" for c in source])

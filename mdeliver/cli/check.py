@@ -21,7 +21,7 @@ from mdeliver.envelope import Envelope
 from mdeliver.language.compile import Compiled, Source, compile_rules
 from mdeliver.language.findings import CATALOGUE
 from mdeliver.language.lints import lint
-from mdeliver.outcome import Deferral
+from mdeliver.outcome import Deferral, one_line
 from mdeliver.replay.casefindings import CASE_FINDINGS
 from mdeliver.rulesfile import SITE_RULES, Untrusted, cases_beside, read_rules, reader, rules_paths
 from mdeliver.settings import load_site
@@ -215,7 +215,7 @@ def _show(findings: Sequence[Diagnostic], files: Sequence[str]) -> None:
     troubled = {finding.place.file for finding in findings if finding.level == "error"}
     for file in files:
         if file not in troubled:
-            click.echo(f"{file}: no errors")
+            click.echo(f"{one_line(file)}: no errors")
 
 
 def _summary(findings: Sequence[Diagnostic]) -> str:
