@@ -24,6 +24,7 @@ COMMANDS = (
     ("pop-sync", "mdeliver.cli.pop_sync"),
     ("bcc-maps", "mdeliver.cli.bcc_maps"),
     ("postfix", "mdeliver.cli.postfix"),
+    ("dkim", "mdeliver.cli.dkim"),
     ("audit", "mdeliver.cli.audit"),
     ("rejects", "mdeliver.cli.rejects"),
 )

@@ -60,8 +60,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "what POP3 has downloaded: carried over to the Maildir",
-        """popsync popsync.settings popsync.mboxindex popsync.ledger popsync.links popsync.carry
-        popsync.sync popsync.accounts popsync.watch popsync.daemon popsync.site""",
+        """popsync popsync.settings popsync.entry popsync.blocks popsync.mboxindex popsync.ledger
+        popsync.links popsync.carry popsync.noting popsync.sync popsync.accounts popsync.watch popsync.daemon popsync.site""",
     ),
     (
         "what Postfix is told and asked: settings, tables, sent copies",
@@ -69,7 +69,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         sent.owners sent.sources sent.settings sent.tables sent.generate sent.setup
         sent.socketmap sent.server postfix.restrictions postfix.step postfix.ownnames
         postfix.standards postfix.greeting postfix.submission postfix.ways postfix.settings
-        postfix.dovecot audit audit.finding audit.host audit.sent_copies
+        postfix.dovecot audit audit.finding audit.names dkim dkim.keys dkim.record dkim.senders
+        dkim.policy dkim.published dkim.rotation dkim.opendkim dkim.setup audit.host audit.sent_copies
         audit.local_delivery audit.checks""",
     ),
     (
@@ -92,7 +93,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "the command line",
         """cli cli.convert cli.surroundings cli.apply cli.pop_sync cli.log cli.rejects cli.check
-        cli.deliver cli.lmtp cli.demo.stage cli.demo.lmtp cli.demo cli.test cli.bcc_serve
+        cli.deliver cli.lmtp cli.dkim cli.demo.stage cli.demo.lmtp cli.demo cli.test cli.bcc_serve
         cli.bcc_maps cli.postfix cli.audit""",
     ),
     ("the edge of the process", "__main__"),
@@ -111,6 +112,8 @@ STRANGERS = (
 
 # Third-party packages and who may import them; everywhere else they would cost every delivery.
 THIRD_PARTY = {
+    "cryptography": ("mdeliver.dkim",),
+    "dkim": ("mdeliver.dkim", "mdeliver.authentication"),
     "click": ("mdeliver.cli",),
     "filelock": ("mdeliver.cli", "mdeliver.sent"),  # our own state; never a mailbox
     "inotify_simple": ("mdeliver.popsync",),

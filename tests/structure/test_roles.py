@@ -42,6 +42,13 @@ ALLOWED = {
     ("mdeliver.sent.tables", "os.open"): "syncs what postmap made",
     ("mdeliver.sent.tables", "os.fchmod"): "what postmap made, as secret as its text",
     ("mdeliver.sent.server", "os.chown"): "the socket, for Postfix's group",
+    ("mdeliver.dkim.keys", "os.chown"): "keys, which the group of the signing milter may read",
+    ("mdeliver.dkim.keys", "os.chmod"): "and nobody else",
+    (
+        "mdeliver.dkim.setup",
+        "os.chown",
+    ): "the directory of the milter's socket, for Postfix's group",
+    ("mdeliver.dkim.setup", "os.chmod"): "and whoever it lets in",
     ("mdeliver.postfix.logfiles", "open"): "reads Postfix's log, which is no mail",
     ("mdeliver.sent.server", "os.chmod"): "the socket, for Postfix's group",
 }
