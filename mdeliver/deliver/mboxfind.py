@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Found = tuple[Literal["whole", "torn", "absent"], int]
 
-_SERVERS_OWN = (b"status:", b"x-status:", b"x-uid:", b"x-imap", b"x-keywords:", b"content-length:")
+SERVERS_OWN = (b"status:", b"x-status:", b"x-uid:", b"x-imap", b"x-keywords:", b"content-length:")
 
 
 def stands_at(fd: int, start: int, size: int, copy: Iterable[bytes]) -> Found:
@@ -135,7 +135,7 @@ def own_lines(head: bytes) -> bytes:
     dropping = False
     for line in head.split(b"\n"):
         if not line.startswith((b" ", b"\t")):
-            dropping = line.lower().startswith(_SERVERS_OWN)
+            dropping = line.lower().startswith(SERVERS_OWN)
         if not dropping:
             kept.append(line)
     return b"\n".join(kept)

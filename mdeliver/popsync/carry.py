@@ -29,9 +29,9 @@ from mdeliver.history.keywords import keywords_of, translated
 from mdeliver.history.records import Move
 from mdeliver.history.steps import Changed, folder_of, letters_of, move, unique_of
 from mdeliver.plan import File
-from mdeliver.popsync.ledger import CopyAt, Download, How
+from mdeliver.popsync.entry import CopyAt, says_seen
+from mdeliver.popsync.ledger import Download, How
 from mdeliver.popsync.links import Shelves, read_message
-from mdeliver.popsync.mboxindex import says_seen
 from mdeliver.popsync.settings import PopSync
 
 _TOUCHED = frozenset("DFPRT")

@@ -1,7 +1,8 @@
 """What pop-sync remembers of one user from one look to the next: `pop-sync.db` in the state.
 
-mbox      each mbox as it was at the last look: the file's identity, size and times
-entry     its messages in their order, what became of each, and where its copies were put
+mbox      each mbox as it was at the last look: the file's identity, size and times, and its blocks
+          in their order
+block     some hundred messages, what became of each, and where its copies were put
 delivery  what the decision log says was put into an mbox, until its message is found there
 download  what POP3 has downloaded, until it has been carried over
 taken     how far the decision log has been taken over, before rotation loses it
@@ -9,7 +10,7 @@ taken     how far the decision log has been taken over, before rotation loses it
 Guarantee  one look is one transaction: what was noticed and what was known before agree, and a
            download is in the table before anything is done about it. What a kill leaves undone
            the next look does; doing it twice changes nothing (carry.py).
-Why SQLite 50 000 messages must not be written again for one that changed.
+Why SQLite 50 000 messages must not be read or written again for one that changed.
 Fails with OSError: LedgerError, where the file is damaged or cannot be written
 See also   sync.py
 """
@@ -18,67 +19,37 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from mdeliver import system
-from mdeliver.popsync.mboxindex import Entry, Found
+from mdeliver.popsync.blocks import Block, packed, unpacked
+from mdeliver.popsync.entry import CopyAt, Known, State
 
 NAME = "pop-sync.db"
 _VERSION = 1
 
-State = Literal["here", "downloaded", "marked when it came"]
-"""Of an entry. The last: its Status line says nothing, since the sender wrote it; only when the
-message has gone was it downloaded."""
-
 How = Literal["seen", "removed"]
 
 _TABLES = """
-CREATE TABLE mbox (path TEXT PRIMARY KEY, status TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE entry (
-    mbox TEXT NOT NULL, place INTEGER NOT NULL, state TEXT NOT NULL, copies TEXT NOT NULL,
-    key BLOB, from_line BLOB, head_bytes INTEGER, head_hash BLOB, length INTEGER,
-    own_bytes INTEGER, message_id TEXT, content BLOB, quoted INTEGER, seen INTEGER,
-    PRIMARY KEY (mbox, place)) WITHOUT ROWID;
+CREATE TABLE mbox (path TEXT PRIMARY KEY, status TEXT NOT NULL, blocks TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE block (
+    id INTEGER PRIMARY KEY, length INTEGER NOT NULL, first BLOB, watched BLOB, digest BLOB,
+    names BLOB, downloaded INTEGER NOT NULL, messages BLOB NOT NULL);
 CREATE TABLE delivery (
     id INTEGER PRIMARY KEY, mbox TEXT NOT NULL, from_line BLOB, message_id TEXT,
     start INTEGER, length INTEGER, copies TEXT NOT NULL,
     UNIQUE (mbox, from_line, start, copies));
 CREATE TABLE download (
-    id INTEGER PRIMARY KEY, mbox TEXT NOT NULL, place INTEGER, how TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, mbox TEXT NOT NULL, key BLOB, how TEXT NOT NULL,
     message_id TEXT, content BLOB, bytes INTEGER, quoted INTEGER, copies TEXT NOT NULL);
 CREATE TABLE taken (file TEXT PRIMARY KEY, octets INTEGER NOT NULL) WITHOUT ROWID;
 """
 
-_SAVED = "INSERT OR REPLACE INTO entry VALUES (" + ", ".join("?" * (4 + len(Entry._fields))) + ")"
-
 
 class LedgerError(OSError):
     """The ledger cannot be used; the text says why and what to do."""
-
-
-class CopyAt(NamedTuple):
-    """A copy in a Maildir, as it was delivered.
-
-    root, folder  the Maildir, and the folder in it (the same for its inbox)
-    name          unique name
-    letters       flags it was delivered with
-    """
-
-    root: str
-    folder: str
-    name: str
-    letters: str
-
-
-class Known(NamedTuple):
-    """A message of an mbox, and what is remembered of it."""
-
-    place: int
-    state: State
-    copies: tuple[CopyAt, ...]
-    entry: Entry
 
 
 class Delivered(NamedTuple):
@@ -100,13 +71,13 @@ class Delivered(NamedTuple):
 class Download(NamedTuple):
     """A message that POP3 has downloaded.
 
-    place   of its entry; None where it has gone
+    key     of its entry; b"" where it was never seen
     copies  () where the log does not know them
     content, bytes, quoted  of its entry; b"", 0, 0 where it was never seen
     """
 
     mbox: str
-    place: int | None
+    key: bytes
     how: How
     message_id: str
     content: bytes
@@ -114,6 +85,13 @@ class Download(NamedTuple):
     quoted: int
     copies: tuple[CopyAt, ...]
     id: int = 0
+
+
+class Written(NamedTuple):
+    """A block that is to be written, with its messages."""
+
+    block: Block
+    messages: list[Known]
 
 
 class Ledger:
@@ -126,8 +104,8 @@ class Ledger:
         """
         self.path = system.join(state, NAME)
         # Nobody else writes while we have the user's lock (sync.alone).
-        self._kept: dict[str, list[Known]] = {}
-        self._saved: dict[str, list[Known]] = {}
+        self._kept: dict[str, list[Block]] = {}
+        self._saved: dict[str, list[Block]] = {}
         with self._told():
             if keep:
                 self._base = sqlite3.connect(self.path, timeout=30, isolation_level=None)
@@ -172,72 +150,79 @@ class Ledger:
         try:
             yield
         except sqlite3.Error as error:
-            words = f"{error}; without this file pop-sync begins anew"
-            raise LedgerError(0, words, self.path) from None
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> LedgerError:
+        return LedgerError(0, f"{error}; without this file pop-sync begins anew", self.path)
+
+    def _rows(self, query: str, *words: str | int) -> list[Any]:
+        with self._told():
+            return self._base.execute(query, words).fetchall()
 
     # --- mboxes ------------------------------------------------------------------------------
 
     def status(self, mbox: str) -> str:
         """What was noted of the file MBOX; "" if it was never looked at."""
-        row = self._base.execute("SELECT status FROM mbox WHERE path = ?", (mbox,)).fetchone()
-        return str(row[0]) if row else ""
+        rows = self._rows("SELECT status FROM mbox WHERE path = ?", mbox)
+        return str(rows[0][0]) if rows else ""
 
-    def note_status(self, mbox: str, status: str) -> None:
-        """Note it."""
-        self._base.execute("INSERT OR REPLACE INTO mbox VALUES (?, ?)", (mbox, status))
-
-    def known(self, mbox: str) -> list[Known]:
-        """The messages of MBOX in their order."""
+    def blocks(self, mbox: str) -> list[Block]:
+        """The messages of MBOX in their order, in blocks."""
         kept = self._kept.get(mbox)
         if kept is not None:
             return kept
-        rows = self._base.execute(
-            "SELECT place, state, copies, key, from_line, head_bytes, head_hash, length, "
-            "own_bytes, message_id, content, quoted, seen FROM entry WHERE mbox = ? ORDER BY place",
-            (mbox,),
-        )
-        made = [Known(row[0], row[1], copies_of(row[2]), Entry._make(row[3:])) for row in rows]
+        query = "SELECT id, length, first, watched, digest, names FROM block WHERE id = ?"
+        made = [Block(*row) for id_ in self._ids(mbox) for row in self._rows(query, id_)]
         return self._kept.setdefault(mbox, made)
 
-    def save(
-        self, mbox: str, before: list[Known], after: list[Known], found: Found, *, anew: bool
-    ) -> None:
-        """Note what is in MBOX now, writing what has changed.
+    def _ids(self, mbox: str) -> list[int]:
+        rows = self._rows("SELECT blocks FROM mbox WHERE path = ?", mbox)
+        return [int(id_) for id_ in rows[0][0].split()] if rows else []
 
-        before  what `known` said
-        after   its messages now; those that are the same objects are not written
-        anew    their places have changed
-        """
+    def messages(self, block: Block) -> list[Known]:
+        """The messages of BLOCK. Raises LedgerError."""
+        (row,) = self._rows("SELECT messages FROM block WHERE id = ?", block.id)
+        try:
+            return unpacked(row[0])
+        except ValueError as error:
+            raise self._damaged(error) from None
+
+    def save(self, mbox: str, status: str, now: Sequence[Block | Written]) -> None:
+        """Note that MBOX, whose file is as STATUS says, holds NOW; only new blocks are written."""
         self._kept.pop(mbox, None)
-        if not anew:
-            for number in found.vanished:
-                self._forget(mbox, before[number].place)
-            was = {id(known) for known in before}
-            changed = [known for known in after if id(known) not in was]
-        else:
-            self._base.execute("DELETE FROM entry WHERE mbox = ?", (mbox,))
-            changed = after
-        self._base.executemany(
-            _SAVED,
-            [(mbox, k.place, k.state, copies_word(k.copies), *k.entry) for k in changed],
-        )
-        self._saved[mbox] = after
+        blocks = [self._written(part) if isinstance(part, Written) else part for part in now]
+        ids = [block.id for block in blocks]
+        gone = set(self._ids(mbox)) - set(ids)
+        self._base.executemany("DELETE FROM block WHERE id = ?", [(id_,) for id_ in gone])
+        row = (mbox, status, " ".join(map(str, ids)))
+        self._base.execute("INSERT OR REPLACE INTO mbox VALUES (?, ?, ?)", row)
+        self._saved[mbox] = blocks
 
-    def _forget(self, mbox: str, place: int) -> None:
-        self._base.execute("DELETE FROM entry WHERE mbox = ? AND place = ?", (mbox, place))
+    def _written(self, written: Written) -> Block:
+        block, messages = written
+        downloaded = sum(known.state == "downloaded" for known in messages)
+        row = (*block[1:], downloaded, packed(messages))
+        done = self._base.execute("INSERT INTO block VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row)
+        return block._replace(id=done.lastrowid or 0)
 
-    def set_state(self, mbox: str, place: int, state: State) -> None:
-        """Note what became of one message."""
-        self._kept.pop(mbox, None)
-        row = (state, mbox, place)
-        self._base.execute("UPDATE entry SET state = ? WHERE mbox = ? AND place = ?", row)
+    def set_state(self, mbox: str, key: bytes, state: State) -> None:
+        """Note what became of the message KEY of MBOX."""
+        for block in self.blocks(mbox):
+            messages = self.messages(block)
+            if any(known.entry.key == key for known in messages):
+                changed = [k._replace(state=state) if k.entry.key == key else k for k in messages]
+                # As it is watched no longer by what it is now, the next look goes through it.
+                written = Written(block._replace(digest=b""), changed)
+                rest = [written if other is block else other for other in self.blocks(mbox)]
+                self.save(mbox, self.status(mbox), rest)
+                return
 
     # --- deliveries --------------------------------------------------------------------------
 
     def taken(self) -> tuple[str, int]:
         """The newest file of the log that was read, and how far."""
-        row = self._base.execute("SELECT file, octets FROM taken").fetchone()
-        return (str(row[0]), int(row[1])) if row else ("", 0)
+        rows = self._rows("SELECT file, octets FROM taken")
+        return (str(rows[0][0]), int(rows[0][1])) if rows else ("", 0)
 
     def note_taken(self, file: str, octets: int) -> None:
         """Note it."""
@@ -254,10 +239,10 @@ class Ledger:
 
     def deliveries(self, mbox: str) -> list[Delivered]:
         """Those into MBOX whose messages were not found yet."""
-        rows = self._base.execute(
+        rows = self._rows(
             "SELECT mbox, from_line, message_id, start, length, copies, id FROM delivery "
             "WHERE mbox = ? ORDER BY id",
-            (mbox,),
+            mbox,
         )
         return [Delivered._make((*row[:5], copies_of(row[5]), row[6])) for row in rows]
 
@@ -270,15 +255,15 @@ class Ledger:
     def add_downloads(self, downloads: Iterable[Download]) -> None:
         """Note that these are to be carried over."""
         self._base.executemany(
-            "INSERT INTO download (mbox, place, how, message_id, content, bytes, quoted, copies) "
+            "INSERT INTO download (mbox, key, how, message_id, content, bytes, quoted, copies) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [(*d[:7], copies_word(d.copies)) for d in downloads],
         )
 
     def downloads(self) -> list[Download]:
         """What is to be carried over, the oldest first."""
-        rows = self._base.execute(
-            "SELECT mbox, place, how, message_id, content, bytes, quoted, copies, id "
+        rows = self._rows(
+            "SELECT mbox, key, how, message_id, content, bytes, quoted, copies, id "
             "FROM download ORDER BY id"
         )
         return [Download._make((*row[:7], copies_of(row[7]), row[8])) for row in rows]
@@ -289,10 +274,9 @@ class Ledger:
 
     def counts(self, mbox: str) -> tuple[int, int]:
         """How many messages MBOX has, and how many of them were downloaded."""
-        all_, downloaded = self._base.execute(
-            "SELECT count(*), total(state = 'downloaded') FROM entry WHERE mbox = ?", (mbox,)
-        ).fetchone()
-        return int(all_), int(downloaded)
+        query = "SELECT downloaded FROM block WHERE id = ?"
+        downloaded = [row[0] for id_ in self._ids(mbox) for row in self._rows(query, id_)]
+        return sum(block.messages for block in self.blocks(mbox)), sum(downloaded)
 
 
 def copies_word(copies: Iterable[CopyAt]) -> str:

@@ -22,8 +22,8 @@ from mdeliver.deliver import mboxrd
 from mdeliver.deliver.mboxfind import head_length
 from mdeliver.history import decisions
 from mdeliver.history.steps import unique_of
-from mdeliver.popsync.ledger import CopyAt, Delivered, Download, Ledger
-from mdeliver.popsync.mboxindex import content_of, hash_of_from_line, message_id_of
+from mdeliver.popsync.entry import CopyAt, content_of, hash_of_from_line, message_id_of
+from mdeliver.popsync.ledger import Delivered, Download, Ledger
 
 _LETTERS = {"draft": "D", "flagged": "F", "answered": "R", "seen": "S"}
 

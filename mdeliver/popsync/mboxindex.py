@@ -1,32 +1,29 @@
 """Which messages are in an mbox, and which POP3 has downloaded; a known one is not read again.
 
-Known      A message is known by its From_ line and its own header lines; those that POP3 servers
-           write (Status, X-UID, ...) come, go and change. Messages may have moved, in any order.
-Cost       The first look reads the file once. After that the header of each message is held
-           against a hash of what it was; bodies are read of new messages only.
+Cost       The first look reads the file once. After that, blocks of messages are held against the
+           few octets by which they show a change (blocks.py); in a block that has changed, the
+           header of each message against a hash of what it was; bodies are read of new messages
+           only. Messages may have moved, in any order.
 Whole      A file that does not begin with a From_ line is being written by somebody who takes no
            locks, or is no mbox: NotWhole. A last message without its empty line may be the first
            half of one: it is left out until it is whole, or has stood there for a while.
 Downloaded `R` in Status, which Dovecot writes after RETR (TOP leaves `O`), or gone from the file.
-See also   sync.py, which holds the locks; mboxfind.py; replay/mboxread.py; mbox(5)
+See also   sync.py, which holds the locks; noting.py; replay/mboxread.py; mbox(5)
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from hashlib import blake2b
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from typing import NamedTuple
 
 from mdeliver import durable
-from mdeliver.deliver.mboxfind import head_length, own_lines
-from mdeliver.limits import LOG_TEXT
-from mdeliver.message import Message, plain_text
-from mdeliver.replay.mboxread import entries, is_folder_internal
+from mdeliver.deliver.mboxfind import head_length
+from mdeliver.popsync.blocks import Block, Octets
+from mdeliver.popsync.entry import Entry, Known, entry_of, key_of, short_hash
+from mdeliver.replay.mboxread import entries
 
-_SEEN = re.compile(rb"^status:[^\n]*R", re.IGNORECASE | re.MULTILINE)
-_QUOTED = b"\n>From "
 _HEAD_WINDOW = 16 << 10
 _HASHED_AT_ONCE = 1 << 20
 
@@ -35,126 +32,217 @@ class NotWhole(Exception):
     """The file is no mbox at the moment; the text says what is wrong."""
 
 
-class Entry(NamedTuple):
-    """One message in an mbox.
+class Seen(NamedTuple):
+    """A message that was read: what was known of it, if it was, and its entry now."""
 
-    key         hash of From_ line and own header lines
-    from_line   hash of the From_ line
-    head_bytes  length of From_ line and header, the empty line included, as they stand there
-    head_hash   hash of these octets
-    length      octets from the From_ line to the next message
-    own_bytes   octets of the message: without From_ line and the lines that POP3 servers write
-    message_id  the field, decoded as the decision log has it; "" if there is none
-    content     hash of the message without From_ line, servers' lines and line ends at its end
-    quoted      how many lines may have been quoted
-    seen        whether a POP3 server says that it was downloaded
-    """
-
-    key: bytes
-    from_line: bytes
-    head_bytes: int
-    head_hash: bytes
-    length: int
-    own_bytes: int
-    message_id: str
-    content: bytes
-    quoted: int
-    seen: bool
+    known: Known | None
+    entry: Entry
 
 
 class Found(NamedTuple):
-    """What an mbox holds now.
+    """What an mbox holds now, in the order of the file.
 
-    entries   in the order of the file: index among those known before, or None, and the entry
-    vanished  indexes of those that were known and are gone
+    parts     blocks that are as they were, and between them what was read
+    broken    blocks that are not there as they were
+    vanished  messages of these that are gone
     torn      whether a last message was left out, as not whole yet
     """
 
-    entries: list[tuple[int | None, Entry]]
-    vanished: list[int]
+    parts: list[Block | list[Seen]]
+    broken: list[Block]
+    vanished: list[Known]
     torn: bool = False
 
 
-def look(fd: int, before: Sequence[Entry], *, trust_tail: bool) -> Found:
-    """Find what is in the mbox FD now, which nobody changes meanwhile. Raises NotWhole.
+class Pieces:
+    """The octets of a file that is not mapped: who cuts it meanwhile cannot end this process."""
 
-    before      what was there at the last look
-    trust_tail  a last message without an empty line counts
-    """
+    def __init__(self, fd: int, size: int) -> None:
+        self._fd = fd
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, key: slice, /) -> bytes:
+        start, stop, _ = key.indices(self._size)
+        return durable.read_at(self._fd, stop - start, start)
+
+
+@contextmanager
+def mapped(fd: int) -> Iterator[Octets]:
+    """The octets of the file FD, which is not cut meanwhile."""
     size = durable.size_of(fd)
     if size == 0:
-        return Found([], list(range(len(before))))
+        yield b""
+        return
     with mmap(fd, size, access=ACCESS_READ) as file:
-        if file[:5] != b"From ":
-            raise NotWhole(f"it begins with {file[:20]!r}")
-        return _Walk(fd, file, before).run(trust_tail)
+        yield file
+
+
+def look(
+    fd: int,
+    file: Octets,
+    before: Sequence[Block],
+    load: Callable[[Block], list[Known]],
+    *,
+    trust_tail: bool,
+) -> Found:
+    """Find what is in the mbox FD now, which nobody changes meanwhile. Raises NotWhole.
+
+    file        what is mapped of it
+    before      what was there at the last look
+    load        the messages of a block
+    trust_tail  a last message without an empty line counts
+    """
+    if len(file) == 0:
+        return Found([], list(before), [known for block in before for known in load(block)])
+    if file[:5] != b"From ":
+        raise NotWhole(f"it begins with {file[:20]!r}")
+    return _Walk(fd, file, before, load).run(trust_tail)
 
 
 class _Walk:
-    """One way through the file, from message to message."""
+    """One way through the file, from block to block, and where they have changed by message."""
 
-    def __init__(self, fd: int, file: mmap, before: Sequence[Entry]) -> None:
+    def __init__(
+        self,
+        fd: int,
+        file: Octets,
+        before: Sequence[Block],
+        load: Callable[[Block], list[Known]],
+    ) -> None:
         self._fd = fd
         self._file = file
         self._size = len(file)
         self._before = before
-        self._taken = bytearray(len(before))
+        self._load = load
+        self._first = {block.first: n for n, block in enumerate(before)}
+        self._next = 0
+        """Index of the block that is expected next."""
+        self._broken: list[Block] = []
+        self._known: list[Known] = []
+        """The messages of these."""
+        self._taken = bytearray()
+        self._expected = 0
+        """Index of the message that is expected next."""
         self._by_key: dict[bytes, list[int]] = {}
-        for number, entry in enumerate(before):
-            self._by_key.setdefault(entry.key, []).append(number)
         self._scan: Iterator[tuple[int, int]] = iter(())
         self._scan_at = -1
 
     def run(self, trust_tail: bool) -> Found:
-        found: list[tuple[int | None, Entry]] = []
-        at = expected = 0
+        stretch: list[Seen] = []
+        parts: list[Block | list[Seen]] = [stretch]
+        at = 0
         while at < self._size:
-            while expected < len(self._before) and self._taken[expected]:
-                expected += 1
-            known = expected if expected < len(self._before) else None
-            if known is not None and self._is_unchanged(at, self._before[known]):
-                entry = self._before[known]
-            else:
-                known, entry = self._read(at)
-            if known is not None:
-                self._taken[known] = 1
-            found.append((known, entry))
-            at += entry.length
-        vanished = [n for n, taken in enumerate(self._taken) if not taken]
-        torn = not trust_tail and found[-1][0] is None and not self._ends_whole()
-        return Found(found[:-1] if torn else found, vanished, torn)
+            if self._expected >= len(self._known) and self._next < len(self._before):
+                block = self._before[self._next]
+                self._next += 1
+                if block.stands_at(self._file, at):
+                    stretch = []
+                    parts += [block, stretch]
+                    at += block.length
+                    continue
+                self._open(block)
+            seen = self._message(at)
+            if seen is not None:
+                stretch.append(seen)
+                at += seen.entry.length
+        for block in self._before[self._next :]:
+            self._open(block)
+        self._settle(parts)
+        torn = not trust_tail and self._is_torn(stretch)
+        if torn:
+            stretch.pop()
+        vanished = [
+            known for known, taken in zip(self._known, self._taken, strict=True) if not taken
+        ]
+        return Found([part for part in parts if part], self._broken, vanished, torn)
 
-    def _ends_whole(self) -> bool:
-        return self._file[max(0, self._size - 3) :].endswith((b"\n\n", b"\n\r\n"))
+    def _open(self, block: Block) -> None:
+        """Take in the messages of BLOCK, which is not as it was."""
+        self._broken.append(block)
+        self._expected = len(self._known)
+        for known in self._load(block):
+            self._by_key.setdefault(known.entry.key, []).append(len(self._known))
+            self._known.append(known)
+        self._taken.extend(bytes(len(self._known) - len(self._taken)))
 
-    def _is_unchanged(self, at: int, entry: Entry) -> bool:
+    def _is_torn(self, last: list[Seen]) -> bool:
+        """Whether the file ends in a new message, one of LAST, without its empty line."""
+        if not last or last[-1].known is not None:
+            return False
+        end = self._file[max(0, self._size - 3) : self._size]
+        return not end.endswith((b"\n\n", b"\n\r\n"))
+
+    # --- one message -------------------------------------------------------------------------
+
+    def _message(self, at: int) -> Seen | None:
+        """The message that begins AT; None where it is the first of a block that is as it was."""
+        if self._expected < len(self._known) and self._is_unchanged(at, self._expected):
+            return self._take(self._expected, self._known[self._expected].entry)
+        head = self._head(at)
+        key = key_of(head)
+        number = self._first.get(key, -1)
+        if number >= self._next and self._before[number].stands_at(self._file, at):
+            for block in self._before[self._next : number]:
+                self._open(block)
+            self._next = number
+            self._expected = len(self._known)
+            return None
+        return self._read(at, head, key)
+
+    def _take(self, index: int, entry: Entry) -> Seen:
+        self._taken[index] = 1
+        self._expected = index + 1
+        while self._expected < len(self._known) and self._taken[self._expected]:
+            self._expected += 1
+        return Seen(self._known[index], entry)
+
+    def _is_unchanged(self, at: int, index: int) -> bool:
+        known = self._known[index]
+        entry = known.entry
         end = at + entry.length
+        if self._taken[index] or known.twin or len(self._by_key[entry.key]) > 1:
+            return False
         if end != self._size and self._file[end : end + 5] != b"From ":
             return False
-        if len(self._by_key[entry.key]) > 1:
-            return False
-        return _hash(self._file[at : at + entry.head_bytes]) == entry.head_hash
+        return short_hash(self._file[at : at + entry.head_bytes]) == entry.head_hash
 
-    def _read(self, at: int) -> tuple[int | None, Entry]:
-        """The message that begins AT, and its index if it is known."""
-        head = self._head(at)
-        left = [n for n in self._by_key.get(key_of(head), ()) if not self._taken[n]]
-        if len(left) == 1 and len(self._by_key[key_of(head)]) == 1:
-            old = self._before[left[0]]
-            length = old.length - old.head_bytes + len(head)
-            end = at + length
+    def _read(self, at: int, head: bytes, key: bytes) -> Seen:
+        """The message that begins AT with HEAD; what is known of it, so far."""
+        same = self._by_key.get(key, [])
+        left = [index for index in same if not self._taken[index]]
+        if len(left) == 1 and len(same) == 1 and not self._known[left[0]].twin:
+            entry = self._known[left[0]].entry.with_head(head)
+            end = at + entry.length
             if end == self._size or self._file[end - 1 : end + 5] == b"\nFrom ":
-                return left[0], old._replace(
-                    head_bytes=len(head),
-                    head_hash=_hash(head),
-                    length=length,
-                    seen=_is_seen(head),
-                )
+                return self._take(left[0], entry)
         entry = self._fresh(at, head)
+        index = self._same_as(entry)
+        return Seen(None, entry) if index is None else self._take(index, entry)
+
+    def _same_as(self, entry: Entry) -> int | None:
+        """Index of the known message that ENTRY is."""
+        left = [index for index in self._by_key.get(entry.key, ()) if not self._taken[index]]
         # One header over several bodies, which only a sender without a mail server can bring about.
-        same = [n for n in left if self._before[n].content == entry.content]
-        alone = left if len(left) == 1 and not same else []
-        return next(iter(same or alone), None), entry
+        alike = [index for index in left if self._known[index].entry.content == entry.content]
+        alone = left if len(left) == 1 and not alike else []
+        return next(iter(alike or alone), None)
+
+    def _settle(self, parts: list[Block | list[Seen]]) -> None:
+        """Recognise what has moved up from a block that was opened only later."""
+        if len(self._taken) == sum(self._taken):
+            return
+        for part in parts:
+            if isinstance(part, Block):
+                continue
+            for n, seen in enumerate(part):
+                index = self._same_as(seen.entry) if seen.known is None else None
+                if index is not None:
+                    part[n] = self._take(index, seen.entry)
+
+    # --- the file ----------------------------------------------------------------------------
 
     def _head(self, at: int) -> bytes:
         window = _HEAD_WINDOW
@@ -173,75 +261,12 @@ class _Walk:
         span = next(self._scan, None)
         if span is None:
             raise NotWhole(f"at {at} there is no From_ line but {self._file[at : at + 20]!r}")
-        self._scan_at = span[1]
-        return self._entry(at, span[1], head)
+        end = self._scan_at = span[1]
+        head = head[: end - at]
+        return entry_of(head, end - at, self._body(at + len(head), end))
 
-    def _entry(self, start: int, end: int, head: bytes) -> Entry:
-        head = head[: end - start]
-        from_line, own = _parted(head)
-        body_end = end
-        while body_end > start + len(head) and self._file[body_end - 1] in b"\r\n":
-            body_end -= 1
-        content = blake2b(own.rstrip(b"\r\n"), digest_size=16)
-        quoted = 0
-        for at in range(start + len(head), body_end, _HASHED_AT_ONCE):
-            piece = self._file[at : min(at + _HASHED_AT_ONCE, body_end)]
-            content.update(piece)
-            quoted += piece.count(_QUOTED)
-        return Entry(
-            key_of(head),
-            _hash(from_line),
-            len(head),
-            _hash(head),
-            end - start,
-            end - start - len(head) + len(own),
-            message_id_of(own),
-            content.digest(),
-            quoted + 1,
-            _is_seen(head),
-        )
-
-
-def _parted(head: bytes) -> tuple[bytes, bytes]:
-    """From_ line, and own header lines."""
-    from_line, end, rest = head.partition(b"\n")
-    return from_line + end, own_lines(rest)
-
-
-def key_of(head: bytes) -> bytes:
-    """What a message is known by, from its From_ line and header."""
-    return blake2b(b"".join(_parted(head)), digest_size=16).digest()
-
-
-def hash_of_from_line(line: bytes) -> bytes:
-    """As `Entry.from_line`; LINE without its line end."""
-    return _hash(line + b"\n")
-
-
-def content_of(framed: bytes) -> bytes:
-    """As `Entry.content`, of FRAMED: a message as it stands in an mbox below its From_ line."""
-    length = head_length(framed)
-    content = blake2b(own_lines(framed[:length]).rstrip(b"\r\n"), digest_size=16)
-    content.update(framed[length:].rstrip(b"\r\n"))
-    return content.digest()
-
-
-def message_id_of(head: bytes) -> str:
-    """The Message-ID in HEAD, as the decision log has it."""
-    for value in Message(head, len(head)).raw("message-id"):
-        return plain_text(value[:LOG_TEXT])
-    return ""
-
-
-def says_seen(head: bytes) -> bool:
-    """Whether HEAD of a message has a Status line that says it was read."""
-    return _SEEN.search(head) is not None
-
-
-def _is_seen(head: bytes) -> bool:
-    # What UW-IMAP keeps about the folder is no message, whatever its status.
-    return says_seen(head) and not is_folder_internal(head)
-
-
-def _hash(octets: bytes) -> bytes:
-    return blake2b(octets, digest_size=12).digest()
+    def _body(self, start: int, end: int) -> Iterator[bytes]:
+        while end > start and self._file[end - 1 : end] in (b"\r", b"\n"):
+            end -= 1
+        for at in range(start, end, _HASHED_AT_ONCE):
+            yield self._file[at : min(at + _HASHED_AT_ONCE, end)]

@@ -24,14 +24,19 @@ from mdeliver import durable, locks, system
 from mdeliver.deliver.mboxlock import lock_mbox
 from mdeliver.outcome import Deferral
 from mdeliver.popsync import links, mboxindex
+from mdeliver.popsync.blocks import Block
 from mdeliver.popsync.carry import Carrier, Change, NotBelieved
-from mdeliver.popsync.ledger import Delivered, Download, Known, Ledger
-from mdeliver.popsync.mboxindex import Found, NotWhole
+from mdeliver.popsync.ledger import Delivered, Download, Ledger
+from mdeliver.popsync.mboxindex import Found, NotWhole, mapped
+from mdeliver.popsync.noting import note
 from mdeliver.popsync.settings import PopSync
 
 _LOCK_WAIT_S = 20.0
 _AT_ONCE = 100
 """Downloads that are struck off together."""
+
+_BRIEF_BYTES = 16 << 20
+"""So much is read in no time; more than that is read before the mbox is held."""
 
 _TAIL_TRUSTED_S = 300.0
 """A last message without its empty line is nobody's beginning after that time."""
@@ -109,7 +114,9 @@ def _look_at(mbox: str, account: Account, ledger: Ledger) -> bool:
     noted = ledger.status(mbox)
     if _words(status, deliveries) == noted:
         return True
-    known = ledger.known(mbox)
+    if not ledger.blocks(mbox) and status.st_size > _BRIEF_BYTES:
+        _look_beforehand(mbox, ledger)
+    before = ledger.blocks(mbox)
     try:
         held = lock_mbox(mbox, account.hostname, _LOCK_WAIT_S, create=False)
     except FileNotFoundError:
@@ -118,16 +125,43 @@ def _look_at(mbox: str, account: Account, ledger: Ledger) -> bool:
         status = system.fstat(held.fd)
         now_ns = time.time_ns()
         trust_tail = now_ns - status.st_mtime_ns > _TAIL_TRUSTED_S * 1e9
-        found = mboxindex.look(held.fd, [k.entry for k in known], trust_tail=trust_tail)
+        with mapped(held.fd) as file:
+            found = mboxindex.look(held.fd, file, before, ledger.messages, trust_tail=trust_tail)
+            _check_file_system(noted, status, before, found)
+            made = note(mbox, file, found, deliveries, ledger.messages)
     finally:
         held.release()
     is_settled = now_ns - status.st_mtime_ns > _SAME_TICK_NS and not found.torn
-    _check_file_system(noted, status, known, found)
     with ledger.transaction():
-        _note(mbox, ledger, known, found, deliveries)
+        ledger.forget_deliveries(delivery.id for delivery in made.bound)
+        ledger.add_downloads(made.downloads)
         words = _words(status, ledger.deliveries(mbox)) if is_settled else f"{status.st_dev}:"
-        ledger.note_status(mbox, words)
+        ledger.save(mbox, words, made.blocks)
     return is_settled
+
+
+def _look_beforehand(mbox: str, ledger: Ledger) -> None:
+    """Take in a large MBOX without holding it for the seconds that takes.
+
+    Only where nobody has written to it meanwhile; what was missed is found when it is held.
+    """
+    fd = durable.open_own_file(mbox, create=False)
+    try:
+        status = system.fstat(fd)
+        if time.time_ns() - status.st_mtime_ns < _SAME_TICK_NS:
+            return
+        file = mboxindex.Pieces(fd, status.st_size)
+        found = mboxindex.look(fd, file, (), ledger.messages, trust_tail=False)
+        made = note(mbox, file, found._replace(torn=True), (), ledger.messages)
+        if _words(system.fstat(fd), ()) != _words(status, ()):
+            return
+    except NotWhole:
+        return
+    finally:
+        durable.close_read(fd)
+    with ledger.transaction():
+        ledger.add_downloads(made.downloads)
+        ledger.save(mbox, f"{status.st_dev}:", made.blocks)
 
 
 def _words(status: system.stat_result, deliveries: Sequence[Delivered]) -> str:
@@ -138,108 +172,15 @@ def _words(status: system.stat_result, deliveries: Sequence[Delivered]) -> str:
 
 
 def _check_file_system(
-    noted: str, status: system.stat_result, known: Sequence[Known], found: Found
+    noted: str, status: system.stat_result, before: Sequence[Block], found: Found
 ) -> None:
     """Raise NotWhole where another disk seems to be in the place of the mbox's."""
     is_other = noted != "" and noted.partition(":")[0] != str(status.st_dev)
-    if is_other and known and len(found.vanished) == len(known):
+    if is_other and before and len(found.vanished) == sum(block.messages for block in before):
         raise NotWhole(
             "it is on another file system, and none of its messages are there; "
             "if that is right, remove pop-sync.db from the state directory"
         )
-
-
-# --- what was found ----------------------------------------------------------------------------
-
-
-def _note(
-    mbox: str,
-    ledger: Ledger,
-    before: list[Known],
-    found: Found,
-    deliveries: Sequence[Delivered],
-) -> None:
-    """Note in LEDGER what is in MBOX now, and what was downloaded."""
-    after, anew = _placed(before, found)
-    after, unbound = _bound(after, deliveries)
-    downloads = [
-        _download(mbox, before[n], None) for n in found.vanished if before[n].state != "downloaded"
-    ]
-    for n, known in enumerate(after):
-        if known.state == "here" and known.entry.seen:
-            downloads.append(_download(mbox, known, known.place))
-            after[n] = known._replace(state="downloaded")
-    gone = [] if found.torn else [d for d in unbound if not _may_be_there(d, after)]
-    downloads += [
-        Download(mbox, None, "removed", d.message_id, b"", d.length, 0, d.copies) for d in gone
-    ]
-    left = {d.id for d in unbound} - {d.id for d in gone}
-    ledger.save(mbox, before, after, found, anew=anew)
-    ledger.forget_deliveries(d.id for d in deliveries if d.id not in left)
-    ledger.add_downloads(downloads)
-
-
-def _placed(before: Sequence[Known], found: Found) -> tuple[list[Known], bool]:
-    """What is there now, in order; and whether known messages have got other places.
-
-    What is new has places behind what was known.
-    """
-    after: list[Known] = []
-    last = max([known.place for known in before], default=0)
-    for number, entry in found.entries:
-        if number is not None:
-            same = before[number]
-            after.append(same if entry is same.entry else same._replace(entry=entry))
-        else:
-            last += 1
-            after.append(Known(last, "here", (), entry))
-    places = [known.place for known in after]
-    if places == sorted(places):
-        return after, False
-    # The order has changed, which servers hardly ever do.
-    return [known._replace(place=place) for place, known in enumerate(after, 1)], True
-
-
-def _bound(
-    after: list[Known], deliveries: Sequence[Delivered]
-) -> tuple[list[Known], list[Delivered]]:
-    """AFTER with the copies that DELIVERIES made; and those whose message is not there."""
-    waiting: dict[bytes, list[Delivered]] = {}
-    for delivery in deliveries:
-        waiting.setdefault(delivery.from_line, []).append(delivery)
-    start = 0
-    for n, known in enumerate(after):
-        same = [] if known.copies else waiting.get(known.entry.from_line, [])
-        fitting = [delivery for delivery in same if _fits(delivery, known)]
-        if fitting:
-            # Where it was appended says which of several; but the file may have moved since.
-            nearest = min(fitting, key=lambda delivery: abs(delivery.start - start))
-            same.remove(nearest)
-            after[n] = known._replace(copies=nearest.copies)
-        start += known.entry.length
-    return after, [delivery for rest in waiting.values() for delivery in rest]
-
-
-def _fits(delivery: Delivered, known: Known) -> bool:
-    entry = known.entry
-    fewest = delivery.length - 2 - links.SERVERS_LINES_BYTES
-    return delivery.message_id == entry.message_id and fewest <= entry.own_bytes <= delivery.length
-
-
-def _may_be_there(delivery: Delivered, after: Sequence[Known]) -> bool:
-    """Whether a message without known copies may be DELIVERY's, though not all is as it was."""
-    return any(
-        known.entry.from_line == delivery.from_line
-        or (delivery.message_id and known.entry.message_id == delivery.message_id)
-        for known in after
-        if not known.copies
-    )
-
-
-def _download(mbox: str, known: Known, place: int | None) -> Download:
-    e = known.entry
-    how = "removed" if place is None else "seen"
-    return Download(mbox, place, how, e.message_id, e.content, e.own_bytes, e.quoted, known.copies)  # type: ignore[arg-type]
 
 
 # --- carried over ------------------------------------------------------------------------------
@@ -260,8 +201,8 @@ def _carry_over(
                 made = carrier.carry(download)
             except NotBelieved:
                 made = []
-                if download.place is not None:
-                    ledger.set_state(download.mbox, download.place, "marked when it came")
+                with ledger.transaction():
+                    ledger.set_state(download.mbox, download.key, "marked when it came")
             except OSError as error:
                 troubles.append(f"{download.message_id or 'a message'}: {error}")
                 continue

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from pathlib import Path
 from typing import Literal
+from unittest import mock
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ from mdeliver.envelope import Envelope
 from mdeliver.history import decisions
 from mdeliver.letter import letter_of
 from mdeliver.plan import File
-from mdeliver.popsync import sync
+from mdeliver.popsync import noting, sync
 from mdeliver.popsync.ledger import Ledger
 from mdeliver.popsync.settings import PopSync
 from tests.mboxreader import read_mbox
@@ -73,9 +74,12 @@ class Mail(RuleBasedStateMachine):
         self.state.mkdir()
         self.messages: dict[str, Message] = {}
         self.choice: Choice = "read"
-        self.looks = 0
+        # So that there are several blocks of them.
+        self.small = mock.patch.object(noting, "MESSAGES", 2)
+        self.small.start()
 
     def teardown(self) -> None:
+        self.small.stop()
         shutil.rmtree(self.home)
 
     @initialize(choice=st.sampled_from(["keep", "read", "archive", "delete"]))
