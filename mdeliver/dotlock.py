@@ -5,6 +5,8 @@ Stale       only what is provably stale is removed: a lock file of our own makin
             flock as long as its maker lives, so a free flock means a dead maker. Of a lock that
             procmail, Dovecot, mutt or liblockfile made nothing can be proved: we wait for it.
 Content     "PID:HOST", which Dovecot reads too. The pid has ten digits: that marks it as ours.
+Mode        01600: the sticky bit, without a meaning on a file, marks it as ours too. After a power
+            cut a name may be there whose content never came to disk; the mode comes with the name.
 Fails with  OSError where the directory does not let us make one (EACCES, EPERM, EROFS): the
             caller decides whether the fcntl lock is enough.
 See also    Postfix dot_lockfile(3), lockfile_create(3), open(2) on O_TMPFILE
@@ -18,6 +20,8 @@ import fcntl
 from mdeliver import durable, system
 
 _PID_DIGITS = 10
+_OURS = 0o1600
+_STICKY = 0o1000
 
 
 class Dotlock:
@@ -78,7 +82,7 @@ def try_dotlock(mailbox: str, hostname: str) -> Dotlock | None:
 
 def _held_file(directory: str, content: bytes) -> int:
     """A nameless file under flock with CONTENT: linked, it is a whole lock file at once."""
-    fd = durable.create_nameless(directory)
+    fd = durable.create_nameless(directory, _OURS)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         durable.write_all(fd, content)
@@ -94,7 +98,7 @@ def _without_tmpfile(path: str, content: bytes) -> Dotlock | None:
     NFS may lose the answer of a link that was done, so the link count is what is believed.
     """
     temporary = f"{path}.{system.getpid()}.{system.urandom(4).hex()}"
-    fd = durable.create(temporary)
+    fd = durable.create(temporary, _OURS)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         durable.write_all(fd, content)
@@ -130,8 +134,7 @@ def remove_if_stale(path: str) -> bool:
         return False
     try:
         try:
-            pid, colon, _host = durable.read_at(fd, 256, 0).partition(b":")
-            if not (colon and len(pid) == _PID_DIGITS and pid.isdigit()):
+            if not _is_ours(fd):
                 return False
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -142,3 +145,10 @@ def remove_if_stale(path: str) -> bool:
         return True
     finally:
         durable.close_read(fd)
+
+
+def _is_ours(fd: int) -> bool:
+    """Whether one of us made the lock file that FD has open."""
+    pid, colon, _host = durable.read_at(fd, 256, 0).partition(b":")
+    said = colon != b"" and len(pid) == _PID_DIGITS and pid.isdigit()
+    return said or system.fstat(fd).st_mode & _STICKY != 0

@@ -120,12 +120,13 @@ def appended_at(fd: int) -> int:
     return system.lseek(fd, 0, system.SEEK_CUR)
 
 
-def stop_appending(fd: int) -> None:
-    """Take FD out of append mode, so that `overwrite` works on it."""
+def set_appending(fd: int, appending: bool) -> None:
+    """Put FD into append mode, or take it out, so that `overwrite` works on it."""
     import fcntl
 
     flags = fcntl.fcntl(fd, fcntl.F_GETFL)
-    fcntl.fcntl(fd, fcntl.F_SETFL, flags & ~system.O_APPEND)
+    changed = flags | system.O_APPEND if appending else flags & ~system.O_APPEND
+    fcntl.fcntl(fd, fcntl.F_SETFL, changed)
 
 
 def read_at(fd: int, count: int, offset: int) -> bytes:
@@ -238,18 +239,18 @@ def create(path: str, mode: int = 0o600) -> int:
     return system.open(path, system.O_RDWR | system.O_CREAT | system.O_EXCL | _GUARDED, mode)
 
 
-def create_nameless(directory: str) -> int:
+def create_nameless(directory: str, mode: int = 0o600) -> int:
     """Open a file without a name on DIRECTORY's file system: it leaves nothing behind.
 
     Where the file system has no O_TMPFILE (NFS), a named file is made and its name removed.
     """
     try:
-        return system.open(directory, system.O_RDWR | system.O_TMPFILE | system.O_CLOEXEC, 0o600)
+        return system.open(directory, system.O_RDWR | system.O_TMPFILE | system.O_CLOEXEC, mode)
     except OSError as error:
         if error.errno not in _TMPFILE_UNSUPPORTED or not system.is_directory(directory):
             raise
     path = system.join(directory, f".spool.{system.getpid()}.{system.urandom(6).hex()}")
-    fd = create(path)
+    fd = create(path, mode)
     system.unlink(path)
     return fd
 

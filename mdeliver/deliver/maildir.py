@@ -41,7 +41,7 @@ class MaildirCopy:
         self.file = file
         self.done = False
         self._letter = letter
-        self._temporary = system.join(file.path, "tmp", f"mdeliver.{key.decode()}")
+        self._temporary = temporary_path(file.path, key)
         self._name = _unique_name(key, hostname, letter.size)
         self._final = self._path_of(self._name)
         self._written = False
@@ -160,6 +160,11 @@ class MaildirCopy:
         finally:
             if self._written:
                 durable.remove(self._temporary)
+
+
+def temporary_path(maildir: str, key: bytes) -> str:
+    """Where the copy of the message KEY is prepared, so that a retry finds it."""
+    return system.join(maildir, "tmp", f"mdeliver.{key.decode()}")
 
 
 def make_maildir(file: File) -> None:

@@ -25,15 +25,27 @@ SERVERS_OWN = (b"status:", b"x-status:", b"x-uid:", b"x-imap", b"x-keywords:", b
 
 
 def stands_at(fd: int, start: int, size: int, copy: Iterable[bytes]) -> Found:
-    """Whether COPY stands at START of the file, whole or as a torn tail."""
+    """Whether COPY stands at START of the file, whole or as a torn tail.
+
+    A power cut may have put the size on disk and not the octets: then there are zeros for them.
+    """
     offset = start
+    verdict: Literal["whole", "torn"] = "whole"
     for piece in copy:
         there = durable.read_at(fd, len(piece), offset)
         offset += len(there)
         if there != piece:
-            is_tail = offset == size and start < size and piece.startswith(there)
-            return ("torn", start) if is_tail else ("absent", start)
-    return "whole", start
+            if not _is_left_of(piece, there):
+                return "absent", start
+            verdict = "torn"
+    if verdict == "torn" and not start < size == offset:
+        return "absent", start
+    return verdict, start
+
+
+def _is_left_of(octets: bytes, there: bytes) -> bool:
+    """Whether THERE is what a cut may leave of OCTETS: less of them, and zeros for some."""
+    return all(found in (wanted, 0) for found, wanted in zip(there, octets, strict=False))
 
 
 def find_copy(fd: int, from_line: bytes, text: Callable[[], Iterator[bytes]]) -> Found:
@@ -66,8 +78,12 @@ def torn_tail_of(fd: int, start: int, length: int, from_line: bytes, size: int) 
     """
     if not start < size < start + length:
         return False
-    beginning = durable.read_at(fd, len(from_line) + 2, start).lstrip(b"\n")
-    if not (beginning.startswith(from_line) or from_line.startswith(beginning[: len(from_line)])):
+    beginning = durable.read_at(fd, len(from_line) + 2, start)
+    if not any(
+        # Up to two newlines that mend the file come before it.
+        _is_left_of(b"\n" * at + from_line, beginning)
+        for at in range(3)
+    ):
         return False
     # Past the start of our own From_ line, which the newlines that mend the file may precede.
     offset = start + 3

@@ -42,8 +42,10 @@ from mdeliver.deliver.deliverers import (
     filters_of,
 )
 from mdeliver.deliver.journal import Journal, Recorded, message_key
+from mdeliver.deliver.maildir import temporary_path
 from mdeliver.deliver.mboxrd import make_from_line, tidy_from_line
 from mdeliver.dotlock import remove_if_stale
+from mdeliver.durable import remove
 from mdeliver.plan import File
 from mdeliver.settings import SENDMAIL_PATH
 
@@ -216,7 +218,7 @@ def _finish_again(
 ) -> str:
     """Say F, for the attempt that may have been killed before it could; a few words."""
     attempt.journal.resume(earlier)
-    _clear_locks(earlier)
+    _clear_left_over(earlier)
     if earlier.state == "D":
         # What is not marked by then has no say, and was not begun.
         _do_besides(
@@ -232,14 +234,17 @@ def _finish_again(
     return "delivered by an earlier attempt"
 
 
-def _clear_locks(earlier: Recorded) -> None:
-    """Remove the lock files that an attempt left which was killed after it was done."""
+def _clear_left_over(earlier: Recorded) -> None:
+    """Remove what an attempt left that was killed after it was done: lock files, and where a power
+    cut kept a rename only by half, the name in tmp."""
     for words in earlier.places:
-        if words[0] == "mbox":
-            try:
+        try:
+            if words[0] == "mbox":
                 remove_if_stale(words[1] + ".lock")
-            except OSError:
-                pass  # the message is delivered; a lock is no reason to bring it again
+            elif words[0] == "maildir":
+                remove(temporary_path(words[1], earlier.key))
+        except OSError:
+            pass  # the message is delivered; what is left is no reason to bring it again
 
 
 def _distinct(deliveries: tuple[Delivery, ...]) -> tuple[Delivery, ...]:

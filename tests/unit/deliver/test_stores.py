@@ -189,10 +189,14 @@ SERVERS_LINES = b"X-IMAPbase: 1 2\nX-UID: 7\nStatus: RO\nContent-Length: 20\nX-K
         (ENTRY[:-1], False, b""),
         (ENTRY.replace(b"hello", b"other") + ENTRY[:70], False, ENTRY.replace(b"hello", b"other")),
         (b"", False, b""),
+        (bytes(len(ENTRY)), False, b""),
+        (ENTRY[:60] + bytes(20) + ENTRY[80:], False, b""),
+        (ENTRY[:60] + bytes(9), False, b""),
+        (bytes(9) + b"~", False, bytes(9) + b"~"),
     ],
     ids=[
         "whole", "first", "moved", "rewritten", "another", "torn head", "torn end", "torn, moved",
-        "absent",
+        "absent", "zeros for all", "a page of zeros", "zeros at the end", "zeros of another",
     ],
 )  # fmt: skip
 def test_a_retry_knows_its_own_copy(
@@ -206,10 +210,13 @@ def test_a_retry_knows_its_own_copy(
     copy.release()
 
 
+@pytest.mark.parametrize("zeros", [0, 5, len(ENTRY)])
 @pytest.mark.parametrize("length", range(1, len(ENTRY)))
-def test_a_torn_tail_of_another_delivery_is_cut_off(tmp_path: Path, length: int) -> None:
+def test_a_torn_tail_of_another_delivery_is_cut_off(
+    tmp_path: Path, length: int, zeros: int
+) -> None:
     whole = ENTRY.replace(b"hello", b"whole")
-    (tmp_path / "mbox").write_bytes(whole + ENTRY[:length])
+    (tmp_path / "mbox").write_bytes(whole + bytes(zeros)[:length] + ENTRY[zeros:length])
     dead = Journal(str(tmp_path), message_key(b"dead"))
     place = ("mbox", str(tmp_path / "mbox"), "", "", str(len(whole)), str(len(ENTRY)))
     dead.begin(FROM_LINE, FROM_LINE, [place], ".")
@@ -274,6 +281,21 @@ def test_a_dotlock_excludes_and_goes(tmp_path: Path) -> None:
 
 def test_the_lock_of_a_dead_delivery_is_removed(tmp_path: Path) -> None:
     (tmp_path / "mbox.lock").write_text("0000012345:host")
+    taken = try_dotlock(str(tmp_path / "mbox"), "host")
+    assert taken is not None
+    taken.release()
+
+
+@pytest.mark.parametrize("content", ["", "\0" * 15, "00000"])
+def test_a_lock_of_ours_that_lost_its_content_in_a_power_cut_is_removed(
+    tmp_path: Path, content: str
+) -> None:
+    """Its name and its mode are on disk by then: else the mailbox would be locked for ever."""
+    held = try_dotlock(str(tmp_path / "mbox"), "host")
+    assert held is not None
+    (tmp_path / "mbox.lock").write_text(content)
+    assert try_dotlock(str(tmp_path / "mbox"), "host") is None  # its maker lives
+    os.close(held._fd)
     taken = try_dotlock(str(tmp_path / "mbox"), "host")
     assert taken is not None
     taken.release()

@@ -1,0 +1,108 @@
+"""The power goes while a subject is at its deed; then the host is up again, and it is retried.
+
+Method  the deed is recorded; after each of its changes, and for every state that the disk may be in
+        then (disk.py), the home is made so; what was promised must be there; the deed is done
+        again, by another boot of the kernel; and all must be as it should be.
+Usage   python -m tests.faults.powercut SUBJECT [EVERY]
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from mdeliver.deliver import journal
+from tests.faults.disk import Disk, State, write_out
+from tests.faults.recording import recorded
+from tests.faults.seam import DONE, FAILED, disturbed
+from tests.faults.subjects import SUBJECTS, Subject
+from tests.installation import open_directory
+
+RETRIES = 2
+"""So often it is tried again: what one run finds and mends, the next may need."""
+
+
+class PowerCut:
+    """One subject, and every state in which a cut may leave its home HOME."""
+
+    def __init__(self, name: str, home: Path) -> None:
+        self.name = name
+        self.subject: Subject = SUBJECTS[name](home)
+        home.mkdir(parents=True, exist_ok=True)
+        self._empty()
+        self.subject.prepare()
+        recording = recorded(home, name)
+        wrong = self.subject.wrong()
+        assert not wrong, wrong
+        self.changes = len(recording.ops)
+        self.states = list(_distinct(recording))
+
+    def _empty(self) -> None:
+        for path in self.subject.home.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def suffer(self, state: State) -> list[str]:
+        """What is wrong after a cut that left STATE."""
+        self._empty()
+        write_out(state, self.subject.home)
+        lacking = self.subject.lacking(state.promised)
+        if lacking:
+            return [f"{word} (promised, and then the power went)" for word in lacking]
+        for attempt in range(1, RETRIES + 1):
+            status, _ = disturbed(lambda attempt=attempt: self._retry(attempt))
+            if status == DONE:
+                return self.subject.wrong()
+        return ["stuck: put off for ever" if status == FAILED else f"stuck: ended with {status}"]
+
+    def _retry(self, attempt: int) -> None:
+        journal._BOOT[:] = ["another boot"]
+        # What waits for a lock that nobody can have held since the cut waits in vain.
+        from mdeliver import limits
+
+        limits.LOCK_WAIT_S = 1
+        self.subject.act(attempt)
+
+
+def _distinct(recording: object) -> Iterator[State]:
+    """Every state of every moment, each disk once for what had been promised by then."""
+    disk = Disk(recording)  # type: ignore[arg-type]
+    seen: set[object] = set()
+    for at, op in enumerate([None, *recording.ops]):  # type: ignore[attr-defined]
+        if op is not None:
+            disk.do(op)
+        for state in disk.states(at):
+            names = frozenset(state.names.items())
+            contents = frozenset((number, state.contents.get(number)) for _, number in names)
+            known = hash((names, contents, state.promised))
+            if known not in seen:
+                seen.add(known)
+                yield state
+
+
+def main() -> int:
+    """The command line; see the module."""
+    name = sys.argv[1]
+    every = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    base = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else open_directory("power")
+    home = base / f"power.{os.getpid()}" / "home"
+    try:
+        cut = PowerCut(name, home)
+        sys.stdout.write(f"{cut.changes} changes, {len(cut.states)} states\n")
+        failed = 0
+        for state in cut.states[::every]:
+            wrong = cut.suffer(state)
+            if wrong:
+                failed += 1
+                if failed < 30:
+                    sys.stdout.write(f"after {state.at}, lost {state.lost}: {wrong}\n")
+        sys.stdout.write(f"{failed} wrong\n")
+    finally:
+        shutil.rmtree(home.parent)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
