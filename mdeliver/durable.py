@@ -31,6 +31,11 @@ def open_own_file(path: str, *, create: bool, mode: int = 0o600) -> int:
     Returns a descriptor in append mode. Raises FileNotFoundError where it is missing and CREATE is
     false, Deferral where it is not a plain file of ours, OSError otherwise.
     """
+    return open_own(path, create=create, mode=mode)[0]
+
+
+def open_own(path: str, *, create: bool, mode: int = 0o600) -> tuple[int, system.stat_result]:
+    """As open_own_file; with the file's status, as it was opened."""
     flags = system.O_RDWR | system.O_APPEND | _GUARDED
     try:
         fd = system.open(path, flags)
@@ -52,12 +57,12 @@ def open_own_file(path: str, *, create: bool, mode: int = 0o600) -> int:
         found = system.fstat(fd)
         if found.st_nlink > 0:
             _refuse_foreign(path, found)
-            return fd
+            return fd, found
     except BaseException:
         system.close(fd)
         raise
     close_read(fd)
-    return open_own_file(path, create=create, mode=mode)
+    return open_own(path, create=create, mode=mode)
 
 
 def open_guarded(path: str) -> int:
@@ -76,13 +81,18 @@ def _refuse_foreign(path: str, found: system.stat_result) -> None:
         )
 
 
+def status_of(path: str) -> system.stat_result | None:
+    """The status of PATH, links not followed; None where there is nothing."""
+    try:
+        return system.lstat(path)
+    except FileNotFoundError:
+        return None
+
+
 def same_file(fd: int, path: str) -> bool:
     """Whether PATH (links not followed) is still the file that FD has open."""
-    try:
-        there = system.lstat(path)
-    except FileNotFoundError:
-        return False
-    return system.same(system.fstat(fd), there)
+    there = status_of(path)
+    return there is not None and system.same(system.fstat(fd), there)
 
 
 def size_of(fd: int) -> int:
