@@ -20,7 +20,10 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "mail as bytes, and the only ways to files",
         """headertext addresses structured message durable locks memory mailgroup dotlock letter
-        attendance programs settings authentication authentication.results rulesfile replytext""",
+        attendance programs settings authentication authentication.results authentication.wording
+        authentication.client authentication.lookups authentication.signed authentication.spf
+        authentication.dkim authentication.arc authentication.dmarc authentication.computed
+        rulesfile replytext""",
     ),
     (
         "the language: text to Program, pure",
@@ -61,7 +64,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "what POP3 has downloaded: carried over to the Maildir",
         """popsync popsync.settings popsync.entry popsync.blocks popsync.mboxindex popsync.ledger
-        popsync.links popsync.carry popsync.noting popsync.sync popsync.accounts popsync.watch popsync.daemon popsync.site""",
+        popsync.links popsync.carry popsync.noting popsync.sync popsync.accounts popsync.watch
+        popsync.daemon popsync.site""",
     ),
     (
         "what Postfix is told and asked: settings, tables, sent copies",
@@ -69,9 +73,12 @@ FLOORS: tuple[tuple[str, str], ...] = (
         sent.owners sent.sources sent.settings sent.tables sent.generate sent.setup
         sent.socketmap sent.server postfix.restrictions postfix.step postfix.ownnames
         postfix.standards postfix.greeting postfix.submission postfix.ways postfix.settings
-        postfix.dovecot audit audit.finding audit.names dkim dkim.keys dkim.record dkim.senders
+        postfix.dovecot audit audit.finding audit.names audit.doveconf audit.identity
+        dkim dkim.keys dkim.record dkim.senders
         dkim.policy dkim.published dkim.rotation dkim.opendkim dkim.setup audit.host audit.sent_copies
-        audit.local_delivery audit.checks""",
+        audit.local_delivery audit.lookuptables audit.relay audit.standards audit.passwords
+        audit.certificate audit.wiring audit.reverse audit.domains audit.dovecot audit.mailboxes
+        audit.checks""",
     ),
     (
         "what Postfix says: its log, and what it refused",
@@ -85,9 +92,11 @@ FLOORS: tuple[tuple[str, str], ...] = (
         procmail.automaton procmail.matcher procmail.condition procmail.score procmail.mail
         procmail.formail procmail.expand procmail.fate procmail.world procmail.state
         procmail.testing procmail.deeds procmail.machine procmail.wording procmail.re2text
-        procmail.values procmail.translate procmail.report procmail.rules procmail.folders
-        procmail.symbols procmail.convertactions procmail.convertconditions procmail.level
-        procmail.special procmail.advice procmail.assignments procmail.converter procmail.proof
+        procmail.linetext procmail.values procmail.packed procmail.mailer procmail.translate
+        procmail.report procmail.rules procmail.definitions procmail.overview procmail.folders
+        procmail.symbols procmail.commands procmail.convertactions procmail.scorewords
+        procmail.convertconditions procmail.level procmail.special procmail.advice
+        procmail.assignments procmail.converter procmail.octets procmail.proof
         sieve sieve.reader sieve.tests sieve.converter sieve.proof""",
     ),
     (
@@ -112,13 +121,17 @@ STRANGERS = (
 
 # Third-party packages and who may import them; everywhere else they would cost every delivery.
 THIRD_PARTY = {
-    "cryptography": ("mdeliver.dkim",),
+    "cryptography": ("mdeliver.dkim", "mdeliver.audit"),
+    "dns": ("mdeliver.audit",),
     "dkim": ("mdeliver.dkim", "mdeliver.authentication"),
     "click": ("mdeliver.cli",),
     "filelock": ("mdeliver.cli", "mdeliver.sent"),  # our own state; never a mailbox
+    "dns": ("mdeliver.authentication",),
     "inotify_simple": ("mdeliver.popsync",),
     "mailparser": ("mdeliver.cli", "mdeliver.explain"),  # never between a message and delivery
     "xdg": ("mdeliver.cli", "mdeliver.rulesfile", "mdeliver.settings"),
+    "publicsuffixlist": ("mdeliver.authentication",),
+    "spf": ("mdeliver.authentication",),
     "srslib": ("mdeliver.actions",),
     "sievelib": ("mdeliver.sieve",),
     "re2": ("mdeliver.language", "mdeliver.conditions", "mdeliver.procmail"),
