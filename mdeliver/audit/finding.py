@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Literal, TypeAlias
 
     from mdeliver.audit.host import Host
+    from mdeliver.audit.names import Answer
 
     Level = Literal["fine", "advice", "warning", "failure"]
     Checking: TypeAlias = Callable[[Host], Iterable["Finding"]]
@@ -39,14 +40,26 @@ class Finding(Record):
     setting: tuple[str, ...] = ()
 
 
+def unanswered(what: str, answer: Answer) -> Finding:
+    """What to say where DNS did not answer: no fault of the host's, but nothing is proved."""
+    return Finding(
+        "advice",
+        f"DNS does not say {what}: {answer.why}",
+        "what is not known is not checked; other servers may get no answer, either",
+        "try again, ask another server with --resolver, or look after the name servers",
+    )
+
+
 class Check(Record):
     """One check.
 
     name   stable, one word with hyphens
+    group  one of GROUPS
     title  what it looks at, a few words
     run    looks, and gives its findings
     """
 
     name: str
+    group: str
     title: str
     run: Checking

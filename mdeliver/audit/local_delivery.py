@@ -1,6 +1,6 @@
-"""Checks of local(8): the recipient delimiter, and the limit on what a delivery may write.
+"""Checks of sizes and addresses: the recipient delimiter, and how large messages and mboxes get.
 
-See also  postconf(5), recipient_delimiter, mailbox_size_limit
+See also  postconf(5), recipient_delimiter, mailbox_size_limit, message_size_limit
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from mdeliver.audit.host import Host
 
-SPOOL = "/var/mail"
+_SMALL_OCTETS = 5_000_000
+"""Below this, messages are refused that nearly every other server takes."""
 
 
 def delimiter_is_set(host: Host) -> Iterator[Finding]:
@@ -45,25 +46,31 @@ def delimiter_is_set(host: Host) -> Iterator[Finding]:
 
 
 def mailbox_limit_is_large(host: Host) -> Iterator[Finding]:
-    """Whether deliveries by mailbox_command may write files as large as mboxes get.
+    """Whether deliveries may write files as large as mboxes get.
 
-    local(8) sets the limit for every file that a command writes (RLIMIT_FSIZE).
+    local(8) sets the limit for every file that a command writes (RLIMIT_FSIZE), and keeps to it
+    where it writes mboxes itself.
     """
-    if not (host.value("mailbox_command") or host.value("mailbox_command_maps")):
-        yield Finding(
-            "fine", "local(8) runs no mailbox_command: mailbox_size_limit does not matter"
-        )
+    try:
+        limit = int(host.value("mailbox_size_limit") or "0")
+        message = int(host.value("message_size_limit") or "0")
+    except ValueError:
+        yield Finding("failure", "a size limit in main.cf is no number", "", "set a number")
         return
-    limit = int(host.value("mailbox_size_limit") or "0")
+    writes_files = host.value("mailbox_command") or host.value("mailbox_command_maps")
+    if host.value("mailbox_transport") or not (writes_files or _has_mboxes(host)):
+        yield Finding("fine", "local(8) writes no mboxes: mailbox_size_limit does not matter")
+        return
     if limit == 0:
         yield Finding("fine", "mailbox_size_limit is off")
         return
-    name, size = _largest()
+    name, size = _largest(host.value("mail_spool_directory") or "/var/mail")
     full = size >= limit
     yield Finding(
-        "failure" if full or limit <= int(host.value("message_size_limit") or "0") else "warning",
+        "failure" if full or message == 0 or limit <= message else "warning",
         f"mailbox_size_limit is {limit} octets"
-        + (f", and {name} has {size} already" if size * 2 > limit else ""),
+        + (f", and {name} has {size} already" if size * 2 > limit else "")
+        + (f", less than message_size_limit ({message or 'off'})" if limit <= message else ""),
         "it holds for every file that a delivery writes: once an mbox is that large, all mail to "
         "it waits in the queue",
         "turn it off, and limit mailboxes by quota",
@@ -71,11 +78,45 @@ def mailbox_limit_is_large(host: Host) -> Iterator[Finding]:
     )
 
 
-def _largest() -> tuple[str, int]:
+def _has_mboxes(host: Host) -> bool:
+    """Whether local(8) itself delivers to mboxes; a name that ends with / is a Maildir's."""
+    is_local = host.value("local_transport").startswith("local")
+    return is_local and not host.value("home_mailbox").endswith("/")
+
+
+def messages_are_limited(host: Host) -> Iterator[Finding]:
+    """Whether messages may be as large as people send them, and no larger."""
+    try:
+        limit = int(host.value("message_size_limit") or "0")
+    except ValueError:
+        yield Finding("failure", "message_size_limit is no number", "", "set a number")
+        return
+    setting = ("postconf -e 'message_size_limit = 52428800'", "postfix reload")
+    if limit == 0:
+        yield Finding(
+            "warning",
+            "message_size_limit is off",
+            "one client can fill the queue's disk, and then no mail comes in",
+            "set a limit, such as 50 MB",
+            setting,
+        )
+    elif limit < _SMALL_OCTETS:
+        yield Finding(
+            "warning",
+            f"message_size_limit is {limit} octets",
+            "messages with a photo or two are refused",
+            "set what others take, 10 to 50 MB",
+            setting,
+        )
+    else:
+        yield Finding("fine", f"messages may have {limit} octets")
+
+
+def _largest(spool: str) -> tuple[str, int]:
     """Path and size of the largest mbox in the spool directory."""
     largest = ("", 0)
     try:
-        for entry in os.scandir(SPOOL):
+        for entry in os.scandir(spool):
             status = entry.stat(follow_symlinks=False)
             if stat.S_ISREG(status.st_mode) and status.st_size > largest[1]:
                 largest = (entry.path, status.st_size)

@@ -51,21 +51,31 @@ class Postfix:
         octets  its standard input
         fine    exit statuses that are no failure
         """
+        done = self._done(program, arguments, octets)
+        if done.returncode not in fine:
+            raise PostfixError(_refusal(program, arguments, done))
+        return done.stdout.decode("utf-8", "surrogateescape")
+
+    def _done(
+        self, program: str, arguments: Sequence[str], octets: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
         where = ["-c", self.directory] if self.directory else []
         command = [_found(program), *where, *arguments]
         try:
-            done = subprocess.run(
+            return subprocess.run(
                 command, input=octets, capture_output=True, timeout=COMMAND_LIMIT_S, check=False
             )
-        except OSError as error:
-            raise PostfixError(f"cannot run {program}: {error.strerror}") from None
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise PostfixError(f"cannot run {program}: {why}") from None
         except subprocess.TimeoutExpired:
             raise PostfixError(f"{program} took longer than {COMMAND_LIMIT_S} s") from None
-        if done.returncode not in fine:
-            said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-            words = " ".join([program, *arguments])
-            raise PostfixError(one_line(f"{words}: {said or f'exit status {done.returncode}'}"))
-        return done.stdout.decode("utf-8", "surrogateescape")
+
+    def warnings(self) -> list[str]:
+        """What Postfix finds odd about main.cf and master.cf, such as settings it does not know."""
+        said = b"".join(self._done("postconf", [option]).stderr for option in ("-n", "-M"))
+        lines = [x.partition("warning: ")[2] for x in said.decode(errors="replace").splitlines()]
+        return list(dict.fromkeys(line for line in lines if line))
 
     # --- main.cf -----------------------------------------------------------------------------
 
@@ -130,6 +140,15 @@ class Postfix:
         listed = self.run("postmap", "-s", f"{kind}:{name}")
         return [(key, value) for key, _, value in (x.partition("\t") for x in listed.splitlines())]
 
+    def look_up(self, table: str, key: str) -> str:
+        """What TABLE says of KEY; "" for nothing. Raises PostfixError where it cannot be asked."""
+        arguments = ("-q", key, table.removeprefix("proxy:"))
+        done = self._done("postmap", arguments)
+        # postmap ends with 1 for a missing row, too, but then it is silent.
+        if done.returncode not in (0, 1) or (done.returncode and b"fatal: " in done.stderr):
+            raise PostfixError(_refusal("postmap", arguments, done))
+        return done.stdout.decode("utf-8", "surrogateescape").strip()
+
     def table_types(self) -> frozenset[str]:
         """The table types that this Postfix has."""
         return frozenset(self.run("postconf", "-m").split())
@@ -163,6 +182,14 @@ def split_list(value: str) -> list[str]:
 def joined(values: Iterable[str]) -> str:
     """A list as one word, for `-o name=value` in master.cf."""
     return ",".join(values)
+
+
+def _refusal(
+    program: str, arguments: Sequence[str], done: subprocess.CompletedProcess[bytes]
+) -> str:
+    said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+    words = " ".join([program, *arguments])
+    return one_line(f"{words}: {said or f'exit status {done.returncode}'}")
 
 
 def _found(program: str) -> str:

@@ -106,6 +106,11 @@ class Box:
         known = _settings(self.postfix.run("postconf", "-x"))
         return known | _settings(self.postfix.run("postconf", "-nx"))
 
+    @property
+    def names_written(self) -> list[str]:
+        """The settings of which main.cf says something."""
+        return list(self._written)
+
     def is_written(self, name: str) -> bool:
         """Whether main.cf says anything of a setting."""
         return name in self._written

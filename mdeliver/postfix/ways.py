@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 SOCKET = "lmtp:unix:/run/mdeliver/lmtp"
 """Where systemd/mdeliver-lmtp.socket listens."""
 
-_ORDER = (
+ORDER = (
     "mailbox_transport_maps",
     "mailbox_transport",
     "mailbox_command_maps",
     "mailbox_command",
     "home_mailbox",
 )
+"""What local(8) asks for the way to a mailbox, the first that is set."""
+
 _WHY = {
     "command": "local(8) runs mdeliver-lda for each message, as the user; it needs nothing else",
     "lmtp": "a running server delivers, without starting an interpreter for each message; "
@@ -66,7 +68,7 @@ def _way(box: Box, wish: Wish, way: str) -> Proposal:
     name = "mailbox_command" if way == "command" else "mailbox_transport"
     target = wish.launcher if way == "command" else SOCKET
     what, why = f"{name} = {target}", _WHY[way]
-    first = next((setting for setting in _ORDER if box.value(setting)), "")
+    first = next((setting for setting in ORDER if box.value(setting)), "")
     said = box.value(first) if first else ""
     if way == "lmtp" and "mdeliver" in box.value("virtual_transport"):
         return Proposal([Step("delivery", what, why, "set", "by virtual_transport")], [])
@@ -75,7 +77,7 @@ def _way(box: Box, wish: Wish, way: str) -> Proposal:
     if first and not wish.deliver:
         note = f"{first} = {said}; --deliver command or --deliver lmtp puts mdeliver in its place"
         return Proposal([Step("delivery", what, why, "kept", note)], [])
-    if first and _ORDER.index(first) < _ORDER.index(name):
+    if first and ORDER.index(first) < ORDER.index(name):
         note = f"{first} = {said} goes before it; empty that first"
         return Proposal([Step("delivery", what, why, "kept", note)], [])
     note = f"in the place of {first} = {said}" if first else ""

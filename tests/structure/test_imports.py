@@ -122,11 +122,10 @@ STRANGERS = (
 # Third-party packages and who may import them; everywhere else they would cost every delivery.
 THIRD_PARTY = {
     "cryptography": ("mdeliver.dkim", "mdeliver.audit"),
-    "dns": ("mdeliver.audit",),
     "dkim": ("mdeliver.dkim", "mdeliver.authentication"),
     "click": ("mdeliver.cli",),
     "filelock": ("mdeliver.cli", "mdeliver.sent"),  # our own state; never a mailbox
-    "dns": ("mdeliver.authentication",),
+    "dns": ("mdeliver.authentication", "mdeliver.audit"),
     "inotify_simple": ("mdeliver.popsync",),
     "mailparser": ("mdeliver.cli", "mdeliver.explain"),  # never between a message and delivery
     "xdg": ("mdeliver.cli", "mdeliver.rulesfile", "mdeliver.settings"),

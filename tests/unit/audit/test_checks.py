@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from mdeliver.audit.checks import CHECKS
+from mdeliver.audit.checks import CHECKS, GROUPS
 from mdeliver.cli.audit import command
 from mdeliver.cli.bcc_maps import command as bcc_maps
 from mdeliver.postfix.configuration import Postfix
@@ -211,10 +211,14 @@ def test_the_delimiter(
 @pytest.mark.parametrize(
     ("main", "level"),
     [
-        ("", "fine"),
+        ("", "warning"),
+        ("home_mailbox = Maildir/\n", "fine"),
+        ("mailbox_transport = lmtp:unix:/run/x\n", "fine"),
+        ("home_mailbox = Maildir/\nmailbox_command = x\n", "warning"),
         ("mailbox_command = x\nmailbox_size_limit = 0\n", "fine"),
         ("mailbox_command = x\nmailbox_size_limit = 900000000000\n", "warning"),
         ("mailbox_command = x\nmailbox_size_limit = 10240000\n", "failure"),
+        ("mailbox_command = x\nmessage_size_limit = 0\n", "failure"),
     ],
 )
 def test_the_size_of_mailboxes(audit: Audit, etc: Path, main: str, level: str) -> None:
@@ -234,8 +238,11 @@ def test_people_are_told_what_why_how_and_what_to_paste(settings: Path) -> None:
 
 
 def test_checks_are_listed_and_named(settings: Path) -> None:
-    listed = [line.split()[0] for line in invoke(settings, "--list").stdout.splitlines()]
+    lines = invoke(settings, "--list").stdout.splitlines()
+    listed = [line.split()[0] for line in lines if line.startswith(" ")]
     assert listed == [check.name for check in CHECKS]
+    groups = [line.partition(":")[0] for line in lines if not line.startswith(" ")]
+    assert groups == list(GROUPS) == list(dict.fromkeys(check.group for check in CHECKS))
     unknown = invoke(settings, "no-such")
     assert (unknown.exit_code, "there is no check no-such" in unknown.stderr) == (2, True)
     settings.write_text("x")

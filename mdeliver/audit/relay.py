@@ -1,0 +1,235 @@
+"""Does this host relay for strangers: judged by what the restrictions do, in their order.
+
+Stranger    a client outside of mynetworks that has not authenticated, with a recipient elsewhere
+Refused     if one of the lists that are asked refuses it for certain. What only may refuse (a
+            blocklist, a policy server) closes nothing; what permits ends its own list alone, which
+            is why `permit` in smtpd_recipient_restrictions opens nothing while
+            smtpd_relay_restrictions refuses, and relay_domains that match everything open nothing
+            where a list ends in `reject`.
+Tables      are asked with postmap for strangers' names; rows that permit senders or HELO names
+            open the relay to whoever claims them.
+See also    SMTPD_ACCESS_README; postconf(5), smtpd_relay_restrictions; postfix/restrictions.py
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from mdeliver.audit.finding import Finding
+from mdeliver.postfix import restrictions
+from mdeliver.postfix.configuration import PostfixError, split_list
+from mdeliver.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mdeliver.audit.host import Host
+    from mdeliver.postfix.configuration import Service
+
+LISTS = tuple(f"smtpd_{x}_restrictions" for x in ("client", "helo", "sender", "relay", "recipient"))
+"""What is asked of a recipient, in this order; each may refuse."""
+
+# Domains and clients that are nobody's here, whatever the site.
+_ELSEWHERE = ("mail-relay-probe.example", "gmail.com", "outlook.com")
+_STRANGERS = ("203.0.113.77", "198.18.7.7")
+
+_OWN_DOMAINS = (
+    "mydestination",
+    "virtual_alias_domains",
+    "virtual_mailbox_domains",
+    "relay_domains",
+)
+_CLOSING = (*restrictions.RELAY_CLOSED, "reject_unauth_destination_unverified")
+_REFUSING = ("reject", "defer", "defer_if_permit", "defer_if_reject")
+_DEPTH = 5
+_WIDE = {4: 8, 6: 19}
+"""Networks with fewer bits than these are no network of one's own."""
+
+
+class Verdict(Record):
+    """What a list does with a stranger's mail for elsewhere.
+
+    refuses  whether it refuses for certain
+    by       the item that decides; "" where none does
+    forged   what opens it to whoever claims a name, before anything refuses
+    """
+
+    refuses: bool
+    by: str = ""
+    forged: tuple[str, ...] = ()
+
+
+def relay_is_closed(host: Host) -> Iterator[Finding]:
+    """Whether each service refuses to relay for strangers."""
+    for service in host.public_services:
+        yield from _judge(host, service)
+    yield from _networks(host)
+
+
+def _judge(host: Host, service: Service) -> Iterator[Finding]:
+    verdicts = {name: _verdict(host, service, name) for name in LISTS}
+    closed = [f"{name}: {v.by}" for name, v in verdicts.items() if v.refuses and not v.forged]
+    if closed:
+        yield Finding("fine", f"{service.name} refuses to relay for strangers ({closed[0]})")
+        return
+    ajar = [(name, v) for name, v in verdicts.items() if v.refuses]
+    if ajar:
+        name, verdict = ajar[0]
+        yield Finding(
+            "failure",
+            f"{service.name} relays for whoever claims a name: {name} permits by "
+            f"{', '.join(verdict.forged)}",
+            "anybody can say such a sender or HELO name, and send anything to anyone through here",
+            f"let another list refuse, or put {verdict.forged[0]} behind {verdict.by}",
+            _remedy(host, service),
+        )
+        return
+    openers = [f"{name}: {v.by}" for name, v in verdicts.items() if v.by][-1:]
+    yield Finding(
+        "failure",
+        f"{service.name} is an open relay: nothing refuses a stranger's mail for elsewhere"
+        + (f" ({openers[0]} permits it)" if openers else ""),
+        "spam goes out through here within hours, and this host is on every blocklist after that",
+        "refuse to relay for those who are neither own clients nor authenticated",
+        _remedy(host, service),
+    )
+
+
+def _remedy(host: Host, service: Service) -> tuple[str, ...]:
+    value = f"{', '.join(restrictions.OWN_CLIENTS)}, {restrictions.RELAY_CLOSED[0]}"
+    if "smtpd_relay_restrictions" in service.settings:
+        word = value.replace(" ", "")
+        return (
+            f"postconf -P '{service.name}/smtpd_relay_restrictions={word}'",
+            "postfix reload",
+        )
+    everything = [name for name in _OWN_DOMAINS if _takes_everything(host, service, name)]
+    domains = tuple(f"# {name} matches every domain: name yours alone" for name in everything)
+    return (*domains, f"postconf -e 'smtpd_relay_restrictions = {value}'", "postfix reload")
+
+
+def _verdict(host: Host, service: Service, name: str) -> Verdict:
+    return _walk(host, service, restrictions.parsed(host.value_for(service, name)), 0)
+
+
+def _walk(host: Host, service: Service, items: Sequence[str], depth: int) -> Verdict:
+    """What ITEMS do, from the first to the one that decides."""
+    classes = restrictions.parsed(host.value_for(service, "smtpd_restriction_classes"))
+    forged: list[str] = []
+    for item in items:
+        word, _, argument = item.partition(" ")
+        if word in classes and depth < _DEPTH:
+            inner = restrictions.parsed(host.value_for(service, word))
+            verdict = _walk(host, service, inner, depth + 1)
+            forged += verdict.forged
+            if verdict.by:
+                return verdict.replace(forged=tuple(forged))
+        elif word in _REFUSING:
+            return Verdict(True, item, tuple(forged))
+        elif word in _CLOSING:
+            if not any(_takes_everything(host, service, name) for name in _OWN_DOMAINS):
+                return Verdict(True, item, tuple(forged))
+        elif word == "permit" or _permits_everybody(host, service, word, argument):
+            return Verdict(False, item)
+        elif _rows_that_permit(host, word, argument):
+            forged.append(item)
+    return Verdict(False, "", tuple(forged))
+
+
+def _permits_everybody(host: Host, service: Service, word: str, argument: str) -> bool:
+    """Whether an item lets any stranger, or any recipient elsewhere, pass."""
+    if word == "permit_mynetworks":
+        return any(_is_wide(network) for network in _own_networks(host, service))
+    if word == "permit_auth_destination":
+        return any(_takes_everything(host, service, name) for name in _OWN_DOMAINS)
+    keys = {
+        "check_client_access": _STRANGERS,
+        "check_recipient_access": _ELSEWHERE,
+        "check_sender_access": _ELSEWHERE,
+        "check_helo_access": _ELSEWHERE,
+    }.get(word)
+    return keys is not None and all(_is_permitted(host, argument, key) for key in keys)
+
+
+def _is_permitted(host: Host, table: str, key: str) -> bool:
+    said = host.look_up(table, key).lower()
+    return said.startswith(("ok", "permit")) or (said.isdigit() and said != "")
+
+
+def _rows_that_permit(host: Host, word: str, table: str) -> bool:
+    """Whether a table of what clients merely claim permits anything."""
+    if word not in ("check_sender_access", "check_helo_access", "check_sender_domain_access"):
+        return False
+    try:
+        rows = host.postfix.rows(table)
+    except PostfixError:  # a kind that cannot be listed
+        return False
+    return any(value.lower().startswith(("ok", "permit")) or value.isdigit() for _k, value in rows)
+
+
+def _takes_everything(host: Host, service: Service, name: str) -> bool:
+    """Whether the list of domains NAME has any domain at all."""
+    domains = split_list(host.value_for(service, name))
+    return all(_has(host, domains, probe) for probe in _ELSEWHERE)
+
+
+def _has(host: Host, domains: Sequence[str], probe: str) -> bool:
+    for word in domains:
+        held = word.removeprefix("!")
+        kind, colon, _ = held.partition(":")
+        if held.startswith("/"):
+            continue  # a file of names: names are no patterns
+        found = bool(host.look_up(held, probe)) if colon and kind else held == probe
+        if found:
+            return not word.startswith("!")
+    return False
+
+
+# --- own networks ----------------------------------------------------------------------------
+
+
+def _own_networks(host: Host, service: Service | None) -> list[str]:
+    own = host.value_for(service, "mynetworks") if service else host.value("mynetworks")
+    return [word for word in split_list(own) if not word.startswith("!")]
+
+
+def _network(word: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(word.replace("[", "").replace("]", ""), strict=False)
+    except ValueError:
+        return None
+
+
+def _is_wide(word: str) -> bool:
+    network = _network(word)
+    return network is not None and not _is_private(network) and network.prefixlen == 0
+
+
+def _is_private(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    return network.is_loopback or (network.is_private and network.prefixlen > 0)
+
+
+def _networks(host: Host) -> Iterator[Finding]:
+    """Whether mynetworks, who may relay without a password, are one's own."""
+    for word in _own_networks(host, None):
+        network = _network(word)
+        if network is None or _is_private(network):
+            continue
+        if network.prefixlen < _WIDE[network.version]:
+            yield Finding(
+                "failure",
+                f"mynetworks has {word}, which is no network of yours",
+                "whoever is in it relays through this host without a password",
+                "name your own clients alone",
+                ("postconf -e 'mynetworks = 127.0.0.0/8 [::1]/128'", "postfix reload"),
+            )
+        elif network.num_addresses > 1 and not host.box.is_written("mynetworks"):
+            yield Finding(
+                "warning",
+                f"mynetworks has {word}: mynetworks_style is {host.value('mynetworks_style')}",
+                "all hosts in the network, which in a data centre are strangers', relay through "
+                "this host without a password",
+                "trust this host alone",
+                ("postconf -e 'mynetworks_style = host'", "postfix reload"),
+            )
