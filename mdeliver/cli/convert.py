@@ -101,7 +101,8 @@ def procmailrc(
         world.now_s = arrived.arrived_s
         return proof.compare(stored.name, arrived, parsed, world, rehearse)
 
-    _prove(converted, prove, rules, name, home, as_json, compare, "procmail")
+    rehearsal = _rehearsal(converted, rules, name, home, run_programs)
+    _prove(prove, rehearsal, as_json, compare, "procmail")
 
 
 @command.command(name="sieve")
@@ -141,7 +142,8 @@ def sieve(
         ) -> proof.Compared:
             return compare(stored.name, arrived, pigeonhole, rehearse)
 
-        _prove(converted, prove, rules, name, home, as_json, compare_one, "sieve")
+        rehearsal = _rehearsal(converted, rules, name, home, False)
+        _prove(prove, rehearsal, as_json, compare_one, "sieve")
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -277,26 +279,16 @@ def _finding(finding: Diagnostic) -> dict[str, Any]:
 # --- the proof ---------------------------------------------------------------------------------
 
 
-def _prove(
-    converted: Converted,
-    mailbox: str,
-    rules: str | None,
-    name: str,
-    home: str,
-    as_json: bool,
-    compare: Compare,
-    other: str,
-) -> None:
+def _prove(mailbox: str, rehearsal: Rehearsal, as_json: bool, compare: Compare, other: str) -> None:
     """Compare both sides over the messages in MAILBOX; exits 1 if they differ."""
     from mdeliver.replay import stores
 
-    rehearsal = _rehearsal(converted, rules, name, home)
     try:
         found = list(stores.find(mailbox, folders=True))
     except OSError as error:
         raise click.ClickException(f"{one_line(mailbox)}: {error.strerror}") from None
     reading = stores.Reader()
-    different = unknown = 0
+    tally = proof.Tally()
     with _progress(found) as messages:
         for stored in messages:
             try:
@@ -304,19 +296,19 @@ def _prove(
             except OSError as error:
                 raise click.ClickException(f"{one_line(stored.name)}: {error.strerror}") from None
             one = compare(stored, arrived, lambda it: rehearsal.of(it, explain=True))
-            different += not one.same and not one.unknown
-            unknown += bool(one.unknown)
+            tally.add(one)
             if not one.same:
                 click.echo(_compared_json(one) if as_json else _compared(one, other))
     if not as_json:
-        same = len(found) - different - unknown
-        click.echo(f"{same} of {len(found)} messages fare the same, {different} differ", nl=False)
-        click.echo(f", of {unknown} it is not known" if unknown else "")
-    if different or unknown:
+        for line in tally.lines():
+            click.echo(line)
+    if tally.same < tally.all:
         sys.exit(1)
 
 
-def _rehearsal(converted: Converted, rules: str | None, name: str, home: str) -> Rehearsal:
+def _rehearsal(
+    converted: Converted, rules: str | None, name: str, home: str, run_programs: bool
+) -> Rehearsal:
     """The rules made ready; exits 2 with what is wrong with them."""
     from mdeliver.intake import Options
     from mdeliver.replay.rehearsal import Rehearsal
@@ -332,7 +324,7 @@ def _rehearsal(converted: Converted, rules: str | None, name: str, home: str) ->
         sys.exit(TROUBLE)
     environ = {"USER": name, "HOME": home}
     options = Options(user=name, home=home)
-    return Rehearsal(compiled.program, options, environ, load_site())
+    return Rehearsal(compiled.program, options, environ, load_site(), run_programs)
 
 
 @contextmanager
@@ -346,8 +338,10 @@ def _progress(found: list[Stored]) -> Iterator[Any]:
 
 def _compared(one: proof.Compared, other: str) -> str:
     if one.unknown:
-        return f"{one.name}\n  {other}: not known: {one_line(one.unknown)}"
+        return f"{one.name}\n  not known: {one_line(one.unknown)}"
     lines = [one.name]
+    if one.content:
+        return f"{one.name}\n  both      {one.ours.words}\n            {one_line(one.content)}"
     for label, side in ((other, one.theirs), ("rules", one.ours)):
         lines.append(f"  {label:8}  {side.words}")
         lines += [f"            {reason}" for reason in side.reasons]
@@ -359,4 +353,5 @@ def _compared_json(one: proof.Compared) -> str:
         label: {"done": sorted(side.done), "fate": side.fate, "reasons": list(side.reasons)}
         for label, side in (("original", one.theirs), ("rules", one.ours))
     }
-    return json.dumps({"message": one.name, "unknown": one.unknown, **sides}, ensure_ascii=False)
+    told = {"message": one.name, "unknown": one.unknown, "content": one.content, **sides}
+    return json.dumps(told, ensure_ascii=False)

@@ -16,7 +16,7 @@ from mdeliver.language.parse_values import RESERVED
 from mdeliver.procmail.convertactions import absolute
 from mdeliver.procmail.parser import parse_procmailrc
 from mdeliver.procmail.rules import Line
-from mdeliver.procmail.symbols import Unsaid
+from mdeliver.procmail.symbols import Unsaid, unsaid
 from mdeliver.procmail.syntax import Assignment, Pipe, Recipe
 from mdeliver.procmail.wording import END, REF, Unsayable, quote, readable, ref
 from mdeliver.programs import PATH
@@ -74,7 +74,7 @@ class Assignments:
         except Unsayable as error:
             value = None
             if name not in NOT_NEEDED:
-                self.symbols.values[name] = Unsaid(f"${name} ({item.span.where}): {error}")
+                self.symbols.values[name] = unsaid(name, item.span.where, error)
                 self.unsaid(item, level, str(error))
                 return
         if value is None and name not in NOT_NEEDED:
@@ -226,8 +226,8 @@ class Assignments:
         try:
             self.symbols.values[action.capture] = self.symbols.output(action.command)
         except Unsayable as error:
-            where = recipe.span.where
-            self.symbols.values[action.capture] = Unsaid(f"${action.capture} ({where}): {error}")
+            held = unsaid(action.capture, recipe.span.where, error)
+            self.symbols.values[action.capture] = held
 
 
 def let_name(variable: str) -> str:

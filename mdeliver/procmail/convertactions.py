@@ -12,11 +12,12 @@ import os.path
 import re
 
 from mdeliver.procmail import formail
-from mdeliver.procmail.folders import Mailboxes
+from mdeliver.procmail.commands import Commands, from_home, program_words
+from mdeliver.procmail.folders import OF_DELIVERY, Mailboxes
 from mdeliver.procmail.rules import Line
 from mdeliver.procmail.symbols import Symbols
 from mdeliver.procmail.syntax import Folder, Forward, Pipe, Recipe
-from mdeliver.procmail.wording import HEADER, REF, Unsayable, quote
+from mdeliver.procmail.wording import END, HEADER, REF, Unsayable, quote, ref
 
 DUPLICATES = "duplicate within 7d"
 
@@ -65,7 +66,9 @@ class Actions:
         directory = absolute(symbols.value("MAILDIR") or "", "/")
         targets = []
         wanted = [name for name in names if name]
-        if wanted and not wanted[0].endswith("/"):
+        if wanted and wanted[0].endswith("/."):
+            wanted = [f"{name.rstrip('/.')}/." for name in wanted]
+        elif wanted and not wanted[0].endswith("/"):
             # Only a file in a directory can be linked into others: procmail skips them.
             del wanted[1:]
         for name in wanted:
@@ -105,37 +108,32 @@ class Actions:
         command = action.command.strip()
         if answer := self.answer(command, symbols, copies):
             return answer
-        if not part and (sent := self.sent_on(command, symbols, copies)):
+        if "f" not in flags and (sent := self.sent_on(command, symbols, copies, part)):
             return sent
-        argv, shell = symbols.command(command)
-        if not shell and os.path.basename(argv[0]) == "formail" and "f" in flags:
-            wanted = formail.read_arguments(argv[1:])
-            if isinstance(wanted, formail.Filter):
-                return self.changes(wanted)
-        if shell or part:
-            argv = self.shell(argv, shell, part)
-        if any(HEADER in word for word in argv):
-            raise Unsayable("a header's text as an argument of a program")
+        filters = "f" in flags
+        if filters and (wanted := self.header_changes(command, symbols)):
+            return self.changes(wanted)
+        argv = Commands(symbols, self.allow_shell).program(command, part, filters=filters)
+        self.look_at_arguments(argv)
         words = self.locked(recipe, argv, symbols)
-        if "f" in flags:
+        if filters:
             return [Line(f"filter through {words}")]
         return [Line(f"run {words}") if copies else Line(f"pipe to {words}", True)]
 
-    def shell(self, argv: list[str], shell: bool, part: str) -> list[str]:
-        """The command as a shell's."""
-        if not self.allow_shell:
-            why = (
-                "a program that needs a shell" if shell else f"a program that gets only the {part}"
-            )
-            raise Unsayable(why)
-        if not shell:
-            from shlex import join
+    def header_changes(self, command: str, symbols: Symbols) -> formail.Filter | None:
+        """What formail changes in the head; None where COMMAND is something else."""
+        argv, shell = symbols.command(command)
+        if shell or os.path.basename(argv[0]) != "formail":
+            return None
+        wanted = formail.read_arguments(argv[1:])
+        return wanted if isinstance(wanted, formail.Filter) else None
 
-            if any(REF in word for word in argv):
-                raise Unsayable("a variable in a command of a shell")
-            argv = [join(argv)]
-        before = {"head": "sed '/^$/q' | ", "body": "sed '1,/^$/d' | "}.get(part, "")
-        return ["sh", "-c", before + argv[0]]
+    def look_at_arguments(self, argv: list[str]) -> None:
+        """An argument that a message begins could be taken for an option."""
+        for word in argv[1:]:
+            name = word[1:].partition(END)[0] if word.startswith(REF) else ""
+            if name and name not in OF_DELIVERY:
+                raise Unsayable("an argument that a message begins, perhaps with a hyphen")
 
     def locked(self, recipe: Recipe, argv: list[str], symbols: Symbols) -> str:
         lock = recipe.head.lock
@@ -151,11 +149,19 @@ class Actions:
     def changes(self, wanted: formail.Filter) -> list[Line]:
         """formail as a filter: header actions, in formail's own order."""
         made: list[Line] = []
+        for old, new in wanted.renames:
+            made += self.renamed(old.removesuffix(":"), new.removesuffix(":"))
         for sign in "aAiI":
             for change in wanted.changes:
                 if change.sign == sign:
                     made += self.change(change)
         return made
+
+    def renamed(self, old: str, new: str) -> list[Line]:
+        self.differs.append(f"of several {old} only the first becomes {new}")
+        asked = f'if header {quote(old)} matches "(*)"'
+        header = quote(f"{new}: {ref('1')}")
+        return [Line(f"{asked}: add header {header}"), Line(f"remove header {quote(old)}")]
 
     def change(self, change: formail.Change) -> list[Line]:
         name = change.name.removesuffix(":")
@@ -180,7 +186,7 @@ class Actions:
 
     # --- idioms
 
-    def sent_on(self, command: str, symbols: Symbols, copies: bool) -> list[Line]:
+    def sent_on(self, command: str, symbols: Symbols, copies: bool, part: str) -> list[Line]:
         """`[formail -A … |] sendmail addresses`, nothing where it is something else."""
         first, bar, last = command.replace("\\\n", " ").rpartition("|")
         found = _SENDMAIL.match(last.strip())
@@ -200,6 +206,11 @@ class Actions:
             lines = self.changes(wanted)
             if copies:
                 self.differs.append("your own copy has the added header as well")
+        if part:
+            program = Commands(symbols, self.allow_shell).program(last, part)
+            words_of_it = program_words(program)
+            done = Line(f"run {words_of_it}") if copies else Line(f"pipe to {words_of_it}", True)
+            return [*lines, done]
         return [*lines, *self.forward(words, copies)]
 
     def answer(self, command: str, symbols: Symbols, copies: bool) -> list[Line]:
@@ -232,20 +243,6 @@ class Actions:
             text = f"reply with {quote(chr(10).join(said) or 'Your message was received.')}"
         lines = [Line(f"also {text} every 7d")]
         return lines if copies else [*lines, Line("discard", True)]
-
-
-def program_words(argv: list[str]) -> str:
-    """ARGV as rules write it: the program itself without braces."""
-    program = from_home(argv[0])
-    if REF in program:
-        raise Unsayable("a program whose name is not fixed")
-    return " ".join([quote(word) for word in (program, *argv[1:])])
-
-
-def from_home(path: str) -> str:
-    """PATH with `~/` where the home directory is named."""
-    home = REF + "home\x02/"
-    return "~/" + path[len(home) :] if path.startswith(home) else path
 
 
 def absolute(path: str, directory: str) -> str:

@@ -1,24 +1,34 @@
 """The conditions of a recipe as one condition of the rule language.
 
-Scores     are said where they come to a yes or no: each weighed condition counts once, and the
-           combinations that reach more than 0 are written out.
+Packed     what asks how a message is packed (encoded words, heads of its parts, HTML) is said by
+           what the rules have instead, or asked of sed(1).
 Fails with Unsayable
+See also   translate.py for expressions, scorewords.py for weights, packed.py
 """
 
 from __future__ import annotations
 
-import re
-from itertools import combinations, product
-
+from mdeliver.procmail.commands import Commands, program_words
 from mdeliver.procmail.condition import Read, read_condition
-from mdeliver.procmail.convertactions import program_words
 from mdeliver.procmail.matcher import Matcher
+from mdeliver.procmail.packed import (
+    asks_for_encoded_words,
+    asks_how_it_is_packed,
+    encoded_condition,
+    packed_condition,
+)
 from mdeliver.procmail.pattern import expand_macros, parse_pattern
-from mdeliver.procmail.score import MAX
+from mdeliver.procmail.scorewords import Weighed, score
 from mdeliver.procmail.symbols import Symbols, Unsaid, header_of
 from mdeliver.procmail.syntax import Recipe
-from mdeliver.procmail.translate import body_condition, header_condition, text_condition
+from mdeliver.procmail.translate import (
+    behind_head,
+    body_condition,
+    header_condition,
+    text_condition,
+)
 from mdeliver.procmail.wording import (
+    ANSWER,
     All,
     Any,
     Constant,
@@ -39,11 +49,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mdeliver.procmail.wording import Expr
 
-_COUNTED = 200
-"""How often something is looked for at most."""
-
-_SCORED = 8
-"""Weighed conditions whose combinations are written out."""
+_MEASURED = 1000
+"""Characters of a text that an expression counts (RE2's largest repetition)."""
 
 
 class RecipeConditions:
@@ -55,41 +62,51 @@ class RecipeConditions:
     def __init__(self, recipe: Recipe, symbols: Symbols, allow_shell: bool) -> None:
         self.recipe = recipe
         self.symbols = symbols
-        self.allow_shell = allow_shell
         self.exactly = "D" in recipe.head.flags
+        self.commands = Commands(symbols, allow_shell)
         self.unclear: list[str] = []
         """Conditions that are quoted above the rule, since it does not say them word by word."""
+        self.differs: list[str] = []
+        """What of them is not quite the same."""
 
     def expr(self) -> Expr:
         """All of them as one condition. Raises Unsayable."""
         plain: list[Expr] = []
-        scored: list[tuple[float, float, Expr]] = []
+        weighed: list[Weighed] = []
         for condition in self.recipe.conditions:
-            weight, found = self.one(condition.text)
-            if weight is None:
+            read = self.expanded(condition.text)
+            found = self.one(read)
+            if read.weight is None:
                 plain.append(found)
             else:
-                scored.append((*weight, found))
-            if weight is not None or has_regex(found):
+                weighed.append(_weighed(read, found))
+            if read.weight is not None or has_regex(found) or _asks_sed(found):
                 self.unclear.append(condition.text)
-        if scored:
-            plain.append(score(scored))
+        if weighed:
+            scored = score(weighed, self.exactly)
+            if _asks_sed(scored):
+                self.differs.append("headers are counted with sed(1): only a program can count")
+            plain.append(scored)
         return all_of(plain)
 
-    def one(self, text: str) -> tuple[tuple[float, float] | None, Expr]:
+    def expanded(self, text: str) -> Read:
+        """The condition TEXT, with what `$` puts in."""
         condition = read_condition(text)
         while condition.kind == "$":
             words = read_words('"' + condition.text, 0, WHOLE).words
             condition = read_condition(self.symbols.text(words).lstrip(" \t"), condition)
+        return condition
+
+    def one(self, condition: Read) -> Expr:
         found = self.test(condition)
         if condition.negated:
             if captures(found):
                 # It is set where the recipe does not match.
                 self.symbols.values["MATCH"] = Unsaid("$MATCH of a condition that must not hold")
-            return condition.weight, negate(found)
+            return negate(found)
         if captures(found):
             self.symbols.values["MATCH"] = ref("1")
-        return condition.weight, found
+        return found
 
     def test(self, condition: Read) -> Expr:
         match condition.kind:
@@ -107,24 +124,47 @@ class RecipeConditions:
             area = ("HB" if "H" in flags else "B") if "B" in flags else "H"
         match area:
             case "H":
-                return header_condition(condition.text, self.exactly)
+                return self.head(condition.text)
             case "B":
-                return body_condition(condition.text, self.exactly)
+                return self.body(condition.text)
             case "HB" | "BH":
-                found = any_of(
-                    [
-                        header_condition(condition.text, self.exactly),
-                        body_condition(condition.text, self.exactly),
-                    ]
-                )
-                if captures(found) or "\\/" in condition.text:
-                    raise Unsayable(r"a \/ that looks into head and body")
-                return found
+                return self.both(condition.text)
             case _:
                 return self.variable(area, condition.text)
 
+    def head(self, text: str) -> Expr:
+        if asks_for_encoded_words(text):
+            self.differs.append(
+                "headers are compared decoded: it asks for the script of the letters"
+            )
+            return encoded_condition(text)
+        return header_condition(text, self.exactly)
+
+    def body(self, text: str) -> Expr:
+        if asks_how_it_is_packed(text):
+            found, why = packed_condition(text, self.exactly)
+            self.differs.append(why)
+            return found
+        return body_condition(text, self.exactly)
+
+    def both(self, text: str) -> Expr:
+        if (inner := behind_head(text, self.exactly)) is not None:
+            return inner
+        found = any_of([self.head(text), self.body(text)])
+        if captures(found) or "\\/" in text:
+            raise Unsayable(r"a \/ that looks into head and body")
+        return found
+
     def variable(self, name: str, text: str) -> Expr:
+        unsaid = self.symbols.values.get(name)
+        if isinstance(unsaid, Unsaid) and unsaid.command:
+            words = self.commands.output_matches(unsaid.command, text, self.exactly)
+            return Fact(f"program {program_words(words)} succeeds")
         value = self.symbols.value(name) or ""
+        if value == ref(ANSWER):
+            return self.answered(text)
+        if value == ref("sender"):
+            return text_condition(text, "sender", self.exactly)
         if header := header_of(value):
             field = header.lower() if header.lower() in ("subject", "list-id") else ""
             return text_condition(text, field or f"header {quote(header)}", self.exactly)
@@ -136,23 +176,71 @@ class RecipeConditions:
             self.symbols.values["MATCH"] = found.matched.decode("latin-1")
         return Constant(not text or matcher.matches(octets))
 
+    def answered(self, text: str) -> Expr:
+        """Whether TEXT matches the address that `formail -rt` would answer."""
+        asked = text_condition(text, "reply-to", self.exactly)
+        without = Test("reply-to", "exists", (), negated=True)
+        return any_of([asked, all_of([without, text_condition(text, "from", self.exactly)])])
+
     def size(self, condition: Read) -> Expr:
-        if condition.area:
-            raise Unsayable(f"the size of {condition.area}")
         text = self.symbols.text(read_words(condition.text, 0, WHOLE).words).strip()
         digits = text.split()[0] if text.split() else ""
         if not digits.lstrip("+-").isdigit():
             raise Unsayable(f"{text!r} is no size")
-        size = int(digits)
-        return Test("size", condition.kind, (quantity(max(size, 0)),))
+        size = max(int(digits), 0)
+        match condition.area:
+            case "" | "HB" | "BH":
+                return Test("size", condition.kind, (quantity(size),))
+            case "B" if size >= _MEASURED:
+                self.differs.append("the size of the whole message is compared, head and all")
+                return Test("size", condition.kind, (quantity(size),))
+            case "B":
+                self.differs.append("a body is measured decoded, in characters")
+                return _length("body", condition.kind, size)
+            case "H":
+                raise Unsayable("the size of the head")
+            case name:
+                value = self.symbols.value(name) or ""
+                if not has_ref(value):
+                    shorter, longer = len(value) < size, len(value) > size
+                    return Constant(shorter if condition.kind == "<" else longer)
+                if size >= _MEASURED:
+                    raise Unsayable(f"whether ${name} has {size} characters")
+                return _length(quote(value), condition.kind, size)
 
     def program(self, text: str) -> Expr:
-        argv, shell = self.symbols.command(text)
-        if shell:
-            if not self.allow_shell:
-                raise Unsayable("a program that needs a shell")
-            argv = ["sh", "-c", argv[0]]
-        return Fact(f"program {program_words(argv)} succeeds")
+        return Fact(f"program {program_words(self.commands.program(text))} succeeds")
+
+
+def _asks_sed(expr: Expr) -> bool:
+    match expr:
+        case Fact(words):
+            return words.startswith('program "sed" ')
+        case All(parts) | Any(parts):
+            return any(_asks_sed(part) for part in parts)
+        case _:
+            return False
+
+
+def _weighed(read: Read, found: Expr) -> Weighed:
+    assert read.weight is not None
+    weight, exponent = read.weight
+    if read.kind == "?" and exponent:
+        raise Unsayable("a score of a program's exit status")
+    if read.kind in "<>":
+        # A size always adds something, whatever part it is of.
+        found = Test("size", ">", ("0",))
+    counts = read.kind == "regex" and not read.negated
+    return Weighed(weight, exponent, found, counts=counts, pattern=read.text if counts else "")
+
+
+def _length(subject: str, sign: str, size: int) -> Expr:
+    """Whether the text SUBJECT is shorter ("<"), or longer, than SIZE."""
+    if sign == "<" and not size:
+        return Constant(False)
+    pattern = f"^.{{0,{size - 1}}}$" if sign == "<" else f".{{{size + 1}}}"
+    anchored = pattern.replace("^", "\\A").replace("$", "\\z")
+    return Test(subject, "matches", (f"/(?s:{anchored})/",))
 
 
 def quantity(size: int) -> str:
@@ -172,81 +260,3 @@ def has_regex(expr: Expr) -> bool:
             return any(has_regex(part) for part in parts)
         case _:
             return False
-
-
-def score(scored: list[tuple[float, float, Expr]]) -> Expr:
-    """The weighed conditions as one condition: their sum is above 0."""
-    if all(weight >= 0 for weight, _, _ in scored):
-        # However often each of them counts, one that holds is enough; a size always counts.
-        found = [Constant(True) if _is_size(expr) else expr for w, _, expr in scored if w > 0]
-        return any_of(found)
-    base = 0.0
-    parts: list[tuple[float, Expr]] = []
-    counted: list[tuple[float, float, Expr]] = []
-    for weight, exponent, expr in scored:
-        if _is_size(expr):
-            if exponent != 0:
-                raise Unsayable("a score that grows with the size")
-            expr = Constant(True)
-        if exponent != 0 and not isinstance(expr, Constant):
-            counted.append((weight, exponent, expr))
-            continue
-        if isinstance(expr, Constant):
-            base += weight if expr.holds else 0
-        elif weight < 0:
-            # What it takes away, its absence gives.
-            base += weight
-            parts.append((-weight, negate(expr)))
-        elif weight > 0:
-            parts.append((weight, expr))
-    if any(weight >= MAX for weight, _ in parts):
-        raise Unsayable("a score beyond all bounds")
-    if len(parts) > _SCORED:
-        raise Unsayable(f"a score of more than {_SCORED} conditions")
-    if counted:
-        (weight, exponent, test), *more = counted
-        if more or exponent != 1 or weight <= 0:
-            raise Unsayable("a score that counts how often something occurs")
-        return _counted(parts, -base, weight, test)
-    return _above(parts, -base)
-
-
-def _is_size(expr: Expr) -> bool:
-    return isinstance(expr, Test) and expr.fields == "size"
-
-
-def _counted(parts: list[tuple[float, Expr]], limit: float, weight: float, test: Expr) -> Expr:
-    """As `_above`, with WEIGHT for each time that TEST finds something."""
-    found = []
-    for chosen in product((False, True), repeat=len(parts)):
-        rest = limit - sum(part[0] for part, taken in zip(parts, chosen, strict=True) if taken)
-        times = max(0, int(rest // weight) + 1)
-        held = [part[1] for part, taken in zip(parts, chosen, strict=True) if taken]
-        found.append(all_of([*held, at_least(test, times)]))
-    return any_of(found)
-
-
-def at_least(test: Expr, times: int) -> Expr:
-    """TEST, which is of the body, as one that holds where it finds something so many TIMES."""
-    if times < 2:
-        return test if times else Constant(True)
-    if not isinstance(test, Test) or test.fields != "body" or len(test.values) != 1 or test.negated:
-        raise Unsayable("a score that counts how often something occurs")
-    value = test.values[0]
-    if times > _COUNTED or test.operator not in ("contains", "matches") or "{" in value:
-        raise Unsayable("a score that counts how often something occurs")
-    one = value[1:-1] if value.startswith("/") else re.escape(value[1:-1].replace("\\", ""))
-    again = f"(?:.*?(?:{one})){{{times - 1}}}"
-    return test.replace(operator="matches", values=(f"/(?s:(?:{one}){again})/",))
-
-
-def _above(parts: list[tuple[float, Expr]], limit: float) -> Expr:
-    """The smallest combinations of PARTS whose weights come to more than LIMIT."""
-    found: list[frozenset[int]] = []
-    for count in range(len(parts) + 1):
-        for chosen in combinations(range(len(parts)), count):
-            together = frozenset(chosen)
-            enough = sum(parts[n][0] for n in chosen) > limit
-            if enough and not any(smaller <= together for smaller in found):
-                found.append(together)
-    return any_of([all_of([parts[n][1] for n in sorted(chosen)]) for chosen in found])

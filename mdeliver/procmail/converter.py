@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING
 from mdeliver.procmail.assignments import Assignments, let_name
 from mdeliver.procmail.convertactions import DUPLICATES, Actions
 from mdeliver.procmail.convertconditions import RecipeConditions
-from mdeliver.procmail.folders import Mailboxes
+from mdeliver.procmail.definitions import definitions_for
+from mdeliver.procmail.folders import MH, Mailboxes
 from mdeliver.procmail.level import Anchor, Level
+from mdeliver.procmail.overview import assigned, changes_message, comments_of, set_again
 from mdeliver.procmail.pattern import TooDeep
 from mdeliver.procmail.report import Converted, Entry
 from mdeliver.procmail.rules import (
+    Branch,
+    Choice,
     Line,
     always_ends,
     as_copies,
@@ -27,7 +31,7 @@ from mdeliver.procmail.rules import (
     print_nodes,
     tidy,
 )
-from mdeliver.procmail.special import swallows_duplicates, tells_duplicates
+from mdeliver.procmail.special import mark_of, swallows_duplicates, tells_duplicates
 from mdeliver.procmail.symbols import Symbols, Unsaid
 from mdeliver.procmail.syntax import (
     Assignment,
@@ -39,7 +43,16 @@ from mdeliver.procmail.syntax import (
     Skipped,
     leaves,
 )
-from mdeliver.procmail.wording import Constant, Fact, Unsayable, all_of, captures, ref
+from mdeliver.procmail.wording import (
+    Constant,
+    Fact,
+    Test,
+    Unsayable,
+    all_of,
+    captures,
+    quote,
+    ref,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,8 +121,9 @@ class Converter:
         self.assignments.first_lets(level)
         self.items(self.file.items, level)
         nodes = tidy([*level.nodes, *self.assignments.at_the_end()])
-        nodes = [node for n, node in enumerate(nodes) if not _set_again(node, nodes[n + 1 :])]
+        nodes = [node for n, node in enumerate(nodes) if not set_again(node, nodes[n + 1 :])]
         body = print_nodes([*nodes, Line("", comments=level.comments)])
+        body = [*print_nodes(definitions_for(body)), *body]
         if self.mailboxes.inbox is None:
             self.mailboxes.set_default(f"/var/mail/{ref('user')}")
         lines = [f"# Converted from {self.file.name} by mdeliver convert procmailrc."]
@@ -147,7 +161,7 @@ class Converter:
     # --- recipes
 
     def recipe(self, recipe: Recipe, level: Level) -> None:
-        comments = [*level.comments, *_comments_of(recipe)]
+        comments = [*level.comments, *comments_of(recipe)]
         level.comments = []
         before = self.symbols.copy()
         try:
@@ -165,16 +179,34 @@ class Converter:
         self.note("lost", recipe, first, why, todo)
         lines = "".join(leaves((recipe,))).strip("\n").split("\n")
         said = [f" NOT CARRIED OVER: {why}.", *[f"   {line.rstrip()}" for line in lines]]
+        if why == MH:
+            said += self.with_a_maildir(recipe)
         level.nodes.append(Line("", comments=[*comments, *said]))
         flags = recipe.head.flags
         if not set(flags) & {"A", "a"}:
             level.anchor = Anchor([], Constant(False), lost=recipe)
         level.chain = None
         level.chain_lost = recipe
-        for name in _assigned(recipe):
+        for name in assigned(recipe):
             self.symbols.values[name] = Unsaid(
                 f"${name} is set in {recipe.span.where}, which is not carried over"
             )
+
+    def with_a_maildir(self, recipe: Recipe) -> list[str]:
+        """The rule that comes nearest to RECIPE, which files into a folder of MH, as comments."""
+        self.mailboxes.takes_mh = True
+        try:
+            condition = RecipeConditions(recipe, self.symbols, self.allow_shell).expr()
+            lines: list[Node] = list(self.actions.lines(recipe, self.symbols))
+        except Unsayable:
+            return []
+        finally:
+            self.mailboxes.takes_mh = False
+        nodes = lines if condition == Constant(True) else [Choice([Branch(condition, lines)])]
+        return [
+            " With a Maildir in its place:",
+            *[f"   {line}" for line in print_nodes(nodes) if line],
+        ]
 
     def one_recipe(self, recipe: Recipe, level: Level, comments: list[str]) -> None:
         flags = recipe.head.flags
@@ -182,16 +214,15 @@ class Converter:
             level.comments += [*comments, " procmail finds no action in this recipe."]
             return
         self.depends_on_lost(flags, level)
-        if "e" in flags and not self.in_vacation(level):
-            raise Unsayable("done only where the recipe before it fails")
+        failed = self.failed(level) if "e" in flags else Constant(True)
         matched = self.symbols.values.get("MATCH", "")
         if set(flags) & {"A", "a"} and level.anchor and captures(level.anchor.condition):
             self.symbols.values["MATCH"] = ref("1")
         conditions = RecipeConditions(recipe, self.symbols, self.allow_shell)
-        conditions_alone = conditions.expr()
+        conditions_alone = all_of([failed, conditions.expr()])
         nodes, expr = self.body(recipe, conditions_alone)
         comments = [*comments, *self.quoted(recipe, conditions.unclear)]
-        for text in self.actions.differs:
+        for text in (*conditions.differs, *self.actions.differs):
             self.note("differs", recipe, "", text)
         self.actions.differs = []
         level.attach(flags, expr, nodes, comments)
@@ -239,9 +270,18 @@ class Converter:
                 f"it hangs on the recipe in {lost.span.where}, which is not carried over"
             )
 
-    def in_vacation(self, level: Level) -> bool:
-        """Whether the next recipe answers those who are new to the `formail -rD` before it."""
-        return level.anchor is not None and level.anchor.asks_who_is_new
+    def failed(self, level: Level) -> Expr:
+        """Whether the recipe before the next one, which has `e`, failed. Raises Unsayable."""
+        anchor = level.anchor
+        if anchor is not None and anchor.asks_who_is_new:
+            # It answers those who are new to the `formail -rD` before it.
+            return Constant(True)
+        place, header = mark_of(anchor.block) if anchor is not None else (0, "")
+        if anchor is None or not header:
+            raise Unsayable("done only where the recipe before it fails")
+        # What the message came with says nothing.
+        anchor.block.insert(place, Line(f"remove header {quote(header)}"))
+        return Test(f"header {quote(header)}", "exists", (), negated=True)
 
     # --- what a recipe does
 
@@ -282,7 +322,7 @@ class Converter:
         nodes = tidy(level.nodes)
         if "c" not in recipe.head.flags:
             return nodes
-        if _changes_message(nodes):
+        if changes_message(nodes):
             raise Unsayable("a copy that is changed and goes its own way")
         if not always_ends(nodes):
             self.note(
@@ -293,56 +333,6 @@ class Converter:
                 " copy; here there is one",
             )
         return as_copies(nodes)
-
-
-def _changes_message(nodes: list[Node]) -> bool:
-    starts = ("set header", "add header", "remove header", "filter through", "let ", "if header")
-    for node in nodes:
-        if isinstance(node, Line):
-            if node.text.startswith(starts):
-                return True
-        elif any(_changes_message(branch.block) for branch in node.branches):
-            return True
-    return False
-
-
-def _set_again(node: Node, after: list[Node]) -> bool:
-    """Whether NODE is a first `let` that another one replaces before anybody reads it."""
-    if (
-        not isinstance(node, Line)
-        or not node.text.startswith("let ")
-        or not node.text.endswith('""')
-    ):
-        return False
-    name = node.text.split()[1]
-    for other in after:
-        if isinstance(other, Line) and other.text.startswith(f"let {name} ="):
-            return True
-        if any(f"{{{name}}}" in line or f"let {name} " in line for line in print_nodes([other])):
-            return False
-    return False
-
-
-def _assigned(recipe: Recipe) -> set[str]:
-    """The variables that RECIPE sets somewhere within."""
-    found: set[str] = set()
-    if isinstance(recipe.action, Block):
-        for item in recipe.action.items:
-            if isinstance(item, Assignment):
-                found.add(item.name)
-            elif isinstance(item, Recipe):
-                found |= _assigned(item)
-    if any("\\/" in condition.text for condition in recipe.conditions):
-        found.add("MATCH")
-    return found
-
-
-def _comments_of(recipe: Recipe) -> list[str]:
-    """Comments on the recipe's own lines."""
-    found = [recipe.head.comment]
-    found += [part.text for part in recipe.parts if isinstance(part, Comment)]
-    found.append(getattr(recipe.action, "comment", ""))
-    return [text for text in found if text]
 
 
 def _first_line(text: str) -> str:

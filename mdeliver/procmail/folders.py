@@ -11,12 +11,17 @@ from __future__ import annotations
 import posixpath
 
 from mdeliver.folders import decode_name, encode_name, safe_step
-from mdeliver.procmail.wording import END, REF, Unsayable, quote, readable
+from mdeliver.procmail.wording import END, REF, SHORT_YEAR, Unsayable, quote, readable
 
 HOME = f"{REF}home{END}"
 
 _PLAIN_STEP = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+@&!~")
-_OF_DELIVERY = ("user", "home", "year", "month", "day")
+OF_DELIVERY = ("user", "home", "year", "month", "day", SHORT_YEAR)
+"""Braces that no message fills."""
+
+
+MH = "an MH folder"
+"""Why a recipe is not carried over that files into one."""
 
 
 class Mailboxes:
@@ -28,6 +33,8 @@ class Mailboxes:
         self.default = ""
         self.inbox: str | None = None
         """What `inbox` is, None for the built-in one."""
+        self.takes_mh = False
+        """Whether a folder of MH counts as a Maildir: for the rule that comes nearest."""
 
     def set_default(self, path: str) -> None:
         """DEFAULT is PATH, absolute: where what no rule took goes."""
@@ -41,7 +48,9 @@ class Mailboxes:
     def target(self, path: str, maildir_directory: str) -> str:
         """PATH, absolute, as a target."""
         if path.endswith("/."):
-            raise Unsayable("an MH folder")
+            if not self.takes_mh:
+                raise Unsayable(MH)
+            return f"maildir {quote(_tilde(_clean(path)))}"
         is_maildir = path.endswith("/")
         clean = _clean(path)
         if self.inbox is not None and clean == self.default:
@@ -125,7 +134,7 @@ def _can_be_step(step: str) -> bool:
 def _has_let(step: str) -> bool:
     """Whether a `let` is in STEP: what it holds may be more than one step."""
     names = [piece.partition(END)[0] for piece in step.split(REF)[1:]]
-    return any(not name.isdigit() and name not in _OF_DELIVERY for name in names)
+    return any(not name.isdigit() and name not in OF_DELIVERY for name in names)
 
 
 def _step(step: str) -> str:

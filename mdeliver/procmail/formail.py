@@ -2,9 +2,10 @@
 
 As a filter    -A add, -a add if there is none, -I replace or remove, -i replace and keep the old
                ones as Old-…; several of them; -f -b -q and -k change nothing here.
+               -R gives a field another name.
 As a question  -x a field's text (-z without white space at its ends, -c folds joined); -D whether
-               a Message-ID was seen before.
-Not here       -r (replies), -R, -u, -U, -X, splitting: whoever asks for them gets None.
+               a Message-ID was seen before; -rxTo: whom an answer would go to.
+Not here       -r (replies), -u, -U, -X, splitting: whoever asks for them gets None.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ class Change(Record):
 
 
 class Filter(Record):
-    """formail as a filter."""
+    """formail as a filter; `renames` are pairs of names with their colons."""
 
     changes: tuple[Change, ...]
+    renames: tuple[tuple[str, str], ...] = ()
 
 
 class Extract(Record):
@@ -45,6 +47,17 @@ class Duplicates(Record):
     cache: str
 
 
+class Answered(Record):
+    """formail -rxTo: the address that an answer would go to.
+
+    trusts  -t: Reply-To, else From; without it the envelope sender
+    strips  -z: without the space before it
+    """
+
+    trusts: bool
+    strips: bool
+
+
 class Reply(Record):
     """formail -r, with the changes to the reply's head; `duplicates` where -D is with it."""
 
@@ -52,9 +65,13 @@ class Reply(Record):
     duplicates: Duplicates | None
 
 
-def read_arguments(argv: list[str]) -> Filter | Extract | Duplicates | Reply | None:
+Asked = Filter | Extract | Duplicates | Answered | Reply
+
+
+def read_arguments(argv: list[str]) -> Asked | None:
     """What `formail ARGV` (without its own name) is, None where it is none of these."""
     changes: list[Change] = []
+    renames: list[tuple[str, str]] = []
     names: list[str] = []
     seen: set[str] = set()
     duplicates: Duplicates | None = None
@@ -76,6 +93,13 @@ def read_arguments(argv: list[str]) -> Filter | Extract | Duplicates | Reply | N
                     names.append(name + ":")
                 else:
                     changes.append(Change(letter, name + colon, text))
+            elif letter == "R":
+                old = letters or (rest.pop(0) if rest else "")
+                letters = ""
+                new = rest.pop(0) if rest else ""
+                if not (old.endswith(":") and new.endswith(":") and len(old) > 1 < len(new)):
+                    return None
+                renames.append((old, new))
             elif letter == "D":
                 size = letters or (rest.pop(0) if rest else "")
                 letters = ""
@@ -86,16 +110,24 @@ def read_arguments(argv: list[str]) -> Filter | Extract | Duplicates | Reply | N
                 seen.add(letter)
             else:
                 return None
+    return _what_is_asked(Filter(tuple(changes), tuple(renames)), names, seen, duplicates)
+
+
+def _what_is_asked(
+    wanted: Filter, names: list[str], seen: set[str], duplicates: Duplicates | None
+) -> Asked | None:
+    changes = bool(wanted.changes or wanted.renames)
     if "r" in seen:
         if names:
-            # `formail -rtxTo:`: whom an answer would go to.
-            return None
-        return Reply(tuple(changes), duplicates)
+            to_alone = [name.lower() for name in names] == ["to:"]
+            asked = Answered("t" in seen, "z" in seen)
+            return asked if to_alone and not changes and not duplicates else None
+        return None if wanted.renames else Reply(wanted.changes, duplicates)
     if duplicates is not None:
         return None if changes or names else duplicates
     if names:
         return None if changes else Extract(tuple(names), "z" in seen, "c" in seen)
-    return Filter(tuple(changes)) if changes else None
+    return wanted if changes else None
 
 
 def split_fields(head: bytes) -> tuple[list[bytes], bytes]:
@@ -138,8 +170,11 @@ def filtered(octets: bytes, wanted: Filter) -> bytes:
     missing = [c for c in by_sign["a"] if not any(_is_called(f, c.name) for f in fields)]
     kept = []
     for field in fields:
+        renamed = next((new for old, new in wanted.renames if _is_called(field, old)), "")
         if any(_is_called(field, c.name) for c in by_sign["i"]):
             kept.append(b"Old-" + field)
+        elif renamed:
+            kept.append(renamed.encode("latin-1") + field.partition(b":")[2])
         elif not any(_is_called(field, c.name) for c in by_sign["I"]):
             kept.append(field)
     added = [_written(c) for c in (*missing, *by_sign["A"])]
@@ -166,6 +201,26 @@ def extracted(octets: bytes, wanted: Extract) -> bytes:
             text = text.strip(b" \t\n") + b"\n"
         made.append(text)
     return b"".join(made)
+
+
+_ADDRESS = re.compile(
+    r"[ \t]*(?:[^<>,()\"\\]*<([^<>,()\s\"]+@[^<>,()\s\"]+)>|([^<>,()\s\"]+))[ \t]*\n?"
+)
+
+
+def answered(octets: bytes, wanted: Answered) -> str | None:
+    """Whom `formail -r` would answer; None where that hangs on how it reads an odd address."""
+    end = octets.find(b"\n\n")
+    fields, _ = split_fields(octets if end < 0 else octets[: end + 1])
+    if wanted.trusts:
+        for name in ("Reply-To:", "From:"):
+            for field in fields:
+                if _is_called(field, name):
+                    text = field.partition(b":")[2].decode("latin-1")
+                    found = _ADDRESS.fullmatch(text)
+                    return (found[1] or found[2]) if found else None
+    sender = fields[0].split(b" ")[1] if fields and fields[0].startswith(b"From ") else b""
+    return sender.decode("latin-1") or None
 
 
 def message_id(octets: bytes) -> str:

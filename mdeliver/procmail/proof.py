@@ -1,9 +1,9 @@
 """Whether rules do the same as the procmailrc they came from, message by message.
 
 Compared    what is done: files by their paths, addresses that get it on, programs and their
-            arguments, an answer; and whether the mail counts as delivered. Not compared: flags,
-            octets (procmail counts no empty line), which rule it was.
-Unknown     where a program would have to be run, nothing is said but that.
+            arguments, an answer; whether the mail counts as delivered; and the octets that each
+            of them gets (octets.py). Not compared: flags, the text of an answer, which rule it was.
+Unknown     where a program would have to be run, on either side, nothing is said but that.
 Duplicates  neither side remembers anything: `formail -D` and `duplicate within` find none.
 See also    machine.py for the one side, replay/rehearsal.py for the other
 """
@@ -12,18 +12,30 @@ from __future__ import annotations
 
 import os.path
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from mdeliver.edits import edited_letter
+from mdeliver.letter import Letter
 from mdeliver.outcome import one_line
-from mdeliver.plan import File, Forward, Pipe, Plan, Reply, Run
+from mdeliver.outside import NOT_RUN
+from mdeliver.plan import Content, File, Forward, Pipe, Plan, Reply, Run
+from mdeliver.procmail import octets
+from mdeliver.procmail.commands import unwrapped
 from mdeliver.procmail.fate import Delivery, Fate
 from mdeliver.procmail.machine import run_procmailrc
+from mdeliver.procmail.mail import skip_from_line
 from mdeliver.procmail.syntax import File as Procmailrc
 from mdeliver.procmail.world import World
 from mdeliver.replay.against import reasons
 from mdeliver.replay.rehearsal import Rehearsed
 from mdeliver.replay.stores import Arrived
+
+Delivered = File | Forward | Pipe | Run | Reply
+
+Octets = tuple[tuple[str, bytes], ...]
+"""What is done, in words, with the octets that it is done with."""
 
 
 class Deeds(NamedTuple):
@@ -32,11 +44,13 @@ class Deeds(NamedTuple):
     done     each thing in words that both sides have in common
     fate     "delivered", "discarded", "rejected" or "deferred"
     reasons  why, line by line
+    octets   what each of them gets, where that is compared
     """
 
     done: frozenset[str]
     fate: str
     reasons: tuple[str, ...]
+    octets: Octets = ()
 
     @property
     def words(self) -> str:
@@ -53,17 +67,45 @@ class Deeds(NamedTuple):
 class Compared(NamedTuple):
     """One message: what the other program does and what the rules do.
 
-    unknown  why the other side is not known, "" if it is
+    unknown   why a side is not known, "" if both are
+    content   what differs in what is delivered, "" if nothing does
+    designed  the listed differences that it has
     """
 
     name: str
     theirs: Deeds
     ours: Deeds
     unknown: str
+    content: str = ""
+    designed: frozenset[str] = frozenset()
 
     @property
     def same(self) -> bool:
-        return not self.unknown and self.theirs.deed == self.ours.deed
+        return not self.unknown and not self.content and self.theirs.deed == self.ours.deed
+
+
+class Tally:
+    """How many messages there were, and what became of them."""
+
+    def __init__(self) -> None:
+        self.all = self.same = self.unknown = 0
+        self.designed: Counter[str] = Counter()
+
+    def add(self, one: Compared) -> None:
+        self.all += 1
+        self.same += one.same
+        self.unknown += bool(one.unknown)
+        self.designed.update(one.designed)
+
+    def lines(self) -> list[str]:
+        """The count in words; what is meant to differ is named by its number in MIGRATING.md."""
+        different = self.all - self.same - self.unknown
+        first = f"{self.same} of {self.all} messages fare the same, {different} differ"
+        if self.unknown:
+            first += f", of {self.unknown} it is not known"
+        listed = [f"  {count}: {what}" for what, count in sorted(self.designed.items())]
+        heading = "of those that fare the same differ, as MIGRATING.md lists it, in"
+        return [first, heading, *listed] if listed else [first]
 
 
 def compare(
@@ -75,18 +117,43 @@ def compare(
 ) -> Compared:
     """What becomes of one message on either side."""
     rehearsed = rehearse(arrived)
-    ours = of_plan(rehearsed, world.home)
-    octets = with_from_line(arrived)
-    fate = run_procmailrc(file, octets, world)
-    return Compared(one_line(name), of_fate(fate), ours, fate.unknown)
+    ours = of_plan(rehearsed, world.home, arrived.letter)
+    fate = run_procmailrc(file, with_from_line(arrived), world)
+    theirs = of_fate(fate)
+    unknown = fate.unknown or not_known(rehearsed)
+    if unknown or theirs.deed != ours.deed:
+        return Compared(one_line(name), theirs, ours, unknown)
+    found = contents(theirs.octets, ours.octets)
+    return Compared(one_line(name), theirs, ours, "", found.other, found.designed)
+
+
+def not_known(rehearsed: Rehearsed) -> str:
+    """Why it is not known what the rules do, "" if it is."""
+    asked = next((step for step in rehearsed.decision.trace if NOT_RUN in step.because), None)
+    return f"{asked.rule}: {one_line(asked.because)}" if asked is not None else ""
+
+
+def contents(theirs: Octets, ours: Octets) -> octets.Difference:
+    """How what is delivered differs, over all that both sides do."""
+    designed: set[str] = set()
+    for words, given in theirs:
+        others = [other for deed, other in ours if deed == words]
+        found = [octets.difference(given, other) for other in others]
+        nearest = min(found, key=lambda one: (one.other != "", len(one.designed)), default=None)
+        if nearest is None:
+            continue
+        if nearest.other:
+            return octets.Difference(frozenset(), f"{words}: {nearest.other}")
+        designed |= nearest.designed
+    return octets.Difference(frozenset(designed), "")
 
 
 def with_from_line(arrived: Arrived) -> bytes:
     """The message as Postfix would hand it over: a From_ line first."""
     letter = arrived.letter
-    octets = b"".join(letter.chunks())
+    message = b"".join(letter.chunks())
     if letter.from_line:
-        return letter.from_line + octets
+        return letter.from_line + message
     sender = "MAILER-DAEMON"
     for line in letter.head.split(b"\n"):
         if line.lower().startswith(b"return-path:"):
@@ -94,7 +161,7 @@ def with_from_line(arrived: Arrived) -> bytes:
             sender = path or sender
             break
     when = time.asctime(time.gmtime(arrived.arrived_s))
-    return f"From {sender}  {when}\n".encode("latin-1") + octets
+    return f"From {sender}  {when}\n".encode("latin-1") + message
 
 
 # --- the one side ----------------------------------------------------------------------------
@@ -115,7 +182,13 @@ def of_fate(fate: Fate) -> Deeds:
         f"{d.rule or 'end of the file'}  {d.kind} {one_line(d.path)}".rstrip()
         for d in fate.deliveries
     ]
-    return Deeds(done, verdict, tuple(told))
+    given = [(words, _given(d)) for d in fate.deliveries for words in _delivery_words(d)]
+    return Deeds(done, verdict, tuple(told), tuple(given))
+
+
+def _given(delivery: Delivery) -> bytes:
+    """What a delivery is of; the From_ line counts nowhere (24)."""
+    return skip_from_line(delivery.part) if delivery.begin == 0 else delivery.part
 
 
 def _delivery_words(delivery: Delivery) -> list[str]:
@@ -157,35 +230,56 @@ def _program_words(argv: tuple[str, ...], shell: bool) -> list[str]:
 # --- the other -------------------------------------------------------------------------------
 
 
-def of_plan(rehearsed: Rehearsed, home: str) -> Deeds:
-    """What the rules do; HOME is where `~/` leads."""
+def of_plan(rehearsed: Rehearsed, home: str, letter: Letter) -> Deeds:
+    """What the rules do with LETTER; HOME is where `~/` leads."""
     plan = rehearsed.decision.plan
-    done = frozenset(words for action in _deliveries(plan) for words in _action_words(action, home))
+    done: list[str] = []
+    given: list[tuple[str, bytes]] = []
+    for action in _deliveries(plan):
+        words, part = _action_words(action, home)
+        done += words
+        content = None if isinstance(action, Reply) else _content(action.content, plan, letter)
+        if content is not None:
+            given += [(deed, _part(part, content)) for deed in words]
     fate = rehearsed.outcome.fate
     if fate == "delivered" and not done:
         fate = "discarded"
     if fate == "discarded" and done:
         fate = "delivered"
-    return Deeds(done, fate, tuple(reasons(rehearsed.decision)))
+    return Deeds(frozenset(done), fate, tuple(reasons(rehearsed.decision)), tuple(given))
 
 
-def _deliveries(plan: Plan) -> list[object]:
+def _content(content: Content, plan: Plan, letter: Letter) -> bytes | None:
+    """The octets of CONTENT; None where what a filter made is not kept."""
+    base = plan.filtered[content.filtered - 1] if content.filtered else letter
+    if base is not letter and base.memory is None:
+        return None
+    return b"".join(edited_letter(base, content.edits).chunks())
+
+
+def _part(part: str, octets: bytes) -> bytes:
+    """The "head" or "body" of a message, "" for all of it."""
+    end = octets.find(b"\n\n")
+    behind = len(octets) if end < 0 else end + 2
+    return {"head": octets[:behind], "body": octets[behind:]}.get(part, octets)
+
+
+def _deliveries(plan: Plan) -> list[Delivered]:
     return [a for a in plan.actions if isinstance(a, File | Forward | Pipe | Run | Reply)]
 
 
-def _action_words(action: object, home: str) -> list[str]:
+def _action_words(action: Delivered, home: str) -> tuple[list[str], str]:
+    """What is done, and with which part of the message."""
     match action:
         case File(path=path):
-            return [f"in {one_line(path)}"]
+            return [f"in {one_line(path)}"], ""
         case Forward(addresses=addresses):
-            return [f"to {one_line(address.lower())}" for address in addresses]
+            return [f"to {one_line(address.lower())}" for address in addresses], ""
         case Pipe(argv=argv) | Run(argv=argv):
-            words = argv[2:] if argv[0] == "flock" else argv
-            if words[0].startswith("~/"):
-                words = (home + words[0][1:], *words[1:])
-            words = words[2:] if words[:2] == ("sh", "-c") else words
-            return [f"program {one_line(' '.join(' '.join(words).split()))}"]
+            argv, part = unwrapped(argv[2:] if argv[0] == "flock" else argv)
+            if argv[0].startswith("~/"):
+                argv = (home + argv[0][1:], *argv[1:])
+            shell = argv[:2] == ("sh", "-c")
+            return _program_words(argv[2:] if shell else argv, shell), part
         case Reply():
-            return ["an answer"]
-        case _:
-            return []
+            return ["an answer"], ""

@@ -13,13 +13,13 @@ import re
 from mdeliver.procmail import formail
 from mdeliver.procmail.expand import Expander
 from mdeliver.procmail.syntax import Words
-from mdeliver.procmail.wording import END, HEADER, REF, Unsayable, ref
+from mdeliver.procmail.wording import ANSWER, END, HEADER, REF, SHORT_YEAR, Unsayable, ref
 from mdeliver.procmail.words import SPLIT, read_words
 from mdeliver.procmail.world import has_shell_signs
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|\\.', re.DOTALL)
 
-_DATES = {"%Y": "year", "%m": "month", "%d": "day"}
+_DATES = {"%Y": "year", "%y": SHORT_YEAR, "%m": "month", "%d": "day"}
 
 _UNSAID = {
     "HOST": "the name of the host",
@@ -34,11 +34,30 @@ _UNSAID = {
 
 
 class Unsaid:
-    """A value that has no words; `variable` where a `let` would help."""
+    """A value that has no words.
 
-    def __init__(self, why: str, variable: str = "") -> None:
+    variable  the variable for which a `let` would help, else ""
+    command   the command that prints it, else ""
+    """
+
+    def __init__(self, why: str, variable: str = "", command: str = "") -> None:
         self.why = why
         self.variable = variable
+        self.command = command
+
+
+class OfProgram(Unsayable):
+    """What a program prints, as a text; a condition can ask for it."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(f"the output of a program: `{command}`")
+        self.command = command
+
+
+def unsaid(name: str, where: str, error: Unsayable) -> Unsaid:
+    """What stands for the variable NAME, which is set WHERE to something without words."""
+    command = error.command if isinstance(error, OfProgram) else ""
+    return Unsaid(f"${name} ({where}): {error}", command=command)
 
 
 class Symbols:
@@ -108,11 +127,13 @@ class Symbols:
             wanted = formail.read_arguments(argv[1:])
             if isinstance(wanted, formail.Extract) and len(wanted.names) == 1:
                 return ref(HEADER + wanted.names[0].removesuffix(":"))
+            if isinstance(wanted, formail.Answered):
+                return ref(ANSWER if wanted.trusts else "sender")
         if not shell and name == "date" and len(argv) == 2 and argv[1].startswith("+"):
             return _date(argv[1][1:])
         if not shell and name == "echo":
             return " ".join(argv[1:])
-        raise Unsayable(f"the output of a program: `{command}`")
+        raise OfProgram(command)
 
 
 def needs_shell(command: str) -> bool:

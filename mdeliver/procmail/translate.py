@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 
+from mdeliver.procmail.mailer import from_mailer
 from mdeliver.procmail.pattern import (
     BeginText,
     Char,
@@ -37,19 +38,7 @@ _MACROS = (("^FROM_DAEMON", "\x05"), ("^TO_", "\x03"), ("^TO", "\x04"), ("^FROM_
 _DAEMON, _TO_ADDRESS, _TO_WORD, _MAILER = "\x05", "\x03", "\x04", "\x06"
 _NAMES = 40
 
-_ENCODED = re.compile(r"=(?:\\\?|\[\?\])")
-_RAW = re.compile(
-    r"content-(?:type|disposition|transfer-encoding|id)|name=|boundary=|=[0-9a-f]{2}=[0-9a-f]{2}|"
-    r"</?(?:html|head|body|table|font|iframe|script|object|img|a\b)",
-    re.IGNORECASE,
-)
-"""Of the parts' own heads, quoted-printable and HTML, which a decoded body does not have."""
-
-MAILER = (
-    r"(?:post(?:ma(?:st(?:er)?|n)|office)|(?:send)?mail(?:er)?|daemon|mmdf|n?uucp|ops|"
-    r"r(?:esponse|oot)|(?:bbs\.)?smtp(?:error)?|s(?:erv(?:ices?|er)|ystem)|"
-    r"a(?:dmin(?:istrator)?|mmgr))"
-)
+HEAD_LINES = "^^(.+$)*"
 
 
 def marked_macros(text: str) -> str:
@@ -66,8 +55,6 @@ def header_condition(text: str, exactly: bool) -> Expr:
     """TEXT, an expression that the head is searched for, as a condition."""
     if not text:
         return Constant(True)
-    if _ENCODED.search(text):
-        raise Unsayable("it asks for an encoded word, and headers are compared decoded")
     tree = parse_pattern(marked_macros(text))
     if tree.invalid:
         raise Unsayable(f"an expression that is not valid: {tree.invalid}")
@@ -126,11 +113,13 @@ def _header(items: list[Node], exactly: bool) -> Expr:
                 raise Unsayable("something behind ^FROM_MAILER")
             if exactly:
                 raise Unsayable("^FROM_MAILER with the flag D")
-            return _from_mailer()
+            return from_mailer()
         case Char("\x03" | "\x04"):
             return _recipients(rest, exactly, first.char == _TO_ADDRESS)
         case Newline():
             return _line(rest, exactly)
+        case BeginText():
+            return _first_line(rest, exactly)
         case _:
             return _anywhere(_flat(items), exactly)
 
@@ -143,21 +132,37 @@ def _flat(items: list[Node]) -> list[Node]:
     return made
 
 
-def _from_mailer() -> Expr:
-    before = r"(?:[^>]*[^(.%@a-z0-9])?"
-    after = r"(?:[^).!:a-z0-9][-_a-z0-9]*)?"
-    fields = 'header "From", "Sender", "Resent-From", "Resent-Sender", "X-Envelope-From"'
-    value = rf"^{before}{MAILER}(?:{after}[%@>\t ][^<)]*(?:\(.*\).*)?)?$"
-    path = rf"^(?:$|{before}{MAILER}{after}(?:[%@]|$))"
-    return any_of(
-        [Test(fields, "matches", (f"/{value}/",)), Test("sender", "matches", (f"/{path}/",))]
-    )
-
-
 def _anywhere(items: list[Node], exactly: bool) -> Expr:
     """Something that may stand anywhere in the head."""
     core = Core(items, starts=False, ends=False, exactly=exactly)
     return test_of("any header", core)
+
+
+def _first_line(items: list[Node], exactly: bool) -> Expr:
+    """What follows a `^^`: the From_ line, which every message has there."""
+    started = [item.char.lower() for item in items[:5] if isinstance(item, Char)]
+    if any(char != wanted for char, wanted in zip(started, "from ", strict=False)):
+        # Such as `^^rom `, from the time when procmail lost that letter.
+        return Constant(False)
+    if "".join(started) == "from " or ("".join(started) == "from" and _is_space(items[4])):
+        return _value(["From "], items[5:], exactly)
+    if "".join(started[:4]) == "from" and items[4:5] == [Repeat(Dot(), "*")]:
+        return _value(["From "], items[4:], exactly)
+    raise Unsayable("^^ before something else than the From_ line")
+
+
+def behind_head(text: str, exactly: bool) -> Expr | None:
+    """TEXT, searched for in head and body, where it begins with the lines of the head; else None.
+
+    `^^(.+$)*` goes no further than the empty line: what follows is a line of the head, or, behind
+    one more `^`, the beginning of the body.
+    """
+    if not text.startswith(HEAD_LINES):
+        return None
+    rest = text[len(HEAD_LINES) :]
+    if rest.startswith("^"):
+        return body_condition(f"^{rest}", exactly)
+    return header_condition("^" + rest, exactly)
 
 
 # --- one header ------------------------------------------------------------------------------
@@ -348,8 +353,6 @@ def body_condition(text: str, exactly: bool) -> Expr:
     """TEXT, an expression that the body is searched for, as a condition."""
     if not text:
         return Constant(True)
-    if _RAW.search(text.replace("\\", "")):
-        raise Unsayable("it looks at how the body is packed, and bodies are compared decoded")
     tree = parse_pattern(marked_macros(text))
     if tree.invalid:
         raise Unsayable(f"an expression that is not valid: {tree.invalid}")

@@ -16,6 +16,12 @@ REF, END = "\x01", "\x02"
 HEADER = "header:"
 """Begins a reference to a header's text: what `formail -x` prints."""
 
+SHORT_YEAR, ANSWER = "short_year", "answer_address"
+"""References to a `let` of definitions.py: `date +%y`, and whom `formail -rt` would answer."""
+
+TEXT_OF = "text_of_"
+"""Begins the name of a `let` with a header's text."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,13 +70,15 @@ def quote(text: str, *, is_glob: bool = False) -> str:
 
 
 def _brace_name(name: str) -> str:
-    """NAME as braces have it; a header's text can stand in a rule only for some headers."""
+    """NAME as braces have it; a header's text is a field of its own or a `let`."""
     if not name.startswith(HEADER):
         return name
     field = name.removeprefix(HEADER).lower()
-    if field not in ("subject", "list-id"):
+    if field in ("subject", "list-id"):
+        return field
+    if not field.replace("-", "").isalnum():
         raise Unsayable(f"the text of the header {name.removeprefix(HEADER)} within a text")
-    return field
+    return TEXT_OF + field.replace("-", "_")
 
 
 def regex(pattern: str) -> str:

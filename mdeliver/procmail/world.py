@@ -142,6 +142,10 @@ class World:
             wanted = formail.read_arguments(argv[1:])
             if isinstance(wanted, formail.Extract):
                 return formail.extracted(message, wanted)
+            if isinstance(wanted, formail.Answered):
+                address = formail.answered(message, wanted)
+                space = "" if wanted.strips else " "
+                return None if address is None else f"{space}{address}\n".encode("latin-1")
         if name == "date" and len(argv) == 2 and _DATE.fullmatch(argv[1]):
             now = time.localtime(self.now_s)
             return (time.strftime(argv[1][1:], now) + "\n").encode()

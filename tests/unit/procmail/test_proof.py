@@ -120,6 +120,7 @@ def test_unknown_without_running_programs(tmp_path: Path, site: Site) -> None:
     sides = Sides("DEFAULT=$HOME/inbox\n:0\n* ? /bin/true\n/dev/null\n", tmp_path, site)
     assert "--run-programs" in sides.compare(b"Subject: x\n\n").unknown
     sides.world.programs = True
+    sides.rehearsal = sides.rehearsal.replace(run_programs=True)
     assert not sides.compare(b"Subject: x\n\n").unknown
 
 

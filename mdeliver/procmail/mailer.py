@@ -1,0 +1,30 @@
+"""procmail's ^FROM_MAILER: what a mail system sends by itself, lists left out.
+
+See also   procmailrc(5); `automatic` is ^FROM_DAEMON
+"""
+
+from __future__ import annotations
+
+from mdeliver.procmail.wording import Test, any_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mdeliver.procmail.wording import Expr
+
+MAILER = (
+    r"(?:post(?:ma(?:st(?:er)?|n)|office)|(?:send)?mail(?:er)?|daemon|mmdf|n?uucp|ops|"
+    r"r(?:esponse|oot)|(?:bbs\.)?smtp(?:error)?|s(?:erv(?:ices?|er)|ystem)|"
+    r"a(?:dmin(?:istrator)?|mmgr))"
+)
+
+
+def from_mailer() -> Expr:
+    """^FROM_MAILER as tests of the headers that it names, and of the envelope."""
+    before = r"(?:[^>]*[^(.%@a-z0-9])?"
+    after = r"(?:[^).!:a-z0-9][-_a-z0-9]*)?"
+    fields = 'header "From", "Sender", "Resent-From", "Resent-Sender", "X-Envelope-From"'
+    value = rf"^{before}{MAILER}(?:{after}[%@>\t ][^<)]*(?:\(.*\).*)?)?$"
+    path = rf"^(?:$|{before}{MAILER}{after}(?:[%@]|$))"
+    return any_of(
+        [Test(fields, "matches", (f"/{value}/",)), Test("sender", "matches", (f"/{path}/",))]
+    )
