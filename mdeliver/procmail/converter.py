@@ -202,11 +202,11 @@ class Converter:
             return []
         finally:
             self.mailboxes.takes_mh = False
+        if condition == Constant(False):
+            return []
         nodes = lines if condition == Constant(True) else [Choice([Branch(condition, lines)])]
-        return [
-            " With a Maildir in its place:",
-            *[f"   {line}" for line in print_nodes(nodes) if line],
-        ]
+        printed = [f"   {line}" for line in print_nodes(nodes) if line]
+        return [" With a Maildir in its place:", *printed]
 
     def one_recipe(self, recipe: Recipe, level: Level, comments: list[str]) -> None:
         flags = recipe.head.flags
