@@ -14,7 +14,15 @@ from __future__ import annotations
 import time
 
 from mdeliver import durable, limits, system
-from mdeliver.decision import decide, load_rules, outcome_of, recognised, rules_error, without_rules
+from mdeliver.decision import (
+    decide,
+    dns_for,
+    load_rules,
+    outcome_of,
+    recognised,
+    rules_error,
+    without_rules,
+)
 from mdeliver.deliver.outside import Surroundings
 from mdeliver.history.account import Account
 from mdeliver.intake import Options, become_owner, make_envelope, parse_options, state_directory
@@ -195,7 +203,7 @@ def _decide_and_do(
 
         return Remembered(state, letter, envelope, rules)
 
-    outside = Surroundings(envelope, state, remembers=memory)
+    outside = Surroundings(envelope, state, remembers=memory, names=dns_for(site))
 
     def do(plan: Plan) -> Outcome:
         outcome = carry_out(plan, letter, envelope, site, state, rules, account)

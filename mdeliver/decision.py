@@ -22,6 +22,9 @@ from mdeliver.rulesfile import reader, rules_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mdeliver.authentication.lookups import Names
     from mdeliver.envelope import Envelope
     from mdeliver.language.compile import Compiled
     from mdeliver.language.syntax import Program
@@ -119,6 +122,18 @@ def recognised(
         return letter, envelope
     letter = without_tag(letter, found.tag, site.recipient_delimiter)
     return letter, envelope.replace(sent_tag=found)
+
+
+def dns_for(site: Site) -> Callable[[], Names]:
+    """Opens the DNS as SITE has set it; each time for one message."""
+
+    def opened() -> Names:
+        # The package behind it costs more than a whole delivery.
+        from mdeliver.authentication.lookups import Resolved
+
+        return Resolved(site.checking.resolver, site.checking.seconds)
+
+    return opened
 
 
 def outcome_of(plan: Plan, done: str = "delivered") -> Outcome:

@@ -69,6 +69,8 @@ def action_words(action: Action) -> str:
             return f'reply to {action.to} "{action.subject}"'
         case Edit():
             field = f"{action.name}: {action.text}" if action.deed != "remove" else action.name
+            if action.deed == "drop":
+                field = f"{action.name}, forged, number {action.text} from the top"
             return f"{action.deed} header {field}"
         case Filter():
             done = "" if action.changed else f" (it stays as it was: {action.why})"

@@ -4,6 +4,8 @@ set      the field stands in the place of the first of its name; further ones of
 add      the field is put at the end of the header; in a head that is longer than what is read of
          it, at the beginning
 remove   all fields of that name go, their folded lines with them
+prepend  the field is put above the first Received, or at the beginning; folded after each `; `
+drop     of the fields of that name those go whose numbers, from the top, are said
          A field that the limit of what is read cuts in two stays as it is.
 Text     what is not ASCII, or looks encoded, becomes RFC 2047 encoded words; line ends and other
          control characters become a space: a text that came from a message can add no field of its
@@ -18,7 +20,7 @@ from mdeliver import limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from mdeliver.letter import Letter
     from mdeliver.plan import Edit
@@ -43,17 +45,28 @@ def edited_head(head: bytes, edits: Iterable[Edit], *, cut: bool) -> bytes:
     at = _last_field(head) if cut else _closing(head)
     fields, closing = head[:at], head[at:]
     for edit in edits:
-        kept, place = (fields, -1) if edit.deed == "add" else _without(fields, edit.name)
-        if edit.deed != "remove":
-            if place < 0 and cut:
-                place = 0
-            elif place < 0:
-                kept += b"" if not kept or kept.endswith(b"\n") else end
-                place = len(kept)
-            kept = kept[:place] + field_line(edit.name, edit.text, end) + kept[place:]
-        fields = kept
+        fields = _edited(fields, edit, end, cut)
     # A message that was all header needs an end of it no more than before.
     return fields + closing
+
+
+def _edited(fields: bytes, edit: Edit, end: bytes, cut: bool) -> bytes:
+    """FIELDS with EDIT done; END is how their lines end."""
+    if edit.deed == "prepend":
+        place = max(0, _without(fields, "Received")[1])
+        line = f"{edit.name}: {header_text(edit.text)}".replace("; ", ";\n\t")
+        return fields[:place] + line.encode().replace(b"\n", end) + end + fields[place:]
+    if edit.deed == "drop":
+        return _without(fields, edit.name, {int(number) for number in edit.text.split(",")})[0]
+    kept, place = (fields, -1) if edit.deed == "add" else _without(fields, edit.name)
+    if edit.deed != "remove":
+        if place < 0 and cut:
+            place = 0
+        elif place < 0:
+            kept += b"" if not kept or kept.endswith(b"\n") else end
+            place = len(kept)
+        kept = kept[:place] + field_line(edit.name, edit.text, end) + kept[place:]
+    return kept
 
 
 def edited_letter(letter: Letter, edits: tuple[Edit, ...]) -> Letter:
@@ -131,16 +144,17 @@ def _last_field(head: bytes) -> int:
     return at
 
 
-def _without(fields: bytes, name: str) -> tuple[bytes, int]:
+def _without(fields: bytes, name: str, numbers: Collection[int] | None = None) -> tuple[bytes, int]:
     """FIELDS without those called NAME, and where the first of them stood, or -1.
 
+    numbers  which of them, from 1; None for all
     Looks at no line that does not begin like them: a head may have half a million.
     """
     wanted = b"\n" + name.lower().encode("utf-8", "replace")
     # The same places as in FIELDS, a line end before the first one.
     lines = b"\n" + fields.lower()
     kept: list[bytes] = []
-    first, copied = -1, 0
+    first, copied, number = -1, 0, 0
     start = lines.find(wanted)
     while start >= 0:
         end = fields.find(b"\n", start) + 1 or len(fields)
@@ -149,8 +163,10 @@ def _without(fields: bytes, name: str) -> tuple[bytes, int]:
             while fields.startswith(_FOLD, end):
                 end = fields.find(b"\n", end) + 1 or len(fields)
             first = start if first < 0 else first
-            kept.append(fields[copied:start])
-            copied = end
+            number += 1
+            if numbers is None or number in numbers:
+                kept.append(fields[copied:start])
+                copied = end
         start = lines.find(wanted, end)
     kept.append(fields[copied:])
     return b"".join(kept), first

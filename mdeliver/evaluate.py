@@ -89,13 +89,19 @@ def evaluate(
     if envelope.sent_tag.tag and not envelope.sent_tag.proof:
         # For the log: somebody's table is old, or somebody tries.
         run.add(plan.Note(f"not taken for a sent copy: {envelope.sent_tag.words}", None))
+    if site.checking.compute == "always":
+        from mdeliver.authentication.wording import METHODS
+        from mdeliver.conditions.authenticated import know
+
+        know(scene, *METHODS)
     verdict = run.statements(program.statements, 0)
     if verdict is None:
         run.file((InboxTarget(None),), (), None)  # type: ignore[arg-type]  # stands in no file
         verdict = Verdict("deliver", "", "", None)
     actions = () if verdict.fate == "defer" else tuple(run.actions.values())
     filtered, remember = tuple(scene.filtered), tuple(scene.remember)
-    made = Plan(actions, verdict, filtered, remember, tuple(run.fired))
+    authentication = scene.authentication.text if scene.authentication is not None else ""
+    made = Plan(actions, verdict, filtered, remember, tuple(run.fired), authentication)
     return Decision(made, tuple(run.trace))
 
 
@@ -106,6 +112,7 @@ class Run:
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
+        scene.add = self.add
         self.actions: dict[str | int, plan.Action] = {}
         """What is to be done, in the order of the rules; what is filed, by its path."""
         self.fired: list[str] = []
@@ -329,7 +336,7 @@ def _automatic(scene: Scene, _fact: Automatic) -> bool:
     return automatic(scene)
 
 
-def _authenticated(scene: Scene, fact: Authentication) -> bool:
+def _authenticated(scene: Scene, fact: Authentication) -> bool | None:
     from mdeliver.conditions.authenticated import authenticated
 
     return authenticated(scene, fact)

@@ -64,6 +64,41 @@ BODY_TEXT = 512 << 10
 HTML_TAGS = 50_000
 """Tags, and entities, of one HTML part that are looked at."""
 
+# --- who sent it -----------------------------------------------------------------------------
+DNS_QUESTIONS = 200
+"""Questions to the DNS about one message; what the next would have found is temperror."""
+
+DNS_TEXT = 8 << 10
+"""Octets of one TXT record; longer ones are as if they were not there."""
+
+DNS_KEPT = 1000
+"""Answers that a process keeps for their TTL."""
+
+DNS_SERVER_S = 3
+"""How long one name server may take before the next is asked."""
+
+DNS_ALIASES = 8
+"""Aliases (CNAME) that are followed in a zone file."""
+
+SIGNED_BYTES = 32 << 20
+"""Size of a message whose signatures are checked; those of larger ones are neutral."""
+
+SIGNATURES = 8
+"""DKIM signatures of one message that are checked, from the top; those below are not looked at."""
+
+SIGNATURE_BYTES = 8 << 10
+"""Octets of one signature's field; a longer one is neutral."""
+
+SEALS = 20
+"""ARC sets of one message; a longer chain has failed (RFC 8617 allows 50, mail has 3)."""
+
+KEY_BITS = 4096
+"""Size of an RSA key beyond which no signature is checked: anyone can publish a key that takes
+minutes."""
+
+AUTHORS = 5
+"""Domains of addresses in From that DMARC is checked for; with more of them it has failed."""
+
 # --- the rules -------------------------------------------------------------------------------
 RULES_BYTES = 4 << 20
 """Size of one rules file."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Protocol
 
+    from mdeliver.authentication.lookups import Names
     from mdeliver.letter import Letter
 
     class Outside(Protocol):
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
         def delivered_before(self, name: bytes, within_s: float) -> bool | None:
             """Whether a message of that NAME was delivered so lately; if not, nobody else is told
             so until this delivery has ended."""
+
+        def names(self) -> Names | None:
+            """Who answers questions to the DNS; None where nobody is asked."""
 
         def answered(self, to: str, text: str, every_s: float) -> bool:
             """Whether TO was sent the reply TEXT so lately."""

@@ -12,21 +12,26 @@ from mdeliver.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal
+    from typing import Literal, TypeAlias
 
     from mdeliver.letter import Letter
+
+    Deed: TypeAlias = Literal["set", "add", "remove", "prepend", "drop"]
 
 
 class Edit(Record):
     """Change the header; what is done afterwards is done with the changed message.
 
-    deed  "set": one field of that name, this one. "add": one more. "remove": none
+    deed  "set": one field of that name, this one. "add": one more. "remove": none.
+          "prepend": one more, above the first Received, as who handles a message on its way puts
+          it. "drop": some of them fewer
     name  of the field, as the rules wrote it
-    text  its value, unfolded, decoded; "" for "remove"
-    rule  FILE:LINE; None where a delivery completes what an earlier one planned
+    text  its value, unfolded, decoded; "" for "remove"; for "drop" which, as "1,3", from the top
+    rule  FILE:LINE; None where no line asked for it, or a delivery completes what an earlier one
+          planned
     """
 
-    deed: Literal["set", "add", "remove"]
+    deed: Deed
     name: str
     text: str
     rule: str | None
@@ -179,6 +184,7 @@ class Plan(Record):
     filtered  what filters made of the message, in their order
     remember  what names this message to a later `duplicate within`, once it is delivered
     fired     FILE:LINE of every action that was reached, in order, `mark` and `also` included
+    authentication  what is known of the sender, as the decision log has it; "" if nothing was asked
     """
 
     actions: tuple[Action, ...]
@@ -186,6 +192,7 @@ class Plan(Record):
     filtered: tuple[Letter, ...] = ()
     remember: tuple[bytes, ...] = ()
     fired: tuple[str, ...] = ()
+    authentication: str = ""
 
 
 class Step(Record):

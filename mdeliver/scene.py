@@ -18,11 +18,11 @@ from mdeliver.plan import AS_IT_CAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import TypeAlias
 
     from mdeliver.addresses import Address
-    from mdeliver.authentication.results import Believed
+    from mdeliver.conditions.authenticated import Known
     from mdeliver.conditions.tables import Table
     from mdeliver.envelope import Envelope
     from mdeliver.language.syntax import Field, Quantity, Store, Target, Value
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mdeliver.message import Message
     from mdeliver.mime import Body
     from mdeliver.outside import Outside
-    from mdeliver.plan import Content
+    from mdeliver.plan import Content, Edit
     from mdeliver.settings import Site
 
     Texts: TypeAlias = tuple[tuple[str, str], ...]
@@ -58,9 +58,9 @@ class Scene:
     """Everything that conditions and actions look at; `now_s` is the time of arrival."""
 
     __slots__ = (
-        "_body", "_texts", "authentication", "because", "came", "captures", "content", "envelope",
-        "explain", "filtered", "inbox", "lets", "lookups", "mailboxes", "marks", "me", "message",
-        "now_s", "outside", "remember", "replies", "site", "tables",
+        "_body", "_texts", "add", "authentication", "because", "came", "captures", "content",
+        "envelope", "explain", "filtered", "inbox", "lets", "lookups", "mailboxes", "marks", "me",
+        "message", "now_s", "outside", "remember", "replies", "site", "tables",
     )  # fmt: skip
 
     def __init__(
@@ -101,8 +101,10 @@ class Scene:
         """What conditions/tables.py made of them."""
         self.because = ""
         """What decided the last condition, in words; kept only where `explain` is."""
-        self.authentication: Believed | None = None
-        """What our servers found out about the sender, once it was asked for."""
+        self.authentication: Known | None = None
+        """What is known of the sender, once it was asked for."""
+        self.add: Callable[[Edit], None] = _unplanned
+        """Takes what a condition does to the header into the plan."""
         self._body: Body | None = None
         self._texts: dict[tuple[str, str, str], Texts] = {}
 
@@ -112,6 +114,15 @@ class Scene:
         self.content = content
         self._body = None
         self._texts = {}
+
+    def edit(self, edit: Edit) -> None:
+        """From now on the message is as EDIT makes it; the plan has it."""
+        from mdeliver.edits import edited_head
+
+        self.add(edit)
+        head = edited_head(self.message.head, (edit,), cut=self.message.cut)
+        content = self.content.replace(edits=(*self.content.edits, edit))
+        self.change(self.message.with_head(head), content)
 
     @property
     def body(self) -> Body:
@@ -289,6 +300,10 @@ class Scene:
         if at:
             found.append(f"{without_extension(local, self.site)}@{domain}")
         return tuple(dict.fromkeys(found))
+
+
+def _unplanned(_edit: Edit) -> None:
+    """For a scene without a plan."""
 
 
 def without_extension(local: str, site: Site) -> str:

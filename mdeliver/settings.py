@@ -3,8 +3,9 @@
 Read from    /etc/mdeliver/mdeliver.toml, if it is there (tomllib is imported only then)
 Keys         [site] domains, hostname, recipient_delimiter, authserv_ids, sendmail;
              [rules] on_error, cases; [forward] srs_domain, srs_secret;
-             [sent] believe_tags, folder, tags. [bcc_maps] is read by sent/settings.py, [lmtp] by
-             lmtp/settings.py, [pop_sync] by popsync/settings.py
+             [sent] believe_tags, folder, tags; [authentication], as Checking has them.
+             [bcc_maps] is read by sent/settings.py, [lmtp] by lmtp/settings.py, [pop_sync] by
+             popsync/settings.py
 Fails with   Deferral: one line with file and key; a delivery then stays in the queue
 See also     mdeliver(1), FILES
 """
@@ -23,6 +24,37 @@ SETTINGS_PATH = "/etc/mdeliver/mdeliver.toml"
 TAGS_PATH = "/var/lib/mdeliver/sent.tags"
 SYSLOG_PATH = "/dev/log"
 SENDMAIL_PATH = "/usr/sbin/sendmail"
+
+
+class Checking(Record):
+    """How SPF, DKIM, DMARC and ARC are found out (authentication/computed.py).
+
+    compute       "never"; "asked": for a message whose rules ask, where no Authentication-Results
+                  that is believed has it; "always": for every message, for the log's sake
+    resolver      name servers, ADDRESS or ADDRESS:PORT; () for those of resolv.conf
+    seconds       how long all questions about one message may take
+    wait_s        for how long after its arrival a message waits in the queue where a rule hangs on
+                  what the DNS did not say; then the result is temperror
+    header        whether what was computed is added as Authentication-Results
+    forwarders    lower-case names of hosts or their domains, addresses, networks: of what they
+                  bring SPF does not fail
+    sealers       lower-case domains whose ARC seals are believed
+    own_networks  networks whose mail is not checked
+    dkim_bits     an RSA key of fewer bits proves nothing
+    """
+
+    compute: Literal["never", "asked", "always"] = "never"
+    resolver: tuple[str, ...] = ()
+    seconds: int = 20
+    wait_s: int = 3600
+    header: bool = True
+    forwarders: tuple[str, ...] = ()
+    sealers: tuple[str, ...] = ()
+    own_networks: tuple[str, ...] = ()
+    dkim_bits: int = 1024
+
+
+NO_CHECKING = Checking()
 
 
 class Site(Record):
@@ -51,6 +83,7 @@ class Site(Record):
                          what is forwarded (SRS); "" for senders as they are
     srs_secret           what proves that such an address is of our making
     cases_required       whether changed rules come into use only when their cases hold
+    checking             how SPF, DKIM, DMARC and ARC are found out
     """
 
     domains: tuple[str, ...] = ()
@@ -70,6 +103,7 @@ class Site(Record):
     srs_domain: str = ""
     srs_secret: str = ""
     cases_required: bool = False
+    checking: Checking = NO_CHECKING
 
 
 def load_site(path: str = SETTINGS_PATH) -> Site:
@@ -92,12 +126,13 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
     sent = _table(path, tables, "sent")
     log = _table(path, tables, "log")
     forward = _table(path, tables, "forward")
-    _table(path, tables, "bcc_maps")
-    _table(path, tables, "lmtp")
-    _table(path, tables, "pop_sync")
+    authentication = _table(path, tables, "authentication")
+    for elsewhere in ("bcc_maps", "lmtp", "pop_sync"):
+        _table(path, tables, elsewhere)
     for table in tables:
-        known = "[site], [rules], [forward], [sent], [log], [bcc_maps], [lmtp] and [pop_sync]"
-        raise Deferral(f"{path}: there is no table [{table}]; there are {known}", "4.3.5")
+        known = "[site], [rules], [authentication], [forward], [sent], [log], [bcc_maps], [lmtp]"
+        words = f"there is no table [{table}]; there are {known} and [pop_sync]"
+        raise Deferral(f"{path}: {words}", "4.3.5")
     found = Site(
         _take_list(path, site, "site", "domains"),
         _take(path, site, "site", "hostname", hostname),
@@ -115,12 +150,17 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
         _program(path, _take(path, site, "site", "sendmail", SENDMAIL_PATH)),
         *_srs(path, forward),
         _one_of(path, rules, "rules", "cases", "optional", "required") == "required",
+        _checking(path, authentication) if authentication else NO_CHECKING,
     )
     read = {"site": site, "rules": rules, "sent": sent, "log": log, "forward": forward}
-    for name, left in read.items():
+    _nothing_left(path, read | {"authentication": authentication})
+    return found
+
+
+def _nothing_left(path: str, tables: dict[str, dict[str, Any]]) -> None:
+    for name, left in tables.items():
         for key in left:
             raise Deferral(f"{path}: there is no key {name}.{key}; see mdeliver(1)", "4.3.5")
-    return found
 
 
 def _table(path: str, tables: dict[str, Any], name: str) -> dict[str, Any]:
@@ -164,6 +204,57 @@ def _srs(path: str, forward: dict[str, Any]) -> tuple[str, str]:
     return domain, secret
 
 
+def _checking(path: str, table: dict[str, Any]) -> Checking:
+    name = "authentication"
+    return Checking(
+        _one_of(path, table, name, "compute", "never", "asked", "always"),
+        _servers(path, _take_list(path, table, name, "resolver")),
+        _take_count(path, table, name, "seconds", 20),
+        _take_count(path, table, name, "wait_s", 3600, least=0),
+        _take_flag(path, table, name, "header", default=True),
+        _take_list(path, table, name, "forwarders"),
+        _take_list(path, table, name, "sealers"),
+        _networks(path, _take_list(path, table, name, "own_networks")),
+        _take_count(path, table, name, "dkim_bits", 1024),
+    )
+
+
+def _servers(path: str, servers: tuple[str, ...]) -> tuple[str, ...]:
+    """SERVERS, if each is an address, perhaps with a port."""
+    for written in servers:
+        host, port = written, "53"
+        if written.startswith("[") or written.count(":") == 1:
+            host, _, rest = written.removeprefix("[").partition("]" if "[" in written else ":")
+            port = rest.removeprefix(":") or "53"
+        if not _is_network(host, host_only=True) or not port.isdecimal() or int(port) > 65535:
+            words = "authentication.resolver is a list of addresses, such as 127.0.0.1"
+            raise Deferral(f'{path}: {words}, not "{written}"', "4.3.5")
+    return servers
+
+
+def _networks(path: str, networks: tuple[str, ...]) -> tuple[str, ...]:
+    for written in networks:
+        if not _is_network(written):
+            words = "authentication.own_networks is a list of networks, such as 192.168.1.0/24"
+            raise Deferral(f'{path}: {words}, not "{written}"', "4.3.5")
+    return networks
+
+
+def _is_network(written: str, host_only: bool = False) -> bool:
+    # inet_pton says the same as the module `ipaddress`, without its import.
+    import _socket
+
+    address, slash, bits = written.partition("/")
+    family = _socket.AF_INET6 if ":" in address else _socket.AF_INET
+    try:
+        _socket.inet_pton(family, address)
+    except (OSError, ValueError):
+        return False
+    if not slash:
+        return True
+    return not host_only and bits.isdecimal() and int(bits) <= (128 if ":" in address else 32)
+
+
 def _program(path: str, name: str) -> str:
     """NAME, if it is the whole path of a program."""
     if not name.startswith("/"):
@@ -180,11 +271,13 @@ def _take_flag(
     return value
 
 
-def _take_count(path: str, table: dict[str, Any], name: str, key: str, default: int) -> int:
-    """A whole number from 1 on; TOML's true is none."""
+def _take_count(
+    path: str, table: dict[str, Any], name: str, key: str, default: int, least: int = 1
+) -> int:
+    """A whole number from LEAST on; TOML's true is none."""
     value = table.pop(key, default)
-    if type(value) is not int or value < 1:
-        raise Deferral(f"{path}: {name}.{key} is a whole number from 1 on", "4.3.5")
+    if type(value) is not int or value < least:
+        raise Deferral(f"{path}: {name}.{key} is a whole number from {least} on", "4.3.5")
     return value
 
 

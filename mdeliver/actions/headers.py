@@ -6,7 +6,7 @@ message decides which field is changed. See edits.py for what is done to the oct
 
 from __future__ import annotations
 
-from mdeliver.edits import edited_head, header_text
+from mdeliver.edits import header_text
 from mdeliver.language.syntax import AddHeader, RemoveHeader, SetHeader
 from mdeliver.plan import Edit
 
@@ -21,13 +21,8 @@ if TYPE_CHECKING:
 
 def plan_edits(run: Run, action: SetHeader | AddHeader | RemoveHeader) -> None:
     """Plan what ACTION does to the header, and do it to what later lines see."""
-    scene = run.scene
-    edits = tuple(_edits(scene, action))
-    for edit in edits:
-        run.add(edit)
-    content = scene.content.replace(edits=scene.content.edits + edits)
-    head = edited_head(scene.message.head, edits, cut=scene.message.cut)
-    scene.change(scene.message.with_head(head), content)
+    for edit in tuple(_edits(run.scene, action)):
+        run.scene.edit(edit)
 
 
 def _edits(scene: Scene, action: SetHeader | AddHeader | RemoveHeader) -> Iterator[Edit]:

@@ -45,31 +45,52 @@ _LOOPBACK = ("[127.0.0.1]", "[::1]", "[ipv6:::1]")
 
 
 class Result(Record):
-    """One finding: the method, its result (lower case) and the properties that it looked at."""
+    """One finding: the method, its result (lower case) and the properties that it looked at.
+
+    properties  name (lower case) and value of each: ("header.d", "example.org")
+    reason      why, in words; "" where somebody else found it
+    """
 
     method: str
     result: str
-    properties: tuple[str, ...]
+    properties: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
+
+    def value(self, name: str) -> str:
+        """The value of the property NAME, "" if there is none."""
+        return next((value for known, value in self.properties if known == name), "")
 
 
 class Believed(Record):
-    """Results of the fields that are believed, topmost first, and how many were not."""
+    """Results of the fields that are believed, topmost first, and how many were not.
+
+    refused  how many others bear our name
+    numbers  which fields are believed: their numbers among all Authentication-Results, from 1
+    """
 
     fields: tuple[tuple[Result, ...], ...]
     refused: int
+    numbers: tuple[int, ...] = ()
 
     def of(self, method: str) -> tuple[str, ...]:
         """The results of METHOD; ("none",) where nothing is known."""
+        return agreed(method, self.found(method))
+
+    def found(self, method: str) -> tuple[Result, ...]:
+        """All that the topmost field with METHOD says of it."""
         for field in self.fields:
-            found = [result for result in field if result.method == method]
+            found = tuple([result for result in field if result.method == method])
             if found:
-                return _agreed(method, found)
+                return found
+        return ()
+
+
+def agreed(method: str, found: tuple[Result, ...]) -> tuple[str, ...]:
+    """What FOUND, all results of METHOD, come to; ("none",) where there are none."""
+    if not found:
         return ("none",)
-
-
-def _agreed(method: str, found: list[Result]) -> tuple[str, ...]:
     if method == "spf":
-        of_sender = [r for r in found if "smtp.mailfrom" in r.properties]
+        of_sender = tuple([r for r in found if any(n == "smtp.mailfrom" for n, _ in r.properties)])
         found = of_sender or found
     results = tuple(dict.fromkeys([r.result for r in found]))
     if "pass" in results and len(results) > 1:
@@ -80,7 +101,8 @@ def _agreed(method: str, found: list[Result]) -> tuple[str, ...]:
 def believed(message: Message, site: Site) -> Believed:
     """The results in MESSAGE that SITE's own servers wrote."""
     fields: list[tuple[Result, ...]] = []
-    refused = 0
+    numbers: list[int] = []
+    refused = number = 0
     below, queue_id, room = False, "", limits.RESULTS_TEXT
     border = _border(message)
     for index, (name, raw) in enumerate(message.fields):
@@ -92,6 +114,7 @@ def believed(message: Message, site: Site) -> Believed:
             break
         if name != "authentication-results":
             continue
+        number += 1
         room -= len(raw)
         if room < 0:
             message.limit = f"more than {limits.RESULTS_TEXT >> 10} KB of Authentication-Results"
@@ -102,12 +125,33 @@ def believed(message: Message, site: Site) -> Believed:
         _host, _slash, job = authserv_id.partition("/")
         if not below or site.authserv_ids or (queue_id and job.lower() == queue_id.lower()):
             fields.append(found)
+            numbers.append(number)
         else:
             refused += 1
     if border < 0:
         # No server of ours is known to have touched it: nothing stands above a border.
         return Believed((), len(fields) + refused)
-    return Believed(tuple(fields), refused)
+    return Believed(tuple(fields), refused, tuple(numbers))
+
+
+def forged(message: Message, site: Site) -> tuple[int, ...]:
+    """Numbers, from 1, of the Authentication-Results that bear our name and are not believed.
+
+    RFC 8601 5: whoever adds such a field removes those that were forged in its name.
+    """
+    ours = believed(message, site).numbers
+    found = []
+    for number, raw in enumerate(message.raw("authentication-results"), 1):
+        authserv_id, _found = parse_results(plain_text(raw[: limits.RESULTS_TEXT]))
+        if _is_ours(authserv_id, site) and number not in ours:
+            found.append(number)
+    return tuple(found)
+
+
+def border_received(message: Message) -> str:
+    """The Received by which the message came to this host, "" if there is none."""
+    border = _border(message)
+    return plain_text(message.fields[border][1][: limits.RESULTS_TEXT]) if border >= 0 else ""
 
 
 def _border(message: Message) -> int:
@@ -146,8 +190,13 @@ def _is_ours(authserv_id: str, site: Site) -> bool:
     host = authserv_id.partition("/")[0].lower()
     if site.authserv_ids:
         return host in site.authserv_ids or authserv_id.lower() in site.authserv_ids
+    return is_this_host(host, site)
+
+
+def is_this_host(host: str, site: Site) -> bool:
+    """Whether HOST is this host's name."""
     # The kernel's name is often the short one, where Postfix's myhostname never is.
-    mine = site.hostname.lower()
+    host, mine = host.lower(), site.hostname.lower()
     return host == mine or ("." not in mine and host.partition(".")[0] == mine)
 
 
@@ -175,7 +224,7 @@ def _result(words: list[Word]) -> Result | None:
     if not method:
         return None
     properties = [
-        words[at][1].lower()
+        (words[at][1].lower(), words[at + 2][1] if at + 2 < len(words) else "")
         for at in range(3, len(words) - 1)
         if words[at + 1] == (False, "=") and not words[at][0]
     ]

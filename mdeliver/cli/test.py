@@ -24,7 +24,7 @@ import click
 
 from mdeliver import acceptance, explain
 from mdeliver.cli.surroundings import environment, painter
-from mdeliver.decision import load_rules, rules_error
+from mdeliver.decision import dns_for, load_rules, rules_error
 from mdeliver.diagnostic import render
 from mdeliver.envelope import Envelope
 from mdeliver.intake import Options, make_envelope, state_directory
@@ -32,7 +32,7 @@ from mdeliver.language.compile import Compiled
 from mdeliver.language.syntax import Program
 from mdeliver.outcome import Deferral, Outcome, deferred_by, one_line
 from mdeliver.replay import against, fates, stores, trial, workers
-from mdeliver.replay.rehearsal import Rehearsal, Rehearsed
+from mdeliver.replay.rehearsal import Rehearsal, Rehearsed, checking_by_zone, zone_of
 from mdeliver.rulesfile import rules_paths
 from mdeliver.settings import SETTINGS_PATH, Site, load_site
 
@@ -63,6 +63,9 @@ TROUBLE = 2
 @click.option(
     "--run-programs", is_flag=True, help="Run the filters, and the programs that rules ask."
 )
+@click.option("--client", metavar="ADDRESS", help="The SMTP client, for SPF.")
+@click.option("--helo", metavar="NAME", help="What it said in HELO.")
+@click.option("--zone", metavar="FILE", help="A zone file in the place of the DNS.")
 @click.option(
     "--cases", multiple=True, metavar="FILE", help="Try the rules on the cases in FILE instead."
 )
@@ -79,6 +82,7 @@ def command(messages: tuple[str, ...], **given: Any) -> None:
     """
     shared = {name: given[name] for name in Options._fields if name in given}
     session = _Session(Options(**shared), given["as_json"], given["each"], given["run_programs"])
+    session.ask(given["client"], given["helo"], given["zone"])
     if given["cases"]:
         if messages or given["other"] is not None:
             raise click.UsageError("--cases has its messages in FILE")
@@ -116,8 +120,24 @@ class _Session:
                 f" runuser -u {self.envelope.user} -- mdeliver test"
             )
 
+    def ask(self, client: str | None, helo: str | None, zone: str | None) -> None:
+        """CLIENT and HELO as Postfix would say them; ZONE: a file in the place of the DNS."""
+        said = {"CLIENT_ADDRESS": client, "CLIENT_HELO": helo}
+        self.environ = {**self.environ, **{k: v for k, v in said.items() if v is not None}}
+        if zone is None:
+            self.names = dns_for(self.site)
+            return
+        try:
+            self.names = zone_of(stores.read_text(zone))
+        except OSError as error:
+            raise click.ClickException(f"{zone}: {error.strerror}") from None
+        except ValueError as error:
+            raise click.ClickException(f"{zone}: {error}") from None
+        self.site = checking_by_zone(self.site)
+
     def rehearsal(self, rules: Program | Outcome) -> Rehearsal:
-        return Rehearsal(rules, self.options, self.environ, self.site, self.run_programs)
+        options, run = self.options, self.run_programs
+        return Rehearsal(rules, options, self.environ, self.site, run, self.names)
 
     def explains(self, stored: stores.Stored) -> bool:
         """Whether the message is explained rather than counted."""

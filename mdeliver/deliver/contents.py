@@ -16,9 +16,9 @@ from mdeliver.plan import AS_IT_CAME, Content, Edit
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Literal
 
     from mdeliver.letter import Letter
+    from mdeliver.plan import Deed
 
 
 class Contents:
@@ -71,7 +71,7 @@ def content_of(word: str) -> Content:
     return Content(int(number), tuple(edits))
 
 
-def _deed(word: str) -> Literal["set", "add", "remove"]:
+def _deed(word: str) -> Deed:
     match word:
         case "set":
             return "set"
@@ -79,5 +79,9 @@ def _deed(word: str) -> Literal["set", "add", "remove"]:
             return "add"
         case "remove":
             return "remove"
+        case "prepend":
+            return "prepend"
+        case "drop":
+            return "drop"
         case _:
             raise AssertionError(f"the journal has the header edit {word}")

@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from mdeliver.authentication.lookups import Names
     from mdeliver.deliver.remembered import Consulted, Remembered
     from mdeliver.envelope import Envelope
     from mdeliver.letter import Letter
@@ -38,12 +39,15 @@ class Surroundings:
         *,
         run_programs: bool = True,
         remembers: Callable[[], Consulted | Remembered] | None = None,
+        names: Callable[[], Names] | None = None,
     ) -> None:
         """STATE_DIRECTORY takes what is too large for memory; None in a dry run.
 
         remembers  opens the memory of what was delivered and answered, for rules that ask for it;
                    None where nothing is remembered
+        names      opens the DNS, or what stands in its place; None where nobody is asked
         """
+        self._names = names
         self._remembers = remembers
         self._opened: Consulted | Remembered | None = None
         self._envelope = envelope
@@ -75,6 +79,10 @@ class Surroundings:
     def answered(self, to: str, text: str, every_s: float) -> bool:
         """Whether TO was sent the reply TEXT so lately."""
         return self.memory is not None and self.memory.answered(to, text, every_s)
+
+    def names(self) -> Names | None:
+        """Who answers questions to the DNS; None where nobody is asked."""
+        return None if self._names is None else self._names()
 
     def remember(self, plan: Plan, places: tuple[tuple[str, ...], ...]) -> None:
         """Write down what PLAN says is to be remembered, now that PLACES got the message."""

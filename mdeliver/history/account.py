@@ -87,6 +87,7 @@ class Account:
             "rule": plan.verdict.rule if plan else None,
             "fired": plan.fired if plan else (),
             "actions": self._actions(),
+            "authentication": self._authentication(),
         }
 
     def _message(self) -> dict[str, Any]:
@@ -102,6 +103,17 @@ class Account:
             "size": letter.size,
             "digest": letter.digest.hex(),
         }
+
+    def _authentication(self) -> str:
+        """What is known of the sender: what rules asked for, else what our servers wrote."""
+        if self.plan is not None and self.plan.authentication:
+            return self.plan.authentication
+        letter = self._letter
+        if letter is None or b"uthentication-" not in letter.head:
+            return ""
+        from mdeliver.authentication.wording import believed_text
+
+        return believed_text(Message(letter.head, letter.size), self._site)
 
     def _actions(self) -> list[dict[str, Any]]:
         """What was done, in the order of the rules; places with what finds the copy again."""

@@ -20,6 +20,8 @@ Statements  stand at the beginning of a line; what is indented is the message ab
             what is said after a message holds for that one:
               user "NAME"   home "PATH"   sender "ADDRESS"   recipient "ADDRESS"
               extension "TEXT"   submitted by "USER"   arrived 2026-08-01 22:00   size 20M
+              client "ADDRESS"   helo "NAME"   zone "FILE" (answers in the place of the DNS: with it
+              SPF, DKIM, DMARC and ARC are found out)
             Unless said, the sender is Return-Path's, else From's address; the recipient
             Delivered-To's, else the user; the extension the recipient's; the arrival now.
 Expected    `files to TARGETS [as FLAGS]`, `keeps [as FLAGS]`, `forwards to ADDRESSES`, `pipes to
@@ -52,7 +54,7 @@ _COMMENT = r"\s*(?:#.*)?"
 _RULES = re.compile(rf"rules {_TEXT}{_COMMENT}")
 _MESSAGE = re.compile(rf"message {_TEXT}\s*(?:in {_TEXT})?\s*(:?){_COMMENT}")
 _SAID = re.compile(
-    rf"(user|home|sender|recipient|extension|submitted by) {_TEXT}{_COMMENT}"
+    rf"(user|home|sender|recipient|extension|submitted by|client|helo|zone) {_TEXT}{_COMMENT}"
     rf"|(arrived) (\d{{4}}-\d\d-\d\d(?: \d\d?:\d\d)?){_COMMENT}"
     rf"|(size) (\d+[KMG]?){_COMMENT}"
 )
@@ -107,7 +109,7 @@ class Case(NamedTuple):
     message   its octets, None where they are in `file`
     file      as written, relative to the cases; "" where the message is written out
     said      of the delivery: user, home, sender, recipient, extension, "submitted by", arrived
-              (seconds since 1970), size (octets)
+              (seconds since 1970), size (octets), client, helo, zone
     """
 
     line: int

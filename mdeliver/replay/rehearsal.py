@@ -7,7 +7,7 @@ Envelope    from options, else from the environment that Postfix would give, els
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from mdeliver.decision import decide, outcome_of
 from mdeliver.deliver.outside import Surroundings
@@ -25,6 +25,10 @@ from mdeliver.replay.stores import Arrived
 from mdeliver.scene import without_extension
 from mdeliver.settings import Site
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mdeliver.authentication.lookups import Names
+
 
 class Rehearsed(Record):
     """One message and what would become of it."""
@@ -41,6 +45,7 @@ class Rehearsal(Record):
     options       as on the command line
     environ       as Postfix would make it
     run_programs  whether programs that rules ask are run; else what hangs on one is not known
+    names         opens the DNS, or what stands in its place
     """
 
     rules: Program | Outcome
@@ -48,6 +53,7 @@ class Rehearsal(Record):
     environ: Mapping[str, str]
     site: Site
     run_programs: bool = False
+    names: Callable[[], Names] | None = None
 
     def of(self, arrived: Arrived, *, explain: bool) -> Rehearsed:
         """What would become of the message; raises nothing, as a delivery does.
@@ -69,6 +75,7 @@ class Rehearsal(Record):
                 explain=explain,
                 now_s=arrived.arrived_s,
                 run_programs=self.run_programs,
+                names=self.names,
                 # What arrived long ago is no duplicate of what is remembered of it now.
                 memory=state_directory(envelope, self.environ) if arrives_now else None,
             )
@@ -87,18 +94,21 @@ def rehearse(
     now_s: float | None,
     run_programs: bool,
     memory: str | None = None,
+    names: Callable[[], Names] | None = None,
 ) -> Decision:
     """What the rules make of a message.
 
     run_programs  whether the programs that they ask are run
     memory        the state directory in which what was delivered before is looked up; None for
                   nothing was
+    names         opens the DNS, or what stands in its place; None where nobody is asked
     """
     outside = Surroundings(
         envelope,
         None,
         run_programs=run_programs,
         remembers=None if memory is None else lambda: Consulted(memory),
+        names=names,
     )
     try:
         return decide(
@@ -106,6 +116,22 @@ def rehearse(
         )
     finally:
         outside.close()
+
+
+def zone_of(text: str) -> Callable[[], Names]:
+    """The zone file TEXT in the place of the DNS. Raises ValueError where it is none."""
+    # The package behind it costs more than all else.
+    from mdeliver.authentication.lookups import ZoneFile
+
+    zone = ZoneFile(text)
+    return lambda: zone
+
+
+def checking_by_zone(site: Site) -> Site:
+    """SITE where a zone file is given: then everything that rules ask is found out by it."""
+    if site.checking.compute != "never":
+        return site
+    return site.replace(checking=site.checking.replace(compute="asked"))
 
 
 def traced(

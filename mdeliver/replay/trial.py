@@ -25,7 +25,7 @@ from mdeliver.plan import Plan
 from mdeliver.replay import stores
 from mdeliver.replay.cases import Case, Cases, Expected, parse_cases
 from mdeliver.replay.expectations import Failure, failures
-from mdeliver.replay.rehearsal import Rehearsed, rehearse, traced
+from mdeliver.replay.rehearsal import Rehearsed, checking_by_zone, rehearse, traced, zone_of
 from mdeliver.rulesfile import read_rules, reader, rules_paths
 from mdeliver.settings import Site
 
@@ -134,7 +134,8 @@ def try_case(
 
     asker         user, home and uid where the case does not say them
     run_programs  whether programs that rules ask are run
-    Raises OSError where the message is in a file that cannot be read.
+    Raises OSError where the message, or the zone, is in a file that cannot be read, ValueError
+    where the zone is none.
     """
     assert trial.program is not None
     if case.message is not None:
@@ -147,6 +148,11 @@ def try_case(
     message = Message(letter.head, letter.size, cut=letter.head_cut)
     envelope = _envelope(case, message, letter, asker, site)
     now_s = float(case.said["arrived"]) if "arrived" in case.said else time.time()
+    names = None
+    if "zone" in case.said:
+        text = stores.read_text(os.path.join(os.path.dirname(trial.path), case.said["zone"]))
+        names = zone_of(text)
+        site = checking_by_zone(site)
 
     def planned(program: Program, explain: bool) -> Rehearsed:
         decision = rehearse(
@@ -157,6 +163,7 @@ def try_case(
             explain=explain,
             now_s=now_s,
             run_programs=run_programs,
+            names=names,
         )
         return Rehearsed(message, decision, outcome_of(decision.plan))
 
@@ -209,4 +216,6 @@ def _envelope(
         extension=options.extension or "",
         domain=recipient.rpartition("@")[2].lower() if "@" in recipient else "",
         sasl_username=said.get("submitted by", ""),
+        client_address=said.get("client", ""),
+        client_helo=said.get("helo", ""),
     )

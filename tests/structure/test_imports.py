@@ -42,10 +42,11 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "effects: Plan to mailboxes, as one transaction",
-        """deliver deliver.mboxrd deliver.mboxfind deliver.journal deliver.quota
-        deliver.subscriptions deliver.contents deliver.maildir deliver.mboxlock deliver.mbox
+        """deliver deliver.mboxrd deliver.mboxfind deliver.journalline deliver.journalfile
+        deliver.journal deliver.quota deliver.subscriptions deliver.contents deliver.maildir
+        deliver.mboxlock deliver.mboxturn deliver.mbox
         deliver.kept deliver.pipe deliver.sendmail deliver.forward deliver.reply
-        deliver.deliverers deliver.transaction deliver.remembered deliver.outside""",
+        deliver.deliverers deliver.steps deliver.transaction deliver.together deliver.remembered deliver.outside""",
     ),
     (
         "one message for one user, from edge to outcome; for many, without the effects",
