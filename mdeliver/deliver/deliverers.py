@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Literal, Protocol
 
     from mdeliver.deliver.journal import Journal
+    from mdeliver.deliver.mboxturn import MboxTurns
     from mdeliver.envelope import Envelope
     from mdeliver.plan import Action, Delivery
 
@@ -59,6 +60,7 @@ class Attempt(Record):
     hostname         for unique names and lock files
     state_directory  where what is too large for memory may go, and the memory is
     sendmail         the program that takes mail to be sent
+    turns            at mboxes, where they are shared with other messages
     """
 
     contents: Contents
@@ -68,6 +70,7 @@ class Attempt(Record):
     hostname: str
     state_directory: str
     sendmail: str
+    turns: MboxTurns | None = None
 
 
 def deliverer_of(delivery: Delivery, attempt: Attempt) -> Copy:
@@ -79,7 +82,7 @@ def deliverer_of(delivery: Delivery, attempt: Attempt) -> Copy:
             return MaildirCopy(delivery, letter, journal.key, hostname)
         case File():
             letter = contents.letter(delivery.content)
-            return MboxCopy(delivery, letter, attempt.from_line, journal, hostname)
+            return MboxCopy(delivery, letter, attempt.from_line, journal, hostname, attempt.turns)
         case Pipe() | Run():
             from mdeliver.deliver.pipe import PipeCopy, RunCopy
 

@@ -18,7 +18,9 @@ from mdeliver.deliver.contents import content_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mdeliver.deliver.deliverers import Phase
+    from collections.abc import Iterable
+
+    from mdeliver.deliver.deliverers import Copy, Phase
     from mdeliver.letter import Letter
     from mdeliver.plan import File
 
@@ -52,6 +54,11 @@ class MaildirCopy:
         if letters:
             return system.join(self.file.path, "cur", f"{name}:2,{letters}")
         return system.join(self.file.path, "new", name)
+
+    @property
+    def path(self) -> str:
+        """Where the copy is to be, or is."""
+        return self._final
 
     def words(self) -> tuple[str, ...]:
         """This place for the journal; `words[-1]` is the unique name."""
@@ -160,6 +167,13 @@ class MaildirCopy:
         finally:
             if self._written:
                 durable.remove(self._temporary)
+
+
+def sync_names(copies: Iterable[Copy]) -> None:
+    """Return once the names of COPIES, as far as they are in Maildirs, are on disk."""
+    directories = [system.dirname(c.path) for c in copies if isinstance(c, MaildirCopy)]
+    for directory in dict.fromkeys(directories):
+        durable.sync_directory(directory)
 
 
 def temporary_path(maildir: str, key: bytes) -> str:

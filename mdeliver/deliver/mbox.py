@@ -9,10 +9,10 @@ See also    mbox(5), mboxrd.py, RFC 4155
 
 from __future__ import annotations
 
-from mdeliver import durable, limits, system
+from mdeliver import durable, system
 from mdeliver.deliver import mboxrd
 from mdeliver.deliver.contents import content_word
-from mdeliver.deliver.mboxlock import lock_mbox
+from mdeliver.deliver.mboxturn import MboxTurns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 
     from mdeliver.deliver.deliverers import Phase
     from mdeliver.deliver.journal import Journal
-    from mdeliver.deliver.mboxlock import HeldMbox
+    from mdeliver.deliver.mboxturn import MboxTurn
     from mdeliver.letter import Letter
     from mdeliver.plan import File
-
-_NOT_OPEN = -1
 
 
 class MboxCopy:
@@ -34,16 +32,22 @@ class MboxCopy:
     remark = ""
 
     def __init__(
-        self, file: File, letter: Letter, from_line: bytes, journal: Journal, hostname: str
+        self,
+        file: File,
+        letter: Letter,
+        from_line: bytes,
+        journal: Journal,
+        hostname: str,
+        turns: MboxTurns | None = None,
     ) -> None:
+        """TURNS: shared with what is delivered together with it."""
         self.file = file
         self.done = False
         self._letter = letter
         self._from_line = from_line
         self._journal = journal
-        self._hostname = hostname
-        self._fd = _NOT_OPEN
-        self._held: HeldMbox | None = None
+        self._turns = turns if turns is not None else MboxTurns(hostname)
+        self._turn: MboxTurn | None = None
         self._start = 0
         self._mending = b""
         self._length = 0
@@ -61,23 +65,31 @@ class MboxCopy:
         recorded  this place's words in the journal's line of the earlier attempt
         believed  whether that line says it was committed, in this boot
         """
-        self._lock()
-        size = durable.size_of(self._fd)
+        turn = self._turn = self._turns.take(self.file.path)
         if recorded is not None:
             self._start, self._length = int(recorded[-2]), int(recorded[-1])
-            self.done = believed or self._look(size)
-        size = self._mend_torn_tail()
+            self.done = believed or self._look(turn)
+        if turn.end < 0:
+            turn.end = self._mend_torn_tail(turn)
         if self.done:
+            # The attempt that appended it may have come to no sync.
+            turn.synced = False
             return
-        self._start = size
-        end = durable.read_at(self._fd, 2, max(0, size - 2))
-        # Every message ends in an empty line; a writer that forgot it gets it now.
-        self._mending = b"" if size == 0 or end == b"\n\n" else b"\n" * (2 - end.endswith(b"\n"))
+        self._start = turn.end
+        self._mending = self._missing_end(turn)
         if self._letter.memory is not None:
             self._entry = b"".join(self._pieces())
             self._length = len(self._entry)
         else:
             self._length = sum(len(piece) for piece in self._pieces())
+        turn.end += self._length
+
+    def _missing_end(self, turn: MboxTurn) -> bytes:
+        """Every message ends in an empty line; a writer that forgot it gets it now."""
+        if turn.end == 0 or turn.end > turn.size:
+            return b""
+        end = durable.read_at(turn.fd, 2, max(0, turn.end - 2))
+        return b"" if end == b"\n\n" else b"\n" * (2 - end.endswith(b"\n"))
 
     def _pieces(self) -> Iterator[bytes]:
         """The entry in pieces; the From_ line goes out with the first, so that it is never alone
@@ -87,50 +99,50 @@ class MboxCopy:
             yield start + piece
             start = b""
 
-    def _look(self, size: int) -> bool:
+    def _look(self, turn: MboxTurn) -> bool:
         """Whether the earlier attempt's copy is there; a torn one is cut off."""
         from mdeliver.deliver import mboxfind
 
         for mending in (b"", b"\n", b"\n\n"):
             self._mending = mending
-            found, at = mboxfind.stands_at(self._fd, self._start, size, self._pieces())
+            found, at = mboxfind.stands_at(turn.fd, self._start, turn.size, self._pieces())
             if found != "absent":
                 break
         else:
             found, at = mboxfind.find_copy(
-                self._fd, self._from_line, lambda: mboxrd.framed_text(self._letter.chunks())
+                turn.fd, self._from_line, lambda: mboxrd.framed_text(self._letter.chunks())
             )
         if found == "torn":
-            durable.truncate(self._fd, at)
+            durable.truncate(turn.fd, at)
+            turn.size = at
         return found == "whole"
 
-    def _mend_torn_tail(self) -> int:
+    def _mend_torn_tail(self, turn: MboxTurn) -> int:
         """Cut off what a killed delivery of another message left at the end; returns the size.
 
         We hold the lock that it would hold if it lived.
         """
-        size = durable.size_of(self._fd)
-        torn = self._journal.torn_by(self.file.path)
-        if torn is not None:
+        for *_, start, length, from_line in self._journal.torn_by(self.file.path):
             from mdeliver.deliver import mboxfind
 
-            *_, start, length, from_line = torn
-            if mboxfind.torn_tail_of(
-                self._fd, int(start), int(length), system.to_octets(from_line), size
-            ):
-                size = int(start)
-                durable.truncate(self._fd, size)
-        return size
+            octets = system.to_octets(from_line)
+            if mboxfind.torn_tail_of(turn.fd, int(start), int(length), octets, turn.size):
+                durable.truncate(turn.fd, int(start))
+                turn.size = int(start)
+        return turn.size
 
-    def _lock(self) -> None:
-        self._held = lock_mbox(self.file.path, self._hostname, limits.LOCK_WAIT_S, create=True)
-        self._fd = self._held.fd
+    @property
+    def _fd(self) -> int:
+        assert self._turn is not None, "the mbox is locked from prepare to release"
+        return self._turn.fd
 
     def settle(self) -> None:
         """Nothing was written yet."""
 
     def commit(self) -> None:
         """Append. If it fails, a part may stand there until `undo`."""
+        assert self._turn is not None
+        self._turn.synced = False
         if self._entry is not None:
             durable.write_all(self._fd, self._entry)
         else:
@@ -138,10 +150,14 @@ class MboxCopy:
 
     def sync(self) -> None:
         """Return once it is on disk."""
-        durable.sync(self._fd)
+        if self._turn is not None:
+            self._turn.sync()
 
     def undo(self) -> bool:
-        """Cut it off again: nobody can have appended since, the file is locked."""
+        """Cut it off again: nobody can have appended since, the file is locked.
+
+        What was appended after it in the same turn is taken back before.
+        """
         durable.truncate(self._fd, self._start)
         durable.sync(self._fd)
         return True
@@ -164,6 +180,6 @@ class MboxCopy:
 
     def release(self) -> None:
         """Give the locks back."""
-        held, self._held, self._fd = self._held, None, _NOT_OPEN
-        if held is not None:
-            held.release()
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            self._turns.leave(turn)

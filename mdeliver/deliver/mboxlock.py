@@ -21,10 +21,11 @@ _NO_DOTLOCK = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class HeldMbox(Record):
-    """An mbox that is open, and nobody else's until `release`."""
+    """An mbox that is open, and nobody else's until `release`; its size is in octets."""
 
     fd: int
     dotlock: Dotlock | None
+    size: int
 
     def release(self) -> None:
         """Give the locks back."""
@@ -65,9 +66,11 @@ def _try_to_lock(path: str, hostname: str, create: bool) -> HeldMbox | None:
             raise
     fd = -1
     try:
-        fd = _open(path, create)
-        if locks.try_lock(fd, 0, locks.WHOLE_FILE, exclusive=True) and durable.same_file(fd, path):
-            return HeldMbox(fd, dotlock)
+        fd, opened = _open(path, create)
+        if locks.try_lock(fd, 0, locks.WHOLE_FILE, exclusive=True):
+            locked = durable.status_of(path)
+            if locked is not None and system.same(opened, locked):
+                return HeldMbox(fd, dotlock, locked.st_size)
     except BaseException:
         _give_back(fd, dotlock)
         raise
@@ -95,16 +98,16 @@ def _dotlock_as_may_be(path: str, hostname: str) -> Dotlock | None:
         return mailgroup.borrowing(try_dotlock, path, hostname)
 
 
-def _open(path: str, create: bool) -> int:
+def _open(path: str, create: bool) -> tuple[int, system.stat_result]:
     try:
-        return durable.open_own_file(path, create=create)
+        return durable.open_own(path, create=create)
     except PermissionError:
         if system.exists(path):
             raise
         from mdeliver import mailgroup
 
         if mailgroup.is_lent_for(path):
-            return mailgroup.borrowing(durable.open_own_file, path, create=create)
+            return mailgroup.borrowing(durable.open_own, path, create=create)
         raise Deferral(
             f"{path} does not exist and uid {system.geteuid()} may not make it; "
             f"as root: install -m 660 -o {system.geteuid()} -g mail /dev/null {path}"

@@ -27,12 +27,13 @@ that a client has already moved stays, the line stays open, and the retry comple
 too where something was done that cannot be undone.
 
 Fails with  OSError, Deferral: the message is in no place, or the journal says in which.
-See also    journal.py, deliverers.py, mbox.py, maildir.py; SECURITY.md names what remains
+See also    steps.py (each step), together.py (many messages), journal.py, deliverers.py;
+            SECURITY.md names what remains
 """
 
 from __future__ import annotations
 
-from mdeliver import limits, system
+from mdeliver import system
 from mdeliver.deliver.contents import Contents
 from mdeliver.deliver.deliverers import (
     Attempt,
@@ -44,6 +45,7 @@ from mdeliver.deliver.deliverers import (
 from mdeliver.deliver.journal import Journal, Recorded, message_key
 from mdeliver.deliver.maildir import temporary_path
 from mdeliver.deliver.mboxrd import make_from_line, tidy_from_line
+from mdeliver.deliver.steps import Transaction
 from mdeliver.dotlock import remove_if_stale
 from mdeliver.durable import remove
 from mdeliver.plan import File
@@ -51,9 +53,8 @@ from mdeliver.settings import SENDMAIL_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mdeliver.deliver.deliverers import Copy
+    from mdeliver.deliver.journalfile import JournalFile
     from mdeliver.deliver.kept import Kept
     from mdeliver.envelope import Envelope
     from mdeliver.letter import Letter
@@ -86,6 +87,7 @@ def deliver_files(
     sendmail: str = SENDMAIL_PATH,
     rules: str = "",
     done: Done | None = None,
+    journal_file: JournalFile | None = None,
 ) -> str:
     """Do all of ACTIONS with the message, or raise and leave it nowhere.
 
@@ -97,9 +99,10 @@ def deliver_files(
     sendmail         the program that takes what is forwarded, and replies
     rules            the option --rules: under other rules it is another delivery
     done             gets where the copies are
+    journal_file     the journal, where this process keeps it open
     Returns a few words on what was done, "" for nothing. Raises OSError or Deferral.
     """
-    journal = Journal(state_directory, key_of(letter, envelope, rules))
+    journal = Journal(state_directory, key_of(letter, envelope, rules), journal_file)
     done = done or Done()
     kept: Kept | None = None
     try:
@@ -108,8 +111,8 @@ def deliver_files(
             deliveries = tuple(delivery_of(words) for words in earlier.places)
             from_line = earlier.from_line
         else:
-            deliveries = _distinct(deliveries_in(actions))
-            from_line = _from_line_of(letter, envelope, now_s)
+            deliveries = distinct(deliveries_in(actions))
+            from_line = from_line_of(letter, envelope, now_s)
         if not deliveries:
             return ""
         kept = _kept(journal, deliveries, state_directory, filtered, fresh=earlier is None)
@@ -159,12 +162,12 @@ def _deliver(
 ) -> str:
     """Make DELIVERIES, or complete EARLIER; a few words on what was done."""
     copies = [deliverer_of(delivery, attempt) for delivery in deliveries]
-    _run(attempt, copies, earlier)
+    Transaction(attempt, copies, earlier).take_all()
     _do_besides(attempt.journal, list(enumerate(copies)))
     attempt.journal.state(b"F")
     done.places = tuple([copy.words() for copy in copies])
     done.from_line = attempt.from_line
-    return _done_words(copies)
+    return done_words(copies)
 
 
 def key_of(letter: Letter, envelope: Envelope, rules: str) -> bytes:
@@ -175,7 +178,7 @@ def key_of(letter: Letter, envelope: Envelope, rules: str) -> bytes:
     return message_key(*(w.encode("utf-8", "surrogateescape") for w in words), letter.digest)
 
 
-def _done_words(copies: list[Copy]) -> str:
+def done_words(copies: list[Copy]) -> str:
     """What was done, for the one line that the MTA logs."""
     files = [copy for copy in copies if copy.phase == "undoable"]
     before = sum(copy.done for copy in files)
@@ -185,7 +188,7 @@ def _done_words(copies: list[Copy]) -> str:
     return ", ".join(words) + (f", {before} of them before" if before else "")
 
 
-def _from_line_of(letter: Letter, envelope: Envelope, now_s: float) -> bytes:
+def from_line_of(letter: Letter, envelope: Envelope, now_s: float) -> bytes:
     """The From_ line for mboxes: the MTA's, or one of our own where none came."""
     if letter.from_line:
         return tidy_from_line(letter.from_line)
@@ -247,11 +250,14 @@ def _clear_left_over(earlier: Recorded) -> None:
             pass  # the message is delivered; what is left is no reason to bring it again
 
 
-def _distinct(deliveries: tuple[Delivery, ...]) -> tuple[Delivery, ...]:
+def distinct(deliveries: tuple[Delivery, ...]) -> tuple[Delivery, ...]:
     """DELIVERIES without a second name of one place, such as a Maildir through a link.
 
     The second would wait for the lock of the first, or remove its temporary file.
     """
+    stores = [file.store for file in deliveries if isinstance(file, File)]
+    if len(stores) == len(set(stores)):
+        return deliveries  # a Maildir is a directory, an mbox is none
     found: dict[tuple[object, ...], Delivery] = {}
     for file in deliveries:
         if not isinstance(file, File):
@@ -273,59 +279,6 @@ def _distinct(deliveries: tuple[Delivery, ...]) -> tuple[Delivery, ...]:
     return tuple(found.values())
 
 
-def _run(attempt: Attempt, copies: list[Copy], earlier: Recorded | None) -> None:
-    """Steps 2 to 6, and the way back."""
-    journal, from_came = attempt.journal, attempt.contents.as_it_came.from_line
-    begun = False
-    committed: list[int] = []
-    try:
-        _prepare(journal, copies, earlier)
-        if earlier is not None and all(copy.done for copy in copies):
-            journal.resume(earlier)
-        else:
-            marks = "".join("c" if copy.done else "." for copy in copies)
-            journal.begin(from_came, attempt.from_line, [copy.words() for copy in copies], marks)
-            begun = True
-            for copy in copies:
-                _at(copy, copy.settle)
-            journal.settle()
-            if earlier is not None:
-                journal.supersede(earlier)
-        for place, copy in enumerate(copies):
-            if not copy.done and copy.phase == "undoable":
-                # Counted before it is tried: a half append must be taken back too.
-                committed.append(place)
-                _at(copy, copy.commit)
-                journal.mark(place, b"c")
-        for copy in _mboxes_first(copies):
-            _at(copy, copy.sync)
-        _do_finals(journal, copies)
-        journal.state(b"D")
-    except BaseException:
-        if begun:
-            _roll_back(journal, copies, committed)
-        raise
-    finally:
-        _release(copies)
-    for copy in copies:
-        copy.finish()
-
-
-def _mboxes_first(copies: list[Copy]) -> list[Copy]:
-    """COPIES in the order in which they are synced: what an mbox has grown by needs a commit of the
-    file system's own journal, which takes the names in Maildirs along; not the other way round."""
-    return sorted(copies, key=lambda copy: copy.words()[0] != "mbox")
-
-
-def _do_finals(journal: Journal, copies: list[Copy]) -> None:
-    """What cannot be undone, now that all copies are on disk."""
-    for place, copy in enumerate(copies):
-        if copy.phase == "final" and not copy.done:
-            _at(copy, copy.commit)
-            copy.done = True
-            journal.mark_durably(place, b"c")
-
-
 def _do_besides(journal: Journal, copies: list[tuple[int, Copy]]) -> None:
     """What has no say, now that the delivery is done and nothing is locked; each is tried once."""
     for place, copy in copies:
@@ -333,61 +286,3 @@ def _do_besides(journal: Journal, copies: list[tuple[int, Copy]]) -> None:
             copy.done = True
             journal.mark_durably(place, b"c")
             copy.commit()
-
-
-def _at(copy: Copy, step: Callable[..., None], *arguments: object) -> None:
-    """Take STEP of COPY; an error that names no file, as those of write(2), names its place."""
-    try:
-        step(*arguments)
-    except OSError as error:
-        if error.filename is None:
-            error.filename = copy.words()[1]
-        raise
-
-
-def _release(copies: list[Copy]) -> None:
-    """Release every copy, whatever happens at one of them."""
-    failed: OSError | None = None
-    for copy in copies:
-        try:
-            copy.release()
-        except OSError as error:
-            failed = error
-    if failed is not None:
-        raise failed
-
-
-def _prepare(journal: Journal, copies: list[Copy], earlier: Recorded | None) -> None:
-    """Prepare all, mboxes in the order of their paths: two deliveries lock in the same order."""
-    same_boot = earlier is not None and journal.boot != "" and earlier.boot == journal.boot
-    order = sorted(range(len(copies)), key=lambda place: copies[place].words()[:2])
-    for number, place in enumerate(order):
-        copy = copies[place]
-        recorded = earlier.places[place] if earlier is not None else None
-        # What is done for good has a letter that was synced: it holds after a reboot too.
-        lasting = same_boot or copy.phase != "undoable"
-        believed = lasting and earlier is not None and earlier.marks[place] == "c"
-        _at(copy, copy.prepare, recorded, believed)
-        if number >= limits.SYNCED_TOGETHER:
-            _at(copy, copy.settle)
-
-
-def _roll_back(journal: Journal, copies: list[Copy], committed: list[int]) -> None:
-    """Take back what was committed, the last first; what fails here is left to the retry."""
-    try:
-        # D may stand there already, if an alarm came with it. It must not outlive the copies.
-        journal.state(b".")
-    except OSError:
-        return
-    clean = not any(copy.done for copy in copies)
-    for place in reversed(committed):
-        try:
-            journal.mark(place, b"u")
-            clean = copies[place].undo() and clean
-        except OSError:
-            clean = False
-    if clean:
-        try:
-            journal.state(b"R")
-        except OSError:
-            pass

@@ -20,10 +20,10 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "mail as bytes, and the only ways to files",
         """headertext addresses structured message durable locks memory mailgroup dotlock letter
-        attendance programs settings authentication authentication.results authentication.wording
-        authentication.client authentication.lookups authentication.signed authentication.spf
-        authentication.dkim authentication.arc authentication.dmarc authentication.computed
-        rulesfile replytext""",
+        attendance programs rulesfile pop3choice settings authentication authentication.results
+        authentication.wording authentication.client authentication.lookups
+        authentication.signed authentication.spf authentication.dkim authentication.arc
+        authentication.dmarc authentication.computed replytext""",
     ),
     (
         "the language: text to Program, pure",
@@ -46,7 +46,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         deliver.journal deliver.quota deliver.subscriptions deliver.contents deliver.maildir
         deliver.mboxlock deliver.mboxturn deliver.mbox
         deliver.kept deliver.pipe deliver.sendmail deliver.forward deliver.reply
-        deliver.deliverers deliver.steps deliver.transaction deliver.together deliver.remembered deliver.outside""",
+        deliver.deliverers deliver.steps deliver.transaction deliver.together
+        deliver.remembered deliver.outside""",
     ),
     (
         "one message for one user, from edge to outcome; for many, without the effects",

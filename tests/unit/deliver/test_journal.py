@@ -66,14 +66,14 @@ def test_only_the_last_line_that_names_a_mbox_may_have_torn_it(tmp_path: Path) -
     dead = begun(tmp_path, OTHER)
     dead.close()
     journal = Journal(str(tmp_path), KEY)
-    assert journal.torn_by(mbox) == (*PLACES[1], LINE.decode())
-    assert journal.torn_by("/another/mbox") is None
+    assert journal.torn_by(mbox) == [(*PLACES[1], LINE.decode())]
+    assert journal.torn_by("/another/mbox") == []
     journal.close()
 
     later = begun(tmp_path, message_key(b"later"))
     later.state(b"D")
     later.close()
-    assert Journal(str(tmp_path), KEY).torn_by(mbox) is None
+    assert Journal(str(tmp_path), KEY).torn_by(mbox) == []
 
 
 @pytest.mark.parametrize("letter", [b"D", b"F", b"R", b"S"])
@@ -81,7 +81,7 @@ def test_a_line_that_is_not_open_has_torn_nothing(tmp_path: Path, letter: bytes)
     ended = begun(tmp_path, OTHER)
     ended.state(letter)
     ended.close()
-    assert Journal(str(tmp_path), KEY).torn_by(PLACES[1][1]) is None
+    assert Journal(str(tmp_path), KEY).torn_by(PLACES[1][1]) == []
 
 
 def test_a_line_that_is_written_in_parts_is_none(

@@ -67,7 +67,7 @@ class Home:
 
         with monkeypatch.context() as dying:
             dying.setattr(kind, method, die)
-            dying.setattr("mdeliver.deliver.transaction._roll_back", lambda *_: None)
+            dying.setattr("mdeliver.deliver.steps.Transaction.roll_back", lambda *_: None)
             dying.setattr(MaildirCopy, "release", lambda _: None)
             with pytest.raises(SystemExit):
                 self.deliver(message, *files)
@@ -229,7 +229,7 @@ def test_a_torn_edited_copy_is_mended(home: Home, monkeypatch: pytest.MonkeyPatc
         raise SystemExit
 
     with monkeypatch.context() as dying:
-        dying.setattr("mdeliver.deliver.transaction._roll_back", lambda *_: None)
+        dying.setattr("mdeliver.deliver.steps.Transaction.roll_back", lambda *_: None)
         dying.setattr("mdeliver.deliver.mbox.durable.write_all", half)
         with pytest.raises(SystemExit):
             home.deliver(FROM_LINE + message, edited(home.mbox))
