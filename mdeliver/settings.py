@@ -12,7 +12,7 @@ See also     mdeliver(1), FILES
 
 from __future__ import annotations
 
-from mdeliver import durable, limits, system
+from mdeliver import durable, limits, pop3choice, system
 from mdeliver.outcome import Deferral
 from mdeliver.record import Record
 
@@ -84,6 +84,7 @@ class Site(Record):
     srs_secret           what proves that such an address is of our making
     cases_required       whether changed rules come into use only when their cases hold
     checking             how SPF, DKIM, DMARC and ARC are found out
+    pop3_gets            whether what arrives in the inbox gets a copy in the mbox (pop3choice.py)
     """
 
     domains: tuple[str, ...] = ()
@@ -104,6 +105,7 @@ class Site(Record):
     srs_secret: str = ""
     cases_required: bool = False
     checking: Checking = NO_CHECKING
+    pop3_gets: str = pop3choice.CHOICES[0]
 
 
 def load_site(path: str = SETTINGS_PATH) -> Site:
@@ -121,6 +123,8 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
         tables = tomllib.loads(text.decode())
     except ValueError as error:
         raise Deferral(f"{path}: {error}", "4.3.5") from None
+    pop_sync = tables.get("pop_sync")
+    pop3_gets = pop3choice.chosen(path, pop_sync, pop3choice.CHOICES[0], "pop_sync.")
     site = _table(path, tables, "site")
     rules = _table(path, tables, "rules")
     sent = _table(path, tables, "sent")
@@ -154,7 +158,7 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
     )
     read = {"site": site, "rules": rules, "sent": sent, "log": log, "forward": forward}
     _nothing_left(path, read | {"authentication": authentication})
-    return found
+    return found.replace(pop3_gets=pop3_gets)
 
 
 def _nothing_left(path: str, tables: dict[str, dict[str, Any]]) -> None:
@@ -205,17 +209,16 @@ def _srs(path: str, forward: dict[str, Any]) -> tuple[str, str]:
 
 
 def _checking(path: str, table: dict[str, Any]) -> Checking:
-    name = "authentication"
     return Checking(
-        _one_of(path, table, name, "compute", "never", "asked", "always"),
-        _servers(path, _take_list(path, table, name, "resolver")),
-        _take_count(path, table, name, "seconds", 20),
-        _take_count(path, table, name, "wait_s", 3600, least=0),
-        _take_flag(path, table, name, "header", default=True),
-        _take_list(path, table, name, "forwarders"),
-        _take_list(path, table, name, "sealers"),
-        _networks(path, _take_list(path, table, name, "own_networks")),
-        _take_count(path, table, name, "dkim_bits", 1024),
+        _one_of(path, table, "authentication", "compute", "never", "asked", "always"),
+        _servers(path, _take_list(path, table, "authentication", "resolver")),
+        _take_count(path, table, "authentication", "seconds", 20),
+        _take_count(path, table, "authentication", "wait_s", 3600, least=0),
+        _take_flag(path, table, "authentication", "header", default=True),
+        _take_list(path, table, "authentication", "forwarders"),
+        _take_list(path, table, "authentication", "sealers"),
+        _networks(path, _take_list(path, table, "authentication", "own_networks")),
+        _take_count(path, table, "authentication", "dkim_bits", 1024),
     )
 
 
