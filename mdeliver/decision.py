@@ -18,6 +18,7 @@ from mdeliver.envelope import NO_TAG
 from mdeliver.evaluate import evaluate
 from mdeliver.message import Message
 from mdeliver.outcome import Outcome, deferred, delivered, discarded, rejected
+from mdeliver.pop3choice import as_the_user_chose
 from mdeliver.rulesfile import reader, rules_paths
 
 TYPE_CHECKING = False
@@ -99,6 +100,7 @@ def decide(
     """
     arrived_s = time.time() if now_s is None else now_s
     letter, envelope = recognised(letter, envelope, site, arrived_s)
+    site = as_the_user_chose(site, envelope.home, envelope.uid)
     message = Message(letter.head, letter.size, cut=letter.head_cut, octets=letter.chunks)
     return evaluate(program, message, envelope, site, arrived_s, explain=explain, outside=outside)
 

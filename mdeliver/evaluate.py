@@ -14,7 +14,7 @@ Asks        `outside` what no message can tell: what programs say, what was deli
 from __future__ import annotations
 
 from mdeliver import limits, plan
-from mdeliver.actions.places import FLAGS, places
+from mdeliver.actions.places import FLAGS, left_out, places
 from mdeliver.conditions.facts import addressed_to_me, sent_by_me
 from mdeliver.conditions.texts import compare
 from mdeliver.language.syntax import (
@@ -238,6 +238,8 @@ class Run:
     def file(self, targets: tuple[Target, ...], flags: tuple[str, ...], rule: str | None) -> None:
         """Plan copies in TARGETS; a place named before gets the flags of both."""
         scene = self.scene
+        if scene.explain:
+            self.tell_left_out(targets, rule)
         for place in places(scene, targets, flags + scene.marks, rule):
             if place.folder == scene.site.sent_folder and place.store == "maildir":
                 place = place.replace(once=sent_by_me(scene))
@@ -254,6 +256,12 @@ class Run:
             self.actions[place.path] = place
 
     # --- the trace ---------------------------------------------------------------------------
+
+    def tell_left_out(self, targets: tuple[Target, ...], rule: str | None) -> None:
+        """Explain why an mbox of the inbox is not among the places."""
+        for path in left_out(self.scene, targets):
+            words = f'no copy in {path}: pop3_gets is "nothing"'
+            self.trace.append(Step(rule or "inbox", 0, words, "done", ""))
 
     def note(
         self,

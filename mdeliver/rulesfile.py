@@ -36,11 +36,16 @@ def rules_paths(home: str, override: str | None) -> list[str]:
     """
     if override is not None:
         return [override]
+    return [path for path in (SITE_RULES, f"{users_directory(home)}/rules") if _exists(path)]
+
+
+def users_directory(home: str) -> str:
+    """Where the user whose home is HOME keeps rules and choices."""
     config = system.environment().get("XDG_CONFIG_HOME", "")
     if not config.startswith("/"):
         # The XDG base directory specification: relative paths are invalid and ignored.
         config = f"{home}/.config"
-    return [path for path in (SITE_RULES, f"{config}/mdeliver/rules") if _exists(path)]
+    return f"{config}/mdeliver"
 
 
 def cases_beside(rules: Sequence[str]) -> list[str]:

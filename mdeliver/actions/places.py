@@ -33,13 +33,28 @@ def places(
     ordered = tuple([flag for flag in FLAGS if flag in flags])
     for target in targets:
         if isinstance(target, InboxTarget):
-            yield from places(scene, scene.inbox, flags, rule)
+            found = tuple(places(scene, scene.inbox, flags, rule))
+            yield from without_pop3(found) if scene.site.pop3_gets == "nothing" else found
         elif isinstance(target, FolderTarget):
             store = scene.mailboxes[target.mailbox]
             steps = [name for step in target.steps for name in _names(scene, step)]
             yield _file(scene, store, target.mailbox, steps, ordered, rule)
         else:
             yield _file(scene, target, None, [], ordered, rule)
+
+
+def without_pop3(inbox: tuple[File, ...]) -> tuple[File, ...]:
+    """INBOX without its mboxes; all of it where it has nothing else."""
+    return tuple([file for file in inbox if file.store == "maildir"]) or inbox
+
+
+def left_out(scene: Scene, targets: tuple[Target, ...]) -> list[str]:
+    """The mboxes of the inbox that get no copy, since POP3 is to get nothing; for explanations."""
+    if scene.site.pop3_gets != "nothing" or not any(isinstance(t, InboxTarget) for t in targets):
+        return []
+    inbox = tuple(places(scene, scene.inbox, (), None))
+    kept = without_pop3(inbox)
+    return [file.path for file in inbox if file not in kept]
 
 
 def _names(scene: Scene, step: Text) -> list[str]:

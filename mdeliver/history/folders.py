@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from mdeliver.decision import decide
+from mdeliver import pop3choice
 from mdeliver.envelope import Envelope
+from mdeliver.evaluate import evaluate
 from mdeliver.folders import maildirpp_name, safe_step
 from mdeliver.language.compile import Source, compile_rules
 from mdeliver.language.syntax import Do, Program
 from mdeliver.letter import letter_of
+from mdeliver.message import Message
 from mdeliver.plan import File
 from mdeliver.replay.trial import definitions_in
 from mdeliver.rulesfile import read_rules, reader, rules_paths
@@ -59,7 +62,8 @@ class Places:
         self._definitions = tuple(definitions_in(program.statements))
         self._tables = program.tables
         self._envelope = envelope
-        self._site = site
+        # What the inbox is, not what POP3 gets of it at the moment.
+        self._site = site.replace(pop3_gets=pop3choice.CHOICES[0])
         home, uid = envelope.home, envelope.uid
         self._sources = [
             Source(path, read_rules(path, uid)) for path in rules_paths(home, override)
@@ -90,9 +94,10 @@ class Places:
         if statement is None:
             return ()
         program = Program((*self._definitions, statement), self._tables)
-        plan = decide(
-            program, letter_of(b"\n"), self._envelope, self._site, explain=False, now_s=arrived_s
-        ).plan
+        letter = letter_of(b"\n")
+        message = Message(letter.head, letter.size, octets=letter.chunks)
+        now_s = time.time() if arrived_s is None else arrived_s
+        plan = evaluate(program, message, self._envelope, self._site, now_s, explain=False).plan
         return tuple([action for action in plan.actions if isinstance(action, File)])
 
 

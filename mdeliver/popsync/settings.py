@@ -3,8 +3,7 @@
 Site    the table [pop_sync] in mdeliver.toml
 User    the same keys in ~/.config/mdeliver/pop-sync.toml, which win; not those of the daemon
 Fails with Deferral: one line with file and key
-Which mail POP3 gets at all is for the rules to say: `inbox = imap` leaves the mbox out.
-See also mdeliver(1), SETTINGS
+See also pop3choice.py, which deliveries ask; mdeliver(1), SETTINGS
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 from mdeliver import durable, limits
 from mdeliver.outcome import Deferral
+from mdeliver.pop3choice import CHOICES
 from mdeliver.record import Record
 from mdeliver.rulesfile import read_rules
 from mdeliver.settings import SETTINGS_PATH
@@ -27,6 +27,7 @@ _DAEMONS = ("users", "lowest_uid", "highest_uid", "poll_s", "workers")
 class PopSync(Record):
     """All that can be set.
 
+    pop3_gets    which mail POP3 gets at all (pop3choice.py)
     downloaded   what becomes of the copy in the Maildir: kept as it is, marked read, archived, or
                  deleted, which is moved to Trash
     archive      the folder for archived mail; {year} is that of the message's arrival
@@ -38,6 +39,7 @@ class PopSync(Record):
     workers      processes at a time
     """
 
+    pop3_gets: str = CHOICES[0]
     downloaded: Literal["keep", "read", "archive", "delete"] = "keep"
     archive: str = "Archive"
     mark_read: bool = True
@@ -99,6 +101,8 @@ def _changed(before: PopSync, table: dict[str, Any], path: str, prefix: str) -> 
 
 def _wrong(key: str, value: Any) -> str:
     """What KEY should be; "" if VALUE is that."""
+    if key == "pop3_gets":
+        return "" if value in CHOICES else " or ".join([f'"{choice}"' for choice in CHOICES])
     if key == "downloaded":
         return "" if value in DOWNLOADED else " or ".join([f'"{word}"' for word in DOWNLOADED])
     if key in ("archive", "trash"):
