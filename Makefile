@@ -20,7 +20,7 @@ TESTS ?= tests
 JOBS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-.PHONY: help demo test unit lint format install bench lock clean
+.PHONY: help demo test unit fuzz lint format install bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: lint install ## lint and every test; needs Postfix, Dovecot and strace
 
 unit: $(STAMPS)/dev ## the tests that need no server and no fault injection, in parallel
 	$(PYTEST) -m 'not servers and not faults and not slow' $(TESTS)
+
+fuzz: $(STAMPS)/fuzz ## look for hostile input that breaks a reader; SECONDS=600, TARGETS="head lmtp"
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600) $(TARGETS:%=--target %)
 
 lint: $(STAMPS)/dev ## ruff and mypy --strict
 	$(BIN)/ruff check .
@@ -55,14 +58,16 @@ bench: install ## one message, one process: beside procmail, maildrop, fdm and d
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
-lock: $(STAMPS)/dev ## remake requirements.lock, requirements-dev.lock and requirements-sources.lock
+lock: $(STAMPS)/dev ## remake requirements.lock and the other locks
 	for lock in requirements:build requirements-dev:dev; do \
 	  $(LOCK) pyproject.toml --group "$${lock##*:}" --output-file "$${lock%%:*}.lock" || exit 1; \
 	done
-	$(LOCK) --group sources --output-file requirements-sources.lock
+	for group in sources fuzz; do \
+	  $(LOCK) --group $$group --output-file requirements-$$group.lock || exit 1; \
+	done
 
 clean: ## remove .venv and everything that was built
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
 
 # --- how the environment is made ---------------------------------------------------------------
 
@@ -86,6 +91,10 @@ $(STAMPS)/run: $(STAMPS)/sources-builder requirements.lock
 $(STAMPS)/dev: $(STAMPS)/sources-builder requirements-dev.lock
 	$(PIP) install $(PINNED) $(AS_SOURCES) -r requirements-dev.lock
 	@touch $@ $(STAMPS)/run
+
+$(STAMPS)/fuzz: $(STAMPS)/dev requirements-fuzz.lock
+	$(PIP) install --quiet --require-hashes --only-binary :all: -r requirements-fuzz.lock
+	@touch $@
 
 $(STAMPS)/install: $(STAMPS)/run $(SOURCES) $(STAMPS)/sources
 	$(PIP) install --quiet --no-deps --no-build-isolation --force-reinstall .

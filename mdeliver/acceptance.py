@@ -36,6 +36,9 @@ from mdeliver.rulesfile import cases_beside, read_rules, rules_paths
 from mdeliver.settings import Site
 
 KEPT = "accepted-rules"
+
+_NEVER_S = 1 << 40
+"""Seconds since 1970: beyond all calendars."""
 """Name of the file in the state directory; of rules that --rules names it goes on."""
 
 
@@ -248,9 +251,20 @@ def _read(path: str) -> dict[str, Any]:
             durable.close_read(fd)
     except (OSError, ValueError, Deferral, RecursionError):
         return {}
-    if not isinstance(kept, dict) or not all(isinstance(part, dict) for part in kept.values()):
+    if not isinstance(kept, dict):
         return {}
-    return kept
+    return {part: said for part, said in kept.items() if _is_whole(part, said)}
+
+
+def _is_whole(part: str, said: object) -> bool:
+    """Whether SAID is what `examine` writes of the PART "good" or "refused"."""
+    match part, said:
+        case "good", {"digest": str(), "rules": list(), "texts": dict(), "accepted_s": int() as s}:
+            return 0 <= s < _NEVER_S
+        case "refused", {"digest": str(), "line": str()}:
+            return True
+        case _:
+            return False
 
 
 def _write(path: str, kept: dict[str, Any]) -> None:

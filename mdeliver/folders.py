@@ -121,8 +121,8 @@ def decode_name(name: str) -> str:
         if not coded:
             made.append("&")
             continue
-        octets = coded.replace(",", "/").encode() + b"=" * (-len(coded) % 4)
         try:
+            octets = coded.replace(",", "/").encode() + b"=" * (-len(coded) % 4)
             made.append(a2b_base64(octets, strict_mode=True).decode("utf-16-be"))
         except ValueError:
             return name

@@ -15,6 +15,9 @@ from mdeliver.outcome import Deferral
 _FILE_OCTETS = 64 << 10
 """The definition wants 5120 octets at most; beyond this it is nobody's maildirsize."""
 
+_DIGITS = 20
+"""A limit of more digits is none that could be reached."""
+
 
 def refuse_if_full(root: str, octets: int) -> None:
     """Raise Deferral if a message of OCTETS does not fit into the Maildir at ROOT."""
@@ -58,7 +61,7 @@ def _fits(held: tuple[int, int], octets: int, octets_limit: int, messages_limit:
 def _limits(line: bytes) -> tuple[int, int]:
     octets_limit = messages_limit = 0
     for word in line.strip().split(b","):
-        if word[:-1].isdigit():
+        if word[:-1].isdigit() and len(word) < _DIGITS:
             if word.endswith(b"S"):
                 octets_limit = int(word[:-1])
             elif word.endswith(b"C"):
@@ -99,7 +102,7 @@ def _counted(root: str) -> tuple[int, int]:
 def _octets(directory: str, name: str) -> int:
     _, has_size, rest = name.partition(",S=")
     digits = rest.partition(":")[0].partition(",")[0]
-    if has_size and digits.isdigit():
+    if has_size and digits.isdecimal():
         return int(digits)
     try:
         return system.stat(system.join(directory, name)).st_size

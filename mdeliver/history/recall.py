@@ -99,7 +99,10 @@ def _delivery(line: bytes) -> dict[str, Any] | None:
         isinstance(said.get(key), kind) for key, kind in _KINDS.items()
     ):
         return None
-    whole = all(isinstance(action, dict) for action in said["actions"])
+    whole = all(
+        isinstance(action, dict) and isinstance(action.get("rule"), str | None)
+        for action in said["actions"]
+    )
     return said if whole and all(isinstance(rule, str) for rule in said["fired"]) else None
 
 

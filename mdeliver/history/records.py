@@ -80,6 +80,10 @@ Step = Make | Move | Copy
 _DEEDS: dict[str, type[Make] | type[Move] | type[Copy]] = {"make": Make, "move": Move, "copy": Copy}
 
 
+_NO_TEXTS: dict[str, Any] = {"number": int, "flags": tuple, "arrived_s": (int, float)}
+"""What the fields of steps are that are no texts."""
+
+
 class Copied(NamedTuple):
     """Where a copy is: the deliverer's words for it, and the From_ line if it is in an mbox."""
 
@@ -141,18 +145,14 @@ class Applied:
             case {"applied": str(), "time": int() | float() as began_s, "folder": str() as folder}:
                 self.folder, self.began_s = folder, began_s
             case {"deed": str() as deed, "number": int()}:
-                kind = _DEEDS[deed]
-                fields = {name: said[name] for name in kind._fields}
-                if kind is Copy:
-                    fields["flags"] = tuple(fields["flags"])
-                self.steps.append(kind(**fields))
+                self.steps.append(_step(_DEEDS[deed], said))
                 self.state = "open"
             case {
                 "copied": int() as number,
                 "places": list() as places,
                 "from_line": str() as line,
             }:
-                self.copied[number] = Copied(tuple(tuple(place) for place in places), line)
+                self.copied[number] = Copied(tuple(map(_texts, places)), line)
             case {"skipped": int() as number, "why": str() as why}:
                 self.skipped[number] = why
             case {"finished": _}:
@@ -163,6 +163,25 @@ class Applied:
                 self.state = "undone"
             case _:
                 raise ValueError("no line of ours")
+
+
+def _step(kind: type[Make] | type[Move] | type[Copy], said: dict[str, Any]) -> Step:
+    """The step that a line says, whatever a crash has made of the line: else it raises."""
+    fields = {name: said[name] for name in kind._fields}
+    if kind is Copy:
+        fields["flags"] = _texts(fields["flags"])
+        if fields["store"] not in ("maildir", "mbox"):
+            raise ValueError("no store of ours")
+    for name, value in fields.items():
+        if not isinstance(value, _NO_TEXTS.get(name, str)):
+            raise TypeError(f"{name} is a {type(value).__name__}")
+    return kind(**fields)
+
+
+def _texts(words: list[Any]) -> tuple[str, ...]:
+    if not all(isinstance(word, str) for word in words):
+        raise TypeError("texts are expected")
+    return tuple(words)
 
 
 def begin(state: str, folder: str) -> Applied:

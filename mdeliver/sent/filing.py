@@ -47,6 +47,7 @@ EARLY_S = 120
 
 _STATE_BYTES = 1 << 20
 _HEAD_BYTES = 64 << 10
+_TIME_DIGITS = 12
 
 _IDENTIFYING = ("message-id", "resent-message-id", "resent-date")
 
@@ -98,7 +99,10 @@ def _look_again(fd: int, now_s: float, filed: list[str], name: str) -> None:
     before = durable.read_at(fd, _STATE_BYTES, 0)
     for line in before.split(b"\n"):
         words = line.decode("utf-8", "surrogateescape").split(" ", 2)
-        if len(words) == 3 and words[0].isdecimal():
+        # A power cut may have left anything here.
+        if len(words) < 3 or not words[0].isdecimal() or len(words[0]) > _TIME_DIGITS:
+            continue
+        if "\0" not in words[2]:
             known.append((int(words[0]), words[1], words[2]))
     kept = [entry for entry in known if now_s - entry[0] < AGAIN_S and not _is_mended(entry)]
     kept += [(int(now_s), name, path) for path in filed]

@@ -1,0 +1,9 @@
+"""All targets by their names."""
+
+from __future__ import annotations
+
+from tests.fuzz import heads, logs, peers, rules, states, tables
+
+TARGETS = (
+    heads.TARGETS | peers.TARGETS | rules.TARGETS | states.TARGETS | tables.TARGETS | logs.TARGETS
+)
