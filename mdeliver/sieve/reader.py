@@ -17,6 +17,9 @@ from mdeliver.record import Record
 DEPTH = 60
 """Blocks and tests within each other."""
 
+DIGITS = 18
+"""Of a number: enough for any size that a message has."""
+
 
 class Command(Record):
     """A command or a test.
@@ -154,7 +157,10 @@ class _Reading:
         while True:
             kind = self.kind()
             if kind in ("string", "multiline", "tag", "number"):
-                found.append(_argument(*self.take(kind)[:2]))
+                _, value, where = self.take(kind)
+                if kind == "number" and len(value) > DIGITS:
+                    raise _Wrong(where, f"a number has at most {DIGITS} digits")
+                found.append(_argument(kind, value))
             elif kind == "left_bracket":
                 found.append(self.texts())
             elif kind == "identifier":

@@ -136,7 +136,9 @@ class Conditions:
         tags = arguments.tags
         if ":count" in tags or ":index" in tags or ":mime" in tags:
             raise Unsayable("a count or an index of headers")
-        keys = tuple([self.text(key) for key in arguments.texts(-1 % len(arguments.plain))])
+        if len(arguments.plain) != (1 if test.name == "body" else 2):
+            raise Unsayable(f"{test.name} with {len(arguments.plain)} arguments")
+        keys = tuple([self.text(key) for key in arguments.texts(len(arguments.plain) - 1)])
         exactly = "octet" in str(tags.get(":comparator", ""))
         if test.name == "body":
             return self.operator("body", keys, tags, exactly)
