@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from mdeliver.audit import (
     certificate,
+    dkim,
+    dmarc,
     domains,
     dovecot,
     local_delivery,
@@ -17,11 +19,14 @@ from mdeliver.audit import (
     relay,
     reverse,
     sent_copies,
+    spf,
     standards,
+    transport,
     wiring,
 )
 from mdeliver.audit.doveconf import DovecotError
 from mdeliver.audit.finding import Check, Finding
+from mdeliver.dkim.keys import DkimError
 from mdeliver.postfix.configuration import PostfixError
 
 TYPE_CHECKING = False
@@ -57,6 +62,12 @@ CHECKS = (
     Check("reverse", "dns", "addresses lead to names and back", reverse.addresses_lead_back),
     Check("helo", "dns", "the name this host greets with", reverse.greeting_is_a_name),
     Check("domains", "dns", "domains of senders, and their MX", domains.domains_exist),
+    Check("spf", "dns", "SPF records of domains", spf.domains_have_spf),
+    Check("spf-names", "dns", "SPF of other names", spf.names_have_spf),
+    Check("dkim", "dns", "DKIM keys and who signs", dkim.mail_is_signed),
+    Check("dmarc", "dns", "DMARC records", dmarc.domains_have_dmarc),
+    Check("mta-sts", "dns", "MTA-STS and TLSRPT", transport.mta_sts_is_true),
+    Check("dane", "dns", "TLSA records", transport.dane_is_true),
     Check("places", "dovecot", "what IMAP and POP3 read", dovecot.places_are_two),
     Check("folders", "dovecot", "special uses of folders", dovecot.folders_have_uses),
     Check("logins", "dovecot", "passwords for Dovecot", dovecot.logins_are_safe),
@@ -78,5 +89,5 @@ def run_check(check: Check, host: Host) -> Iterator[Finding]:
     """The findings of CHECK; that it cannot look is a failure."""
     try:
         yield from check.run(host)
-    except (PostfixError, DovecotError, OSError) as error:
+    except (PostfixError, DovecotError, DkimError, OSError) as error:
         yield Finding("failure", f"cannot be checked: {error}", "", "mend what it says")

@@ -18,6 +18,8 @@ from mdeliver.settings import Site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mdeliver.audit.doveconf import Section
     from mdeliver.audit.names import Names
 
@@ -33,6 +35,7 @@ class Given(Record):
     dkim       `DOMAIN:SELECTOR` or `DOMAIN:SELECTOR:KEY FILE`, further keys
     doveconf   Dovecot's configuration file; "" for its own
     launcher   path of mdeliver-lda
+    etc        where milters have their settings
     """
 
     addresses: tuple[str, ...] = ()
@@ -40,6 +43,7 @@ class Given(Record):
     dkim: tuple[str, ...] = ()
     doveconf: str = ""
     launcher: str = Wish().launcher
+    etc: str = "/etc"
 
 
 class Host:
@@ -53,14 +57,20 @@ class Host:
         settings_path: str,
         names: Names | None = None,
         given: Given | None = None,
+        fetch_policy: Callable[[str], str] | None = None,
     ) -> None:
-        """NAMES knows DNS; without it whoever asks gets an AttributeError."""
+        """Look at POSTFIX, with what SITE and BCC set for mdeliver.
+
+        names  knows DNS; without it whoever asks gets an AttributeError
+        fetch_policy  fetches MTA-STS policies; None to fetch none
+        """
         self.postfix = postfix
         self.site = site
         self.bcc = bcc
         self.settings_path = settings_path
         self.given = given or Given()
         self.box = Box(postfix)
+        self.fetch_policy = fetch_policy
         if names is not None:
             self.names = names
         self._dovecot: dict[str, Section] = {}

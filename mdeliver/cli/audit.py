@@ -20,6 +20,7 @@ from mdeliver.audit.checks import CHECKS, GROUPS, chosen, run_check
 from mdeliver.audit.finding import LEVELS
 from mdeliver.audit.host import Given, Host
 from mdeliver.audit.names import Live, NamesError, ZoneFiles
+from mdeliver.audit.transport import fetch_policy
 from mdeliver.outcome import Deferral, one_line
 from mdeliver.postfix.configuration import Postfix
 from mdeliver.sent.settings import SettingsError, load_bcc_settings
@@ -166,7 +167,8 @@ def _host(options: dict[str, Any]) -> Host:
     launcher = os.path.join(os.path.dirname(sys.executable), "mdeliver-lda")
     if os.path.exists(launcher):
         given = given.replace(launcher=launcher)
-    return Host(Postfix(bcc.postfix or None), site, bcc, path, names, given)
+    fetch = None if options["zones"] else fetch_policy
+    return Host(Postfix(bcc.postfix or None), site, bcc, path, names, given, fetch)
 
 
 def _names(options: dict[str, Any]) -> Names:

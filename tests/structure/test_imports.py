@@ -80,6 +80,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         dkim.policy dkim.published dkim.rotation dkim.opendkim dkim.setup audit.host audit.sent_copies
         audit.local_delivery audit.lookuptables audit.relay audit.standards audit.passwords
         audit.certificate audit.wiring audit.reverse audit.domains audit.dovecot audit.mailboxes
+        audit.lookups audit.spfquery audit.dmarc audit.spf audit.signers audit.dkim audit.transport
         audit.checks""",
     ),
     (
@@ -132,7 +133,7 @@ THIRD_PARTY = {
     "mailparser": ("mdeliver.cli", "mdeliver.explain"),  # never between a message and delivery
     "xdg": ("mdeliver.cli", "mdeliver.rulesfile", "mdeliver.settings"),
     "publicsuffixlist": ("mdeliver.authentication",),
-    "spf": ("mdeliver.authentication",),
+    "spf": ("mdeliver.authentication", "mdeliver.audit"),
     "srslib": ("mdeliver.actions",),
     "sievelib": ("mdeliver.sieve",),
     "re2": ("mdeliver.language", "mdeliver.conditions", "mdeliver.procmail"),
