@@ -49,8 +49,8 @@ class Keys:
         """Size of the RSA key that was read last; 0 for another kind."""
         self.flags: frozenset[bytes] = frozenset()
         """The flags (t=) of the key that was read last: `y` it is tried, `s` no subdomains."""
-        self.kind = b""
-        """Its kind: rsa or ed25519."""
+        self.wanted = b"rsa"
+        """The kind of key that the signature is of: rsa or ed25519."""
         self.unanswered = ""
         """What could not be known, in words; "" where all was answered."""
 
@@ -74,7 +74,7 @@ class Keys:
         except dkim.util.InvalidTagValueList:
             raise KeyRefused("the key's record cannot be read") from None
         self.flags = frozenset(flag.strip() for flag in tags.get(b"t", b"").split(b":"))
-        self.kind, self.bits = tags.get(b"k", b"rsa"), 0
+        self.bits = 0
         if not tags.get(b"p"):
             raise KeyRefused("the key was revoked")
         hashes = [name.strip() for name in tags.get(b"h", b"sha256").split(b":")]
@@ -83,7 +83,9 @@ class Keys:
         services = [name.strip() for name in tags.get(b"s", b"*").split(b":")]
         if not {b"*", b"email"} & set(services):
             raise KeyRefused("the key is not for mail")
-        if self.kind == b"rsa":
+        if tags.get(b"k", b"rsa") != self.wanted:
+            raise KeyRefused("the key is of another kind")
+        if self.wanted == b"rsa":
             self.bits = self._rsa_bits(record)
 
     def _rsa_bits(self, record: bytes) -> int:
@@ -108,7 +110,7 @@ class Signed:
             self._chain = dkim.ARC(logger=_QUIET)
         except (dkim.DKIMException, IndexError, ValueError):
             raise ValueError("its header has lines that are no fields") from None
-        self._chain.headers = self._message.headers
+        self._chain.headers = [_unfolded(name, value) for name, value in self._message.headers]
         self._simple: bytes = self._message.body
         self._relaxed: bytes | None = None
 
@@ -141,6 +143,15 @@ class Signed:
         self._chain.body = self.relaxed
         found: tuple[Any, list[dict[str, Any]], str] = self._chain.verify(dnsfunc=keys)
         return found
+
+
+def _unfolded(name: bytes, value: bytes) -> list[bytes]:
+    """A field as the chain takes it: dkimpy looks for ` i=N;` in an ARC-Message-Signature."""
+    canonical = tags_of(value).get("c", "relaxed").lower().partition("/")[0]
+    if name.lower() != b"arc-message-signature" or canonical != "relaxed":
+        return [name, value]
+    # White space is one space by this canonical form, wherever a line was folded.
+    return [name, b" " + b" ".join(value.split()) + b"\r\n"]
 
 
 def _joined(pieces: Iterable[bytes]) -> bytes:

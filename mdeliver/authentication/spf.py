@@ -12,6 +12,7 @@ Fails with nothing: what pyspf does not expect in a record is permerror
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import spf
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 _RESULTS = ("none", "neutral", "pass", "fail", "softfail", "temperror", "permerror")
 _VOID_LOOKUPS = 2
+
+# RFC 7208 7.1: macro-expand = ( "%{" letter transformers *delimiter "}" ) / "%%" / "%_" / "%-"
+#               transformers = *DIGIT [ "r" ], and a number of labels is not zero (7.3)
+_MACRO = re.compile(r"%(?:[%_-]|\{[slodiphcrtv](?:0*[1-9]\d*)?r?[-.+,/_=]*\})", re.IGNORECASE)
+_MODIFIER = re.compile(r"(?<= )[a-z][a-z0-9_.-]*=", re.IGNORECASE)
 
 
 def check_spf(
@@ -116,6 +122,16 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no types
                     return list(self._names.addresses(name, qtype))
         except Unanswered as unanswered:
             raise spf.TempError(str(unanswered)) from None
+
+    def dns_spf(self, domain: str) -> str | None:
+        """The record of DOMAIN; what pyspf does not see in it is seen to here."""
+        record: str | None = super().dns_spf(domain)
+        if record is None:
+            return None
+        if "%" in _MACRO.sub("", record):
+            raise spf.PermError("there is a % that begins no macro")
+        # RFC 7208 12: names are case-insensitive, those of modifiers too.
+        return _MODIFIER.sub(lambda found: found[0].lower(), record)
 
     def get_explanation(self, _domain: str) -> None:
         """What the domain would say to a rejected sender."""
