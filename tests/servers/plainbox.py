@@ -74,6 +74,7 @@ verify    unix - - n -   1   verify
 flush     unix n - n 1000? 0 flush
 proxymap  unix - - n -   -   proxymap
 proxywrite unix - - n -  1   proxymap
+smtp      unix - - n -   -   smtp
 lmtp      unix - - y -   -   lmtp
 showq     unix n - n -   -   showq
 error     unix - - n -   -   error
@@ -136,8 +137,11 @@ class PlainBox(Postfix):
             (top / name).mkdir()
         shutil.chown(top / "data", "postfix")
         (top / "resolv.conf").write_text(f"nameserver {name_server}\n")
-        text = MAIN_CF.format(top=top, address=self.address) + further
-        (self.configuration / "main.cf").write_text(text)
+        text = MAIN_CF.format(top=top, address=self.address)
+        # Of a setting that stands twice every program warns, and postlogd waits for itself.
+        names = tuple(line.partition("=")[0] for line in further.splitlines() if line[:1].isalpha())
+        lines = [line for line in text.splitlines(True) if not line.startswith(names)]
+        (self.configuration / "main.cf").write_text("".join(lines) + further)
         (self.configuration / "master.cf").write_text(MASTER_CF)
         self.certificate = top / "tls.pem"
         make_certificate(self.certificate)

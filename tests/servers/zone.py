@@ -59,7 +59,8 @@ def _rdata(kind: str, value: str) -> bytes:
     if kind == "A":
         return ipaddress.IPv4Address(value).packed
     if kind == "TXT":
-        return bytes([len(value)]) + value.encode()
+        strings = [value[at : at + 255].encode() for at in range(0, len(value), 255)]
+        return b"".join(bytes([len(string)]) + string for string in strings)
     if kind == "MX":
         return struct.pack("!H", 10) + _encoded(value)
     return _encoded(value)
