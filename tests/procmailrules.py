@@ -25,6 +25,8 @@ EXPRESSIONS = (
     r"()urgent",
     r"^From.*peter",
     r"^Subject:.*\[\/[^]]+",
+    r"^^From.*bob",
+    r"^^rom ",
 )
 IN_BODY = (
     "spam",
@@ -47,11 +49,13 @@ FILTERS = (
     '-I "X-Spam-Flag: NO"',
     '-i "Subject: changed"',
     '-a "X-A: 1" -I "List-Id:"',
+    '-R X-Folded: X-Renamed: -A "X-B: 2"',
 )
 ASSIGNMENTS = (
     *("WORD=offer", "WORD", "SIZE=250", 'ADDR="eve@example.com"', "WORD='list' SIZE=150"),
     *("OTHER=$WORD", "DEFAULT=$HOME/other/", "MATCH", "MAILDIR=$HOME/dir"),
     *('NL="\n"', "HOST=nowhere", "X=`formail -xSubject:`", "Y=`date +%Y`"),
+    "WORD=`formail -rtzxTo:`",
 )
 
 

@@ -18,7 +18,7 @@ from mdeliver.procmail.convertconditions import RecipeConditions
 from mdeliver.procmail.definitions import definitions_for
 from mdeliver.procmail.folders import MH, Mailboxes
 from mdeliver.procmail.level import Anchor, Level
-from mdeliver.procmail.overview import assigned, changes_message, comments_of, set_again
+from mdeliver.procmail.overview import assigned, changes_message, comments_of, without_idle_lets
 from mdeliver.procmail.pattern import TooDeep
 from mdeliver.procmail.report import Converted, Entry
 from mdeliver.procmail.rules import (
@@ -121,7 +121,7 @@ class Converter:
         self.assignments.first_lets(level)
         self.items(self.file.items, level)
         nodes = tidy([*level.nodes, *self.assignments.at_the_end()])
-        nodes = [node for n, node in enumerate(nodes) if not set_again(node, nodes[n + 1 :])]
+        nodes = tidy(without_idle_lets(nodes))
         body = print_nodes([*nodes, Line("", comments=level.comments)])
         body = [*print_nodes(definitions_for(body)), *body]
         if self.mailboxes.inbox is None:
@@ -204,7 +204,9 @@ class Converter:
             self.mailboxes.takes_mh = False
         if condition == Constant(False):
             return []
-        nodes = lines if condition == Constant(True) else [Choice([Branch(condition, lines)])]
+        nodes = lines
+        if condition != Constant(True):
+            nodes = [Choice([Branch(condition, lines)])]
         printed = [f"   {line}" for line in print_nodes(nodes) if line]
         return [" With a Maildir in its place:", *printed]
 
@@ -234,6 +236,9 @@ class Converter:
             self.symbols.values["MATCH"] = matched
         if captures(expr):
             self.match_behind(recipe, level)
+        elif self.symbols.values.get("MATCH") == ref("1") != matched:
+            # A condition before the one that never holds may have set it.
+            self.symbols.values["MATCH"] = Unsaid("$MATCH of a recipe further up")
 
     def quoted(self, recipe: Recipe, unclear: list[str]) -> list[str]:
         """The conditions and formail calls of RECIPE that the rule does not say word by word."""

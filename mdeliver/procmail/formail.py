@@ -204,7 +204,11 @@ def extracted(octets: bytes, wanted: Extract) -> bytes:
 
 
 _ADDRESS = re.compile(
-    r"[ \t]*(?:[^<>,()\"\\]*<([^<>,()\s\"]+@[^<>,()\s\"]+)>|([^<>,()\s\"]+))[ \t]*\n?"
+    r"""[ \t]*(?:
+        (?:"[^"\\]*"|[^<>,()"\\])*<([^<>,()\s"]+@[^<>,()\s"]+)>      # Ann B. <ann@example.org>
+        |([^<>,()\s"]+)(?:[ \t]*\([^()\\]*\))?                        # ann@example.org (Ann)
+    )[ \t]*\n?""",
+    re.VERBOSE,
 )
 
 

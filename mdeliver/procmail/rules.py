@@ -106,13 +106,18 @@ def _tidy_choice(choice: Choice) -> list[Node]:
             comments.append(Line("", comments=[*branch.comments, *said]))
             continue
         condition = all_of([*excluded, branch.condition])
+        if condition == Constant(False) or any(condition == b.condition for b in kept):
+            # Nothing that comes so far fulfils it.
+            comments.append(Line("", comments=branch.comments))
+            continue
         kept.append(Branch(condition, block, branch.comments))
     otherwise = tidy(choice.otherwise) if choice.otherwise is not None else None
     if otherwise is not None and not does_something(otherwise):
         comments += otherwise
         otherwise = None
     if otherwise is not None and excluded:
-        kept.append(Branch(all_of(excluded), otherwise))
+        if all_of(excluded) != Constant(False):
+            kept.append(Branch(all_of(excluded), otherwise))
         otherwise = None
     made: list[Node] = [node for node in comments if isinstance(node, Line) and node.comments]
     if kept and kept[0].condition == Constant(True):
@@ -126,7 +131,7 @@ def _tidy_choice(choice: Choice) -> list[Node]:
 
 
 def print_nodes(nodes: list[Node], white: str = "") -> list[str]:
-    """NODES as lines of text."""
+    """NODES as lines of text; what no message reaches becomes comments."""
     lines: list[str] = []
     for number, node in enumerate(nodes):
         if isinstance(node, Line):
@@ -137,27 +142,30 @@ def print_nodes(nodes: list[Node], white: str = "") -> list[str]:
                 lines.append(white + node.text)
             elif node.comments and not white:
                 lines.append("")
-            if node.ends and not any(isinstance(n, Choice) or n.text for n in nodes[number + 1 :]):
-                continue
-            if node.ends:
-                rest = print_nodes(nodes[number + 1 :], white)
-                lines += [f"{white}# not reached: what stands above ends the rules."]
-                lines += [f"{white}#   {line.removeprefix(white)}".rstrip() for line in rest]
-                return lines
         else:
             if lines and lines[-1] and not lines[-1].lstrip().startswith("#"):
                 lines.append("")
-            opening = ""
-            for branch in node.branches:
-                lines += _comments(branch.comments, white)
-                lines.append(f"{white}{opening}if {words(branch.condition)}:")
-                lines += print_nodes(branch.block, white + _INDENT)
-                opening = "el"
-            if node.otherwise is not None:
-                lines.append(f"{white}else:")
-                lines += print_nodes(node.otherwise, white + _INDENT)
-            if not white:
-                lines.append("")
+            lines += _print_choice(node, white)
+        if always_ends([node]) and does_something(nodes[number + 1 :]):
+            rest = print_nodes(nodes[number + 1 :], white)
+            lines += [f"{white}# not reached: what stands above ends the rules."]
+            return [*lines, *[f"{white}#   {line.removeprefix(white)}".rstrip() for line in rest]]
+    return lines
+
+
+def _print_choice(choice: Choice, white: str) -> list[str]:
+    lines: list[str] = []
+    opening = ""
+    for branch in choice.branches:
+        lines += _comments(branch.comments, white)
+        lines.append(f"{white}{opening}if {words(branch.condition)}:")
+        lines += print_nodes(branch.block, white + _INDENT)
+        opening = "el"
+    if choice.otherwise is not None:
+        lines.append(f"{white}else:")
+        lines += print_nodes(choice.otherwise, white + _INDENT)
+    if not white:
+        lines.append("")
     return lines
 
 

@@ -146,12 +146,30 @@ def all_of(parts: Iterable[Expr]) -> Expr:
     for part in parts:
         inner = part.parts if isinstance(part, All) else (part,)
         found += [p for p in inner if p not in found]
-    if any(p == Constant(False) for p in found):
+    if any(p == Constant(False) for p in found) or _contradict(found):
         return Constant(False)
     found = [p for p in found if p != Constant(True)]
     if not found:
         return Constant(True)
     return found[0] if len(found) == 1 else All(tuple(found))
+
+
+def _contradict(parts: list[Expr]) -> bool:
+    """Whether one of PARTS is what another one denies."""
+    plain = [p.replace(captures=False) if isinstance(p, Test) else p for p in parts]
+    if any(negate(p) in plain for p in plain if isinstance(p, Test | Fact)):
+        return True
+    sizes = [p for p in plain if isinstance(p, Test) and p.fields == "size"]
+    least = [_bytes(p) + (p.operator == ">") for p in sizes if p.operator.startswith(">")]
+    most = [_bytes(p) - (p.operator == "<") for p in sizes if p.operator.startswith("<")]
+    return bool(least and most) and max(least) > min(most)
+
+
+def _bytes(test: Test) -> int:
+    """What a size is compared with."""
+    units = {"K": 1 << 10, "M": 1 << 20}
+    size = test.values[0]
+    return int(size.rstrip("KM")) * units.get(size[-1], 1)
 
 
 def any_of(parts: Iterable[Expr]) -> Expr:

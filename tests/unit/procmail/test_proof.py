@@ -1,7 +1,7 @@
 """Converted rules do what procmail does: thousands of generated pairs, and procmailex(5).
 
 What differs on purpose is numbered in MIGRATING.md; the generated files keep clear of it: sizes
-close to the limit (12), folds (6), names made of what a message lacks or has with spaces (16).
+close to the limit (12), folds (6), empty lines before a body (7), names made of what a message lacks or has with spaces (16).
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def _clear_of_what_differs(rules: str) -> str:
     for limit in ("100", "200", "300", "400"):
         rules = rules.replace(f"> {limit}", "> 9").replace(f"< {limit}", "< 9000")
     rules = rules.replace("SIZE=250", "SIZE=9").replace("SIZE=150", "SIZE=9")
+    rules = rules.replace("^^hello", "^hello")
     return rules.replace("one.two", "one.*two").replace(r"spam.*\/.*", r"spa\/m")
 
 
