@@ -320,6 +320,14 @@ def set_time(path: str, time_ns: int) -> None:
     system.utime(path, ns=(time_ns, time_ns))
 
 
+def take_after(fd: int, model: int) -> None:
+    """Give the open file FD the group and mode of the open file MODEL, whose owner we are."""
+    wanted = system.fstat(model)
+    if system.fstat(fd).st_gid != wanted.st_gid:
+        system.fchown(fd, -1, wanted.st_gid)
+    system.fchmod(fd, wanted.st_mode & 0o7777)
+
+
 def link_open_file(fd: int, directory_fd: int, name: str) -> None:
     """Give the nameless file FD the name NAME in the open directory (open(2) on O_TMPFILE)."""
     system.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=directory_fd, follow_symlinks=True)

@@ -31,10 +31,13 @@ from mdeliver.settings import SETTINGS_PATH, load_site
 
 EX_TEMPFAIL = 75
 
+_HOW = {"seen": "downloaded by POP3", "removed": "removed by POP3", "deleted": "deleted in IMAP"}
+
 
 @click.command("pop-sync", short_help="Carry POP3 downloads over to the Maildir.")
 @click.option("--once", is_flag=True, help="Look once, and end; for cron.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done; implies --once.")
+@click.option("--both-ways", is_flag=True, help="What was deleted in IMAP leaves the mbox too.")
 @click.option("--status", is_flag=True, help="Show what is known of each mbox, and end.")
 @click.option("--user", help="Login name of the user; root without it serves all users.")
 @click.option("--home", metavar="DIRECTORY", help="Home directory of the user.")
@@ -65,9 +68,12 @@ def _one(given: dict[str, Any], *, once: bool) -> int:
     asker = Asker(Options(rules=given["rules"], user=given["user"], home=given["home"]))
 
     def load() -> Account:
-        choices = load_site_choices(path)
         found = load_site(path)
-        return account_of(asker.envelope, asker.environ, found, choices, given["rules"])
+        choices = load_site_choices(path)
+        account = account_of(asker.envelope, asker.environ, found, choices, given["rules"])
+        if given["both_ways"]:
+            account = account._replace(choices=account.choices.replace(both_ways=True))
+        return account
 
     if not once:
         daemon.run(load, _report, _teller(asker.envelope.user, given["as_json"]))
@@ -145,10 +151,10 @@ def _teller(user: str, as_json: bool, *, would: bool = False) -> Any:
 
 
 def _line(user: str, change: Change, would: bool) -> str:
-    how = "removed by POP3" if change.how == "removed" else "downloaded by POP3"
     deed = f"would be {change.deed}" if would else change.deed
     name = change.message_id or "a message without Message-ID"
-    return one_line(f"{user}: {name} {how}: {deed}: {change.target}")
+    where = change.target or f"of {change.mbox}"
+    return one_line(f"{user}: {name} {_HOW[change.how]}: {deed}: {where}")
 
 
 def _report(words: str) -> None:

@@ -8,6 +8,7 @@ noting.py     what follows from that
 ledger.py     what is remembered from one look to the next
 links.py      which copy in the Maildir belongs to a message of the mbox
 carry.py      what becomes of that copy
+bothways.py   what was deleted in IMAP leaves the mbox
 sync.py       one look at one user's mboxes
 watch.py      is woken when an mbox changes
 daemon.py     one user, for ever

@@ -39,18 +39,19 @@ _TOUCHED = frozenset("DFPRT")
 
 _TRIES = 5
 
-Deed = Literal["marked read", "archived", "deleted"]
+Deed = Literal["marked read", "archived", "deleted", "taken out"]
 
 
 class Change(NamedTuple):
     """One change of a copy.
 
-    how      whether a POP3 server says that the message was seen, or it was removed
-    target   where it is now, SOURCE where it was
+    how      whether a POP3 server says that the message was seen, or it was removed; or whether it
+             was deleted in IMAP
+    target   where it is now, SOURCE where it was; "" where it was taken out of the mbox SOURCE
     """
 
     deed: Deed
-    how: How
+    how: How | Literal["deleted"]
     message_id: str
     mbox: str
     source: str

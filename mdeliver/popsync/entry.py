@@ -25,9 +25,9 @@ _SERVERS_LINE = re.compile(
 )
 _QUOTED = b"\n>From "
 
-State = Literal["here", "downloaded", "marked when it came"]
-"""Of an entry. The last: its Status line says nothing, since the sender wrote it; only when the
-message has gone was it downloaded."""
+State = Literal["here", "downloaded", "marked when it came", "leaving"]
+"""Of an entry. Marked when it came: its Status line says nothing, since the sender wrote it; only
+when the message has gone was it downloaded. Leaving: we take it out of the mbox (bothways.py)."""
 
 
 class CopyAt(NamedTuple):

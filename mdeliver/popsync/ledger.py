@@ -6,6 +6,7 @@ block     some hundred messages, what became of each, and where its copies were 
 delivery  what the decision log says was put into an mbox, until its message is found there
 download  what POP3 has downloaded, until it has been carried over
 taken     how far the decision log has been taken over, before rotation loses it
+words     what else is to be remembered, by names
 
 Guarantee  one look is one transaction: what was noticed and what was known before agree, and a
            download is in the table before anything is done about it. What a kill leaves undone
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
@@ -45,6 +46,7 @@ CREATE TABLE download (
     id INTEGER PRIMARY KEY, mbox TEXT NOT NULL, key BLOB, how TEXT NOT NULL,
     message_id TEXT, content BLOB, bytes INTEGER, quoted INTEGER, copies TEXT NOT NULL);
 CREATE TABLE taken (file TEXT PRIMARY KEY, octets INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE words (name TEXT PRIMARY KEY, words TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -205,17 +207,18 @@ class Ledger:
         done = self._base.execute("INSERT INTO block VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row)
         return block._replace(id=done.lastrowid or 0)
 
-    def set_state(self, mbox: str, key: bytes, state: State) -> None:
-        """Note what became of the message KEY of MBOX."""
+    def set_state(self, mbox: str, keys: Collection[bytes], state: State) -> None:
+        """Note what became of the messages KEYS of MBOX."""
+        if not keys:
+            return
+        now: list[Block | Written] = []
         for block in self.blocks(mbox):
             messages = self.messages(block)
-            if any(known.entry.key == key for known in messages):
-                changed = [k._replace(state=state) if k.entry.key == key else k for k in messages]
-                # As it is watched no longer by what it is now, the next look goes through it.
-                written = Written(block._replace(digest=b""), changed)
-                rest = [written if other is block else other for other in self.blocks(mbox)]
-                self.save(mbox, self.status(mbox), rest)
-                return
+            changed = [k._replace(state=state) if k.entry.key in keys else k for k in messages]
+            # As what it watches is chosen by the states, the next look goes through it.
+            is_same = changed == messages
+            now.append(block if is_same else Written(block._replace(digest=b""), changed))
+        self.save(mbox, self.status(mbox), now)
 
     # --- deliveries --------------------------------------------------------------------------
 
@@ -271,6 +274,17 @@ class Ledger:
     def forget_downloads(self, ids: Iterable[int]) -> None:
         """They have been carried over."""
         self._base.executemany("DELETE FROM download WHERE id = ?", [(i,) for i in ids])
+
+    # --- words -------------------------------------------------------------------------------
+
+    def words(self, name: str) -> str:
+        """What was noted under NAME; "" for nothing."""
+        rows = self._rows("SELECT words FROM words WHERE name = ?", name)
+        return str(rows[0][0]) if rows else ""
+
+    def note_words(self, name: str, words: str) -> None:
+        """Note it."""
+        self._base.execute("INSERT OR REPLACE INTO words VALUES (?, ?)", (name, words))
 
     def counts(self, mbox: str) -> tuple[int, int]:
         """How many messages MBOX has, and how many of them were downloaded."""

@@ -126,18 +126,20 @@ class Shelves:
 
     def alike(self, roots: Iterable[str], download: Download) -> str | None:
         """A message that is what was downloaded: in the inbox, else in any folder."""
+        return next((path for root in roots for path in self.all_alike(root, download)), None)
+
+    def all_alike(self, root: str, download: Download) -> Iterator[str]:
+        """All messages that are what was downloaded, those in the inbox of ROOT first."""
         if not download.content:
-            return None
+            return
         least = download.bytes - download.quoted - 2
         most = download.bytes + SERVERS_LINES_BYTES
-        for root in roots:
-            for folder in self._order(root, root):
-                for size, path in self._from_size(folder, least):
-                    if size > most:
-                        break
-                    if _is_it(path, download):
-                        return path
-        return None
+        for folder in self._order(root, root):
+            for size, path in self._from_size(folder, least):
+                if size > most:
+                    break
+                if _is_it(path, download):
+                    yield path
 
     def moved(self, path: str, target: str) -> None:
         """The message PATH is called TARGET now."""

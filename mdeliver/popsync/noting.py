@@ -49,7 +49,9 @@ def note(
     contents.tell_twins()
     unbound = contents.bind(deliveries)
     downloads = [
-        _download(mbox, known, "removed") for known in found.vanished if known.state != "downloaded"
+        _download(mbox, known, "removed")
+        for known in found.vanished
+        if known.state not in ("downloaded", "leaving")
     ]
     downloads += [_download(mbox, known, "seen") for known in contents.seen()]
     gone = [] if found.torn else [d for d in unbound if not contents.may_have(d)]
@@ -182,7 +184,7 @@ class _Contents:
         """What a server has marked since; it counts as downloaded from now on."""
         for part in self._parts:
             for n, known in enumerate(part.messages):
-                if known.state == "here" and known.entry.seen:
+                if known.state in ("here", "leaving") and known.entry.seen:
                     self._change(part, n, state="downloaded")
                     yield known
 

@@ -33,6 +33,7 @@ class PopSync(Record):
     archive      the folder for archived mail; {year} is that of the message's arrival
     mark_read    whether archived mail is marked read
     trash        the folder for deleted mail
+    both_ways    whether what is deleted in IMAP leaves the mbox
     users        login names that the daemon of the site serves; () for all
     lowest_uid, highest_uid  the uids of these
     poll_s       seconds between two looks where the kernel cannot tell of changes (NFS)
@@ -44,6 +45,7 @@ class PopSync(Record):
     archive: str = "Archive"
     mark_read: bool = True
     trash: str = "Trash"
+    both_ways: bool = False
     users: tuple[str, ...] = ()
     lowest_uid: int = 1000
     highest_uid: int = 59999
@@ -108,7 +110,7 @@ def _wrong(key: str, value: Any) -> str:
     if key in ("archive", "trash"):
         fine = isinstance(value, str) and all(value.split("/"))
         return "" if fine else "a folder's name, such as Archive/{year}"
-    if key == "mark_read":
+    if key in ("mark_read", "both_ways"):
         return "" if isinstance(value, bool) else "true or false"
     if key == "users":
         fine = isinstance(value, list) and all(isinstance(name, str) for name in value)

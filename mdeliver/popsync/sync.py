@@ -4,6 +4,7 @@
     2  Each mbox that has changed is locked, looked through, and given back.
     3  What is there now, and what was downloaded since, goes into the ledger: one transaction.
     4  Downloads are carried over to the Maildir, then struck off, some at a time.
+    5  With both_ways, what was deleted in IMAP is taken out of the mboxes.
 
 Killed     before 3, the next look begins anew; after it, the next look goes on with 4.
 Missing    An mbox that is not there says nothing: its disk may not be mounted. Nor does one on
@@ -25,6 +26,7 @@ from mdeliver.deliver.mboxlock import lock_mbox
 from mdeliver.outcome import Deferral
 from mdeliver.popsync import links, mboxindex
 from mdeliver.popsync.blocks import Block
+from mdeliver.popsync.bothways import WayBack
 from mdeliver.popsync.carry import Carrier, Change, NotBelieved
 from mdeliver.popsync.ledger import Delivered, Download, Ledger
 from mdeliver.popsync.mboxindex import Found, NotWhole, mapped
@@ -101,6 +103,12 @@ def look(account: Account, ledger: Ledger, tell: Callable[[Change], None], *, do
         except (NotWhole, Deferral) as trouble:
             troubles.append(f"{mbox}: {trouble}")
     changes, failed = _carry_over(account, ledger, tell, do=do)
+    if account.choices.both_ways:
+        way_back = WayBack(ledger, account.choices, account.maildirs, account.hostname, do=do)
+        back = way_back.follow(account.mboxes, tell)
+        changes += back.changes
+        failed += back.troubles
+        unsettled |= not back.settled
     return Looked(changes, troubles + failed, unsettled)
 
 
@@ -202,7 +210,7 @@ def _carry_over(
             except NotBelieved:
                 made = []
                 with ledger.transaction():
-                    ledger.set_state(download.mbox, download.key, "marked when it came")
+                    ledger.set_state(download.mbox, {download.key}, "marked when it came")
             except OSError as error:
                 troubles.append(f"{download.message_id or 'a message'}: {error}")
                 continue

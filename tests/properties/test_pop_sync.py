@@ -46,6 +46,8 @@ class Message:
         self.downloaded = self.carried = False
         # Whether pop-sync can know of it: it saw it in the mbox, or in the log.
         self.known = self.logged = False
+        # Whether it knows its copy: it saw it in the mbox, and its delivery in the log.
+        self.bound = False
         self.in_mbox = self.in_maildir = True
         self.folder = ""
         self.flags: set[str] = set()
@@ -53,6 +55,7 @@ class Message:
     def carry(self, choice: Choice) -> None:
         """What pop-sync must do."""
         self.known |= self.in_mbox or self.logged
+        self.bound |= self.in_mbox and self.logged
         if not self.downloaded or self.carried or not self.known:
             return
         self.carried = True
@@ -61,6 +64,11 @@ class Message:
         if choice in FOLDERS and not self.folder and not self.flags & set("FR"):
             self.folder = FOLDERS[choice]
         self.flags.add("S")
+
+    def go_back(self) -> None:
+        """What pop-sync must do about what was deleted in IMAP."""
+        if self.bound and not self.downloaded and (not self.in_maildir or self.folder == ".Trash"):
+            self.in_mbox = False
 
 
 class Mail(RuleBasedStateMachine):
@@ -74,6 +82,7 @@ class Mail(RuleBasedStateMachine):
         self.state.mkdir()
         self.messages: dict[str, Message] = {}
         self.choice: Choice = "read"
+        self.both_ways = False
         # So that there are several blocks of them.
         self.small = mock.patch.object(noting, "MESSAGES", 2)
         self.small.start()
@@ -82,9 +91,12 @@ class Mail(RuleBasedStateMachine):
         self.small.stop()
         shutil.rmtree(self.home)
 
-    @initialize(choice=st.sampled_from(["keep", "read", "archive", "delete"]))
-    def choose(self, choice: Choice) -> None:
+    @initialize(
+        choice=st.sampled_from(["keep", "read", "archive", "delete"]), both_ways=st.booleans()
+    )
+    def choose(self, choice: Choice, both_ways: bool) -> None:
         self.choice = choice
+        self.both_ways = both_ways
 
     # --- what happens --------------------------------------------------------------------------
 
@@ -153,7 +165,7 @@ class Mail(RuleBasedStateMachine):
             rewritten.reverse()
         self.mbox.write_bytes(b"".join(rewritten))
 
-    @rule(pick=PICK, deed=st.sampled_from(["F", "R", "S", "move", "remove"]))
+    @rule(pick=PICK, deed=st.sampled_from(["F", "R", "S", "move", "trash", "remove"]))
     def imap(self, pick: int, deed: str) -> None:
         """A client marks, moves or removes one message."""
         there = [m for m in self.messages.values() if m.in_maildir]
@@ -166,9 +178,9 @@ class Mail(RuleBasedStateMachine):
             chosen.in_maildir = False
             return
         folder = path.parent.parent
-        if deed == "move":
-            chosen.folder = ".Work"
-            folder = self.maildir / ".Work"
+        if deed in ("move", "trash"):
+            chosen.folder = ".Work" if deed == "move" else ".Trash"
+            folder = self.maildir / chosen.folder
             for part in ("new", "cur", "tmp"):
                 (folder / part).mkdir(parents=True, exist_ok=True)
         else:
@@ -179,8 +191,13 @@ class Mail(RuleBasedStateMachine):
     @rule()
     def look(self) -> None:
         self._look(None)
+        self._looked()
+
+    def _looked(self) -> None:
         for message in self.messages.values():
             message.carry(self.choice)
+            if self.both_ways:
+                message.go_back()
         self.check()
 
     @precondition(lambda self: any(m.downloaded and not m.carried for m in self.messages.values()))
@@ -189,9 +206,7 @@ class Mail(RuleBasedStateMachine):
         """Some are carried over, then the process ends; the next look does the rest."""
         self._look(after)
         self._look(None)
-        for message in self.messages.values():
-            message.carry(self.choice)
-        self.check()
+        self._looked()
 
     @rule()
     def forget_log(self) -> None:
@@ -212,7 +227,7 @@ class Mail(RuleBasedStateMachine):
 
         mine = sync.Account(
             "ann", str(self.state), "h", (str(self.mbox),), (str(self.maildir),),
-            PopSync(downloaded=self.choice),
+            PopSync(downloaded=self.choice, both_ways=self.both_ways),
         )  # fmt: skip
         with sync.alone(str(self.state)):
             ledger = Ledger(str(self.state), keep=True)

@@ -61,13 +61,14 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "the LMTP server: sessions, processes, the launcher's door",
         """lmtp lmtp.commands lmtp.content lmtp.events lmtp.protocol lmtp.settings lmtp.accounts
         lmtp.systemd lmtp.listeners lmtp.frames lmtp.wire lmtp.jobs lmtp.parcel lmtp.crew
-        lmtp.sessions lmtp.front lmtp.keptrules lmtp.door lmtp.worker lmtp.identity lmtp.master""",
+        lmtp.sessions lmtp.front lmtp.keptrules lmtp.rounds lmtp.door lmtp.worker lmtp.identity
+        lmtp.master""",
     ),
     (
         "what POP3 has downloaded: carried over to the Maildir",
         """popsync popsync.settings popsync.entry popsync.blocks popsync.mboxindex popsync.ledger
-        popsync.links popsync.carry popsync.noting popsync.sync popsync.accounts popsync.watch
-        popsync.daemon popsync.site""",
+        popsync.links popsync.carry popsync.noting popsync.bothways popsync.sync
+        popsync.accounts popsync.watch popsync.daemon popsync.site""",
     ),
     (
         "what Postfix is told and asked: settings, tables, sent copies",
