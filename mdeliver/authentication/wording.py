@@ -64,7 +64,8 @@ def _result(result: Result, comment: str = "") -> str:
 
 
 def _value(text: str) -> str:
-    text = _printable(text[:_VALUE_CHARACTERS])
+    # A field is folded at "; ", and that is no place for it.
+    text = _printable(text[:_VALUE_CHARACTERS]).replace("; ", ";")
     if text and _TOKEN.issuperset(text):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
