@@ -5,8 +5,7 @@ A file         What was synced is there. Of what was written since, each page ma
                pages there are zeros, and where it stayed behind they are cut off.
 A directory    A name that was made, changed or removed is as it was until the directory is
                synced; each independently of any other, in whatever order. A rename is one change,
-               but of two directories one may have been put on disk: then the file has both names.
-               It is never without any.
+               on disk once the directory of the new name is.
 Not believed   that a sync of a file puts its name on disk, that names get there in their order, or
                a file's octets before its name. So this is a superset of what ext4, XFS and Btrfs
                leave, and of what they did when they were younger.
@@ -93,6 +92,24 @@ class _Change(NamedTuple):
 
     parts: tuple[tuple[tuple[int, str], int], ...]
 
+    @property
+    def directory(self) -> int:
+        """Whose sync puts it on disk."""
+        return self.parts[0][0][0]
+
+    @property
+    def names(self) -> set[tuple[int, str]]:
+        """What it changes."""
+        return {at for at, _ in self.parts}
+
+    def apply(self, names: Names) -> None:
+        """Change NAMES so."""
+        for at, file in self.parts:
+            if file:
+                names[at] = file
+            else:
+                names.pop(at, None)
+
 
 class State(NamedTuple):
     """One disk after the cut.
@@ -148,30 +165,22 @@ class Disk:
                 self._files[op.file].sync()
 
     def _sync_directory(self, directory: int) -> None:
-        left = []
-        for change in self._changes:
-            for (of, name), file in change.parts:
-                if of == directory:
-                    self._set(self.names, (of, name), file)
-            parts = tuple(part for part in change.parts if part[0][0] != directory)
-            if parts:
-                left.append(_Change(parts))
-        self._changes = left
-
-    @staticmethod
-    def _set(names: Names, at: tuple[int, str], file: int) -> None:
-        if file:
-            names[at] = file
-        else:
-            names.pop(at, None)
+        synced: set[int] = set()
+        names: set[tuple[int, str]] = set()
+        for number, change in reversed(list(enumerate(self._changes))):
+            # What went before it with the same names is on disk, too.
+            if change.directory == directory or names & change.names:
+                synced.add(number)
+                names |= change.names
+        for number in sorted(synced):
+            self._changes[number].apply(self.names)
+        self._changes = [c for number, c in enumerate(self._changes) if number not in synced]
 
     def states(self, at: int) -> Iterator[State]:
         """Every state that is tried for a cut now."""
         dirty = [number for number, file in self._files.items() if len(file.versions) > 1]
         options = [self._files[number].options() for number in dirty]
-        # Of a change: all of it, none of it, or the new name without the loss of the old.
-        counts = [len(o) for o in options]
-        counts += [2 + (len(change.parts) > 1) for change in self._changes]
+        counts = [len(of) for of in options] + [2] * len(self._changes)
         for choice in _choices(counts):
             yield self._state(at, dirty, options, choice)
 
@@ -186,11 +195,10 @@ class Disk:
                 lost.append(f"file {number} option {chosen} ({len(of[chosen])} octets)")
         names = dict(self.names)
         for change, chosen in zip(self._changes, choice[len(dirty) :], strict=True):
-            kept = change.parts[: (2, 0, 1)[chosen]]
-            for where, file in kept:
-                self._set(names, where, file)
             if chosen:
-                lost.append(f"{'half of ' * (chosen == 2)}{_words(change)}")
+                lost.append(_words(change))
+            else:
+                change.apply(names)
         return State(
             at,
             "; ".join(lost) or "nothing",

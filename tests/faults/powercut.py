@@ -12,13 +12,16 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from mdeliver.deliver import journal
+from mdeliver.dotlock import remove_if_stale
 from tests.faults.disk import Disk, State, write_out
 from tests.faults.recording import recorded
 from tests.faults.seam import DONE, FAILED, disturbed
-from tests.faults.subjects import SUBJECTS, Subject
+from tests.faults.subject import Subject
+from tests.faults.subjects import SUBJECTS
 from tests.installation import open_directory
 
 RETRIES = 2
@@ -50,12 +53,19 @@ class PowerCut:
         write_out(state, self.subject.home)
         lacking = self.subject.lacking(state.promised)
         if lacking:
-            return [f"{word} (promised, and then the power went)" for word in lacking]
+            return [f"{word} (before any retry)" for word in lacking]
+        status = FAILED
         for attempt in range(1, RETRIES + 1):
-            status, _ = disturbed(lambda attempt=attempt: self._retry(attempt))
+            status, _ = disturbed(partial(self._retry, attempt))
             if status == DONE:
-                return self.subject.wrong()
+                return [word for word in self.subject.wrong() if not self._is_stale_lock(word)]
         return ["stuck: put off for ever" if status == FAILED else f"stuck: ended with {status}"]
+
+    def _is_stale_lock(self, word: str) -> bool:
+        """Whether what WORD tells of is a lock that whoever wants it next removes."""
+        litter, _, name = word.partition(": ")
+        path = str(self.subject.home / name)
+        return litter == "litter" and name.endswith(".lock") and remove_if_stale(path)
 
     def _retry(self, attempt: int) -> None:
         journal._BOOT[:] = ["another boot"]

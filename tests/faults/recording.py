@@ -141,6 +141,7 @@ class Recording:
 
     def _call(self, pid: str, call: str, arguments: list[object], result: int, path: str) -> None:
         words = [a for a in arguments if isinstance(a, str)]
+        file = self._file(_path(arguments[0])) if arguments else None
         match call:
             case "open" | "openat" | "creat":
                 self._open(pid, arguments, result, path, call)
@@ -149,20 +150,17 @@ class Recording:
             case "lseek":
                 fd = _fd(arguments[0])
                 if (pid, fd) in self._opened:
-                    file, append, _ = self._opened[pid, fd]
-                    self._opened[pid, fd] = file, append, result
+                    self._opened[pid, fd] = (*self._opened[pid, fd][:2], result)
             case "ftruncate":
-                self._resize(self._file(_path(arguments[0])), int(words[-1]))
+                self._resize(file, int(words[-1]))
             case "fsync" | "fdatasync":
-                file = self._file(_path(arguments[0]))
                 if file is not None:
                     self.ops.append(Op("sync", file))
             case "fchmod":
-                file = self._file(_path(arguments[0]))
                 if file is not None:
                     self.modes[file] = int(words[-1], 8)
             case "sync_file_range" | "msync" | "splice" | "copy_file_range" | "sendfile":
-                assert self._file(_path(arguments[0])) is None, f"{call} is not modelled"
+                assert file is None, f"{call} is not modelled"
             case _:
                 self._names(pid, call, arguments)
 
