@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import NoReturn, TypeAlias
 
+    from mdeliver.deliver.journalfile import JournalFile, KeptJournal
     from mdeliver.deliver.remembered import Remembered
     from mdeliver.envelope import Envelope
     from mdeliver.language.syntax import Program
@@ -64,12 +65,14 @@ def carry_out(
     state: str,
     rules: str = "",
     account: Account | None = None,
+    journal_file: JournalFile | None = None,
 ) -> Outcome:
     """Do what PLAN says; raises OSError or Deferral where nothing, or not all, could be done.
 
     state    the state directory
     rules    the option --rules, if it was given
     account  is told what is done
+    journal_file  the journal, where this process keeps it open
     """
     if account is not None:
         account.plan = plan
@@ -86,6 +89,7 @@ def carry_out(
         rules=rules,
         filtered=plan.filtered,
         done=account.done if account is not None else None,
+        journal_file=journal_file,
     )
     if done and not plan.actions:
         # By the rules as they are now it goes nowhere, or waits for a program; but an earlier
@@ -156,20 +160,20 @@ def deliver_letter(
     afterwards  gets what the answer need not wait for; without it, that is done here
     Raises OSError or Deferral where nothing, or not all, could be done.
     """
-    account = Account(envelope, letter, site, state)
-    ending = deferred("the delivery took too long")
+    passage = Passage(program, letter, envelope, site, state, rules)
     try:
-        ending = _decide_and_do(program, letter, envelope, site, state, rules, account)
-        return ending
+        passage.decide()
+        return passage.carry_out()
     except Exception as error:
-        ending = deferred_by(error)
+        passage.ending = deferred_by(error)
         raise
     finally:
+        passage.close()
         # Only now: nothing that goes wrong with it can touch the delivery.
         if afterwards is None:
-            account.close(ending)
+            passage.write_account()
         else:
-            afterwards.append(lambda: account.close(ending))
+            afterwards.append(passage.write_account)
 
 
 def do_afterwards(afterwards: Afterwards) -> None:
@@ -185,51 +189,123 @@ def do_afterwards(afterwards: Afterwards) -> None:
         pass  # the message's fate has been told: nothing here can change it
 
 
-def _decide_and_do(
-    program: Program,
-    letter: Letter,
-    envelope: Envelope,
-    site: Site,
-    state: str,
-    rules: str,
-    account: Account,
-) -> Outcome:
-    now_s = time.time()
-    letter, envelope = recognised(letter, envelope, site, now_s)
-    account.envelope = envelope
+class Passage:
+    """One letter on its way through: what becomes of it is decided, then done.
 
-    def memory() -> Remembered:
+    plan     what was decided, once it is
+    account  of the delivery
+    ending   how it ended, for the account
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        letter: Letter,
+        envelope: Envelope,
+        site: Site,
+        state: str,
+        rules: str,
+        journal_file: KeptJournal | None = None,
+    ) -> None:
+        """STATE: the state directory, which exists; RULES: the option --rules, "" without it."""
+        self.now_s = time.time()
+        self.account = Account(envelope, letter, site, state)
+        self.letter, self.envelope = letter, envelope
+        self.rules = rules
+        self.plan: Plan
+        self.ending = deferred("the delivery took too long")
+        self.site = site
+        self._program, self._state = program, state
+        self._journal_file = journal_file
+        self._outside: Surroundings | None = None
+
+    def decide(self, before_asking: Callable[[], None] | None = None) -> None:
+        """Run the rules. BEFORE_ASKING is called before they wait for anybody else's answer."""
+        self.letter, self.envelope = recognised(self.letter, self.envelope, self.site, self.now_s)
+        letter, envelope, site = self.letter, self.envelope, self.site
+        self.account.envelope = envelope
+        self._outside = Surroundings(
+            envelope,
+            self._state,
+            remembers=self._memory,
+            names=dns_for(site),
+            before_asking=before_asking,
+        )
+        self.plan = decide(
+            self._program,
+            letter,
+            envelope,
+            site,
+            explain=False,
+            now_s=self.now_s,
+            outside=self._outside,
+        ).plan
+
+    def _memory(self) -> Remembered:
         from mdeliver.deliver.remembered import Remembered
 
-        return Remembered(state, letter, envelope, rules)
+        return Remembered(self._state, self.letter, self.envelope, self.rules)
 
-    outside = Surroundings(envelope, state, remembers=memory, names=dns_for(site))
+    @property
+    def is_plain(self) -> bool:
+        """Whether the plan can be carried out together with those of other messages."""
+        from mdeliver.deliver.together import is_only_filed
 
-    def do(plan: Plan) -> Outcome:
-        outcome = carry_out(plan, letter, envelope, site, state, rules, account)
-        if plan.remember:
-            outside.remember(plan, account.done.places)
-        if program.notice and outcome.exit_status == 0:
-            # Not where a sender or another host is told.
-            outcome = outcome.replace(text=f"{outcome.text}, {program.notice}")
-        return outcome
+        plan, asked = self.plan, self._outside is not None and self._outside.was_asked
+        once = any(isinstance(action, File) and action.once for action in plan.actions)
+        delivers = plan.verdict.fate == "deliver" and not plan.remember
+        return delivers and not asked and not once and is_only_filed(plan.actions)
 
-    try:
-        plan = decide(
-            program, letter, envelope, site, explain=False, now_s=now_s, outside=outside
-        ).plan
+    def carry_out(self) -> Outcome:
+        """Do what was decided."""
+        plan, state, now_s = self.plan, self._state, self.now_s
         if any(isinstance(action, File) and action.once for action in plan.actions):
             from mdeliver.sent.filing import file_once
 
-            return file_once(plan, letter, state, now_s, do)
-        outcome = do(plan)
-        if system.exists(system.join(state, SENT_COPIES)):
+            self.ending = file_once(plan, self.letter, state, now_s, self._do)
+            return self.ending
+        self.ending = self._do(plan)
+        self.look_at_sent_copies()
+        return self.ending
+
+    def look_at_sent_copies(self) -> None:
+        """A client may have put its own copy of what was sent beside ours."""
+        if system.exists(system.join(self._state, SENT_COPIES)):
             from mdeliver.sent.filing import look_again
 
-            look_again(state, now_s)
+            look_again(self._state, self.now_s)
+
+    def _do(self, plan: Plan) -> Outcome:
+        outcome = carry_out(
+            plan,
+            self.letter,
+            self.envelope,
+            self.site,
+            self._state,
+            self.rules,
+            self.account,
+            self._journal_file,
+        )
+        if plan.remember and self._outside is not None:
+            self._outside.remember(plan, self.account.done.places)
+        return self.with_notice(outcome)
+
+    def with_notice(self, outcome: Outcome) -> Outcome:
+        """OUTCOME, with what the user's administrator should know of the rules."""
+        notice = self._program.notice
+        if notice and outcome.exit_status == 0:
+            # Not where a sender or another host is told.
+            return outcome.replace(text=f"{outcome.text}, {notice}")
         return outcome
-    finally:
-        outside.close()
+
+    def close(self) -> None:
+        """Let go of what the rules asked for."""
+        if self._outside is not None:
+            self._outside.close()
+
+    def write_account(self) -> None:
+        """Say in the log what became of it; nothing that goes wrong with that touches it."""
+        self.account.close(self.ending)
 
 
 def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:

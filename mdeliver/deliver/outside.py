@@ -40,13 +40,17 @@ class Surroundings:
         run_programs: bool = True,
         remembers: Callable[[], Consulted | Remembered] | None = None,
         names: Callable[[], Names] | None = None,
+        before_asking: Callable[[], None] | None = None,
     ) -> None:
         """STATE_DIRECTORY takes what is too large for memory; None in a dry run.
 
         remembers  opens the memory of what was delivered and answered, for rules that ask for it;
                    None where nothing is remembered
         names      opens the DNS, or what stands in its place; None where nobody is asked
+        before_asking  is called before anything is asked that others answer, in their own time
         """
+        self._before_asking = before_asking
+        self.was_asked = False
         self._names = names
         self._remembers = remembers
         self._opened: Consulted | Remembered | None = None
@@ -65,9 +69,16 @@ class Surroundings:
         if self._opened is not None:
             self._opened.close()
 
+    def _ask(self) -> None:
+        """The rules are about to ask for something."""
+        if not self.was_asked and self._before_asking is not None:
+            self._before_asking()
+        self.was_asked = True
+
     @property
     def memory(self) -> Consulted | Remembered | None:
         """The memory, opened; None where nothing is remembered."""
+        self._ask()
         if self._opened is None and self._remembers is not None:
             self._opened = self._remembers()
         return self._opened
@@ -82,6 +93,7 @@ class Surroundings:
 
     def names(self) -> Names | None:
         """Who answers questions to the DNS; None where nobody is asked."""
+        self._ask()
         return None if self._names is None else self._names()
 
     def remember(self, plan: Plan, places: tuple[tuple[str, ...], ...]) -> None:
@@ -93,6 +105,7 @@ class Surroundings:
         """Whether the program ends with 0; None where a later try may know; and how it ended."""
         if not self._run_programs:
             return None, NOT_RUN
+        self._ask()
         from mdeliver.programs import run_program
 
         ended = run_program(argv, octets, self._envelope, self._state)
@@ -106,6 +119,7 @@ class Surroundings:
             return None, NOT_RUN
         if self._filters_s <= 0:
             return None, "not run: those before it took too long"
+        self._ask()
         from mdeliver.letter import letter_in
         from mdeliver.programs import Nameless, run_program
 

@@ -46,19 +46,19 @@ from array import array
 from struct import Struct
 
 from mdeliver import durable, limits
-from mdeliver.agent import DeadlinePassed, do_afterwards, start_deadline
 from mdeliver.intake import make_envelope, parse_options, state_directory
 from mdeliver.letter import read_letter
-from mdeliver.outcome import Deferral, Outcome, deferred, deferred_by
-from mdeliver.settings import Site, load_site
+from mdeliver.lmtp.rounds import Brought
+from mdeliver.outcome import Deferral, Outcome
+from mdeliver.settings import load_site
 from mdeliver.system import from_octets, to_octets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mdeliver.agent import Afterwards
-    from mdeliver.lmtp.keptrules import KeptRules
+    from mdeliver.letter import Letter
+    from mdeliver.settings import Site
 
 MAGIC = b"MDL2"
 REQUEST = Struct("<4sIII")
@@ -74,25 +74,68 @@ class Malformed(Exception):
     """A request that is none."""
 
 
-def attend(fd: int, rules: KeptRules, site: Site) -> None:
-    """Do what the launcher at the other end of the connection FD asks; closes it."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd) as connection:
-        connection.settimeout(REQUEST_S)
+class Caller:
+    """A launcher at the other end of a connection, and what it brings (rounds.Task)."""
+
+    limit_s = limits.DEADLINE_S
+
+    def __init__(self, fd: int, site: Site) -> None:
+        """FD is the connection; it is closed with this."""
+        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd)
+        self._connection.settimeout(REQUEST_S)
+        self._site = site
+        self._request: tuple[list[str], dict[str, str], int] | None = None
+        self._letter: Letter | None = None
+
+    def greet(self) -> bool:
+        """Say that its message is taken now; false, and closed, where it has gone."""
         try:
-            connection.sendall(ANSWER.pack(MAGIC, READY, 0, 0))
-            arguments, environ, standard_input = read_request(connection)
+            self._connection.sendall(ANSWER.pack(MAGIC, READY, 0, 0))
+        except OSError:
+            self.close()
+            return False
+        return True
+
+    def hear(self) -> bool:
+        """Read what it asks; false, and closed, where that is no request."""
+        try:
+            self._request = read_request(self._connection)
         except (Malformed, OSError):
-            return
-        afterwards: Afterwards = []
+            self.close()
+            return False
+        return True
+
+    def open(self) -> Brought:
+        """The message, with what the launcher has in place of what this process has."""
+        assert self._request is not None
+        arguments, environ, standard_input = self._request
+        options = parse_options(arguments)
+        # What the rules' programs get, and where XDG directories are looked for. The worker puts
+        # its own back.
+        change_environment(environ)
+        envelope = make_envelope(options, environ)
+        site = load_site(options.settings) if options.settings else self._site
+        state = state_directory(envelope, environ)
+        durable.make_directory(state)
+        letter = self._letter = read_letter(standard_input, state)
+        if letter.size == 0 and not letter.from_line:
+            raise Deferral("standard input was empty: no message came")
+        return Brought(letter, envelope, site, state, environ, options.rules)
+
+    def answer(self, outcome: Outcome) -> None:
+        """Tell the launcher."""
         try:
-            outcome = _within_time(arguments, environ, standard_input, rules, site, afterwards)
-        finally:
-            durable.close_read(standard_input)
-        try:
-            connection.sendall(pack_answer(outcome))
+            self._connection.sendall(pack_answer(outcome))
         except OSError:
             pass  # whoever killed the launcher has deferred the message; the journal knows it
-    do_afterwards(afterwards)
+
+    def close(self) -> None:
+        """Let go of the connection, and of all that came over it."""
+        self._connection.close()
+        if self._letter is not None:
+            self._letter.close()
+        if self._request is not None:
+            durable.close_read(self._request[2])
 
 
 def decline(connection: socket.socket) -> None:
@@ -160,50 +203,3 @@ def change_environment(environ: Mapping[str, str]) -> None:
     for name, value in environ.items():
         if name and os.environ.get(name) != value:
             os.environ[name] = value
-
-
-def _within_time(
-    arguments: list[str],
-    environ: dict[str, str],
-    standard_input: int,
-    rules: KeptRules,
-    site: Site,
-    afterwards: Afterwards,
-) -> Outcome:
-    try:
-        try:
-            start_deadline(limits.DEADLINE_S)
-            return _deliver(arguments, environ, standard_input, rules, site, afterwards)
-        finally:
-            start_deadline(0)
-    except DeadlinePassed:
-        return deferred(f"the delivery took longer than {limits.DEADLINE_S} s")
-    except Exception as error:
-        return deferred_by(error)
-
-
-def _deliver(
-    arguments: list[str],
-    environ: dict[str, str],
-    standard_input: int,
-    rules: KeptRules,
-    site: Site,
-    afterwards: Afterwards,
-) -> Outcome:
-    """As agent.deliver, with what the launcher has in place of what this process has."""
-    options = parse_options(arguments)
-    # What the rules' programs get, and where XDG directories are looked for. The worker puts its
-    # own back.
-    change_environment(environ)
-    envelope = make_envelope(options, environ)
-    if options.settings:
-        site = load_site(options.settings)
-    state = state_directory(envelope, environ)
-    durable.make_directory(state)
-    letter = read_letter(standard_input, state)
-    try:
-        if letter.size == 0 and not letter.from_line:
-            raise Deferral("standard input was empty: no message came")
-        return rules.deliver(letter, envelope, site, state, environ, afterwards, options.rules)
-    finally:
-        letter.close()

@@ -1,13 +1,13 @@
 """The checked rules of one user, kept while a worker lives and the files stay the same.
 
-Asks       which files there are, and the status of each, before every delivery: nothing is parsed
+Asks       which files there are, and the status of each, before every round of deliveries: nothing
+           is parsed
 See also   rulescache.py, which keeps them on disk; agent.py
 """
 
 from __future__ import annotations
 
-from mdeliver.agent import deliver_letter, program_for
-from mdeliver.history.account import Account
+from mdeliver.agent import program_for
 from mdeliver.outcome import Outcome
 from mdeliver.rulescache import RulesCache
 
@@ -15,10 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mdeliver.agent import Afterwards
     from mdeliver.envelope import Envelope
     from mdeliver.language.syntax import Program
-    from mdeliver.letter import Letter
     from mdeliver.settings import Site
 
 
@@ -29,38 +27,28 @@ class KeptRules:
         self._cache: RulesCache | None = None
         self._program: Program | None = None
         self._to_keep = False
+        self._looked_for: tuple[str, str | None] | None = None
 
-    def deliver(
-        self,
-        letter: Letter,
-        envelope: Envelope,
-        site: Site,
-        state: str,
-        environ: Mapping[str, str],
-        afterwards: Afterwards,
-        rules: str | None = None,
-    ) -> Outcome:
-        """Deliver LETTER by the rules as they are now.
+    def look_again(self) -> None:
+        """What was found to be the same is looked at anew, once."""
+        self._looked_for = None
 
-        state       the state directory, which exists
-        afterwards  gets what the answer need not wait for
-        rules       the option --rules
-        Raises OSError or Deferral as agent.deliver_letter does.
-        """
-        program = self._program_for(envelope, rules, environ, site)
-        if isinstance(program, Outcome):
-            account, refusal = Account(envelope, None, site, state), program
-            afterwards.append(lambda: account.close(refusal))
-            return refusal
-        afterwards.append(self._keep)
-        return deliver_letter(program, letter, envelope, site, state, rules or "", afterwards)
-
-    def _program_for(
+    def program(
         self, envelope: Envelope, rules: str | None, environ: Mapping[str, str], site: Site
     ) -> Program | Outcome:
+        """The rules as they are now; the outcome of every message where they are bad.
+
+        rules    the option --rules
+        environ  what names the user's directories
+        Raises OSError or Deferral as agent.program_for does.
+        """
         cache = self._cache
-        if cache is not None and self._program is not None and cache.holds(envelope, rules):
-            return self._program
+        asked = (envelope.home, rules)
+        if self._program is not None and cache is not None:
+            same = asked == self._looked_for or cache.holds(envelope, rules)
+            self._looked_for = asked if same else None
+            if same:
+                return self._program
         cache = RulesCache(envelope, rules, environ)
         found = program_for(cache, envelope, rules, site)
         if isinstance(found, Outcome) or found.notice:
@@ -70,7 +58,7 @@ class KeptRules:
         self._cache, self._program, self._to_keep = cache, found, True
         return found
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
         """Keep the program on disk too, once."""
         if self._to_keep and self._cache is not None:
             self._to_keep = False

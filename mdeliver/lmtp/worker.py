@@ -7,7 +7,7 @@ Limits     time of each delivery; memory, processes and open files of this proce
            programs the rules start
 Ends       when it was idle for a while and nobody has more to do (BYE), or when both ends are gone
 Fails with nothing: every job gets its answer; where this process dies the front answers for it
-See also   frames.py, jobs.py, door.py; agent.py
+See also   rounds.py, frames.py, jobs.py, door.py
 """
 
 from __future__ import annotations
@@ -19,22 +19,26 @@ import time
 from collections import deque
 
 from mdeliver import durable, system
-from mdeliver.agent import DeadlinePassed, do_afterwards, start_deadline
 from mdeliver.deliver import quota
 from mdeliver.envelope import Envelope
 from mdeliver.intake import state_directory
 from mdeliver.lmtp import frames
-from mdeliver.lmtp.door import attend, change_environment
+from mdeliver.lmtp.door import Caller, change_environment
 from mdeliver.lmtp.jobs import Job, letter_for, unpack_job
-from mdeliver.lmtp.keptrules import KeptRules
-from mdeliver.outcome import Deferral, Outcome, deferred, deferred_by
+from mdeliver.lmtp.rounds import MESSAGES, Brought, Kept, Round
+from mdeliver.outcome import Deferral, Outcome
 from mdeliver.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mdeliver.agent import Afterwards
+    from mdeliver.letter import Letter
     from mdeliver.lmtp.settings import Lmtp
     from mdeliver.settings import Site
+
+CALLERS = 8
+"""Launchers whose messages are taken in one round: each is waited for while it hands over."""
+
+_LOOK_S = 0.05
 
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
@@ -68,7 +72,8 @@ class Worker:
         self._front: socket.socket | None = None
         self._jobs: deque[tuple[bytes, list[bytes], int]] = deque()
         self._doors: deque[int] = deque()
-        self._rules = KeptRules()
+        self.limit_s = settings.delivery_s
+        self._kept = Kept()
         self._retiring = False
         self._unwanted = False
         self._environ = {
@@ -83,10 +88,8 @@ class Worker:
         """Work until there is nothing more to come."""
         while True:
             self._take_packets(0)
-            if self._jobs:
-                self._do(*self._jobs.popleft())
-            elif self._doors:
-                self._attend(self._doors.popleft())
+            if self._jobs or self._doors:
+                self._go_round()
             elif self._control is None and self._front is None:
                 return
             else:
@@ -177,23 +180,50 @@ class Worker:
 
     # --- deliveries --------------------------------------------------------------------------
 
-    def _do(self, kind: bytes, fields: list[bytes], fd: int) -> None:
+    def _go_round(self) -> None:
+        """Deliver what is there; what comes meanwhile too, up to a round's fill."""
+        this = Round(self._kept)
+        own = dict(os.environ)
+        looked_s = time.monotonic()
+        taken = 0
+        try:
+            for caller in self._callers():
+                this.take(caller)
+            while self._jobs and taken < MESSAGES:
+                self._do(this, *self._jobs.popleft())
+                taken += 1
+                if time.monotonic() > looked_s + _LOOK_S:
+                    # Somebody's rules took their time: not all of this may be wanted any more.
+                    self._take_packets(0)
+                    looked_s = time.monotonic()
+        finally:
+            this.end()
+            change_environment(own)
+
+    def _callers(self) -> list[Caller]:
+        """Launchers that wait, each with its request."""
+        callers: list[Caller] = []
+        while self._doors and len(callers) < CALLERS:
+            caller = Caller(self._doors.popleft(), self._site)
+            if caller.greet():
+                callers.append(caller)
+        return [caller for caller in callers if caller.hear()]
+
+    def _do(self, this: Round, kind: bytes, fields: list[bytes], fd: int) -> None:
         try:
             if kind == frames.ROOM:
                 number, home, size = fields
-                self._answer(int(number), self._room(system.from_octets(home), int(size)))
+                self.answer(int(number), self._room(system.from_octets(home), int(size)))
                 return
             job = unpack_job(fields)
         except ValueError:
             # No front of ours sends that: there is nobody to answer.
             self._close(fd)
             return
-        afterwards: Afterwards = []
-        outcome = self._within_time(job, fd, afterwards)
-        self._answer(job.number, outcome.reply)
-        do_afterwards(afterwards)
+        this.take(_FromFront(self, job, fd))
 
-    def _answer(self, number: int, reply: str) -> None:
+    def answer(self, number: int, reply: str) -> None:
+        """Tell the front what became of the job NUMBER."""
         packet = frames.pack(frames.DONE, b"%d" % number, system.to_octets(reply))
         try:
             while self._front is not None and not frames.send(self._front, packet):
@@ -201,32 +231,12 @@ class Worker:
         except OSError:
             pass  # the front is gone; the next look at the channel says so
 
-    def _within_time(self, job: Job, fd: int, afterwards: Afterwards) -> Outcome:
-        try:
-            try:
-                start_deadline(self._settings.delivery_s)
-                return self._deliver(job, fd, afterwards)
-            finally:
-                start_deadline(0)
-        except DeadlinePassed:
-            return deferred(f"the delivery took longer than {self._settings.delivery_s} s")
-        except Exception as error:
-            return deferred_by(error)
-
-    def _deliver(self, job: Job, fd: int, afterwards: Afterwards) -> Outcome:
-        try:
-            letter = letter_for(job, fd, time.time())
-        except BaseException:
-            self._close(fd)
-            raise
-        try:
-            envelope = self._envelope(job)
-            state = state_directory(envelope, self._environ)
-            durable.make_directory(state)
-            environ = self._environ
-            return self._rules.deliver(letter, envelope, self._site, state, environ, afterwards)
-        finally:
-            letter.close()
+    def bring(self, job: Job, letter: Letter) -> Brought:
+        """JOB's LETTER for a round."""
+        envelope = self._envelope(job)
+        state = state_directory(envelope, self._environ)
+        durable.make_directory(state)
+        return Brought(letter, envelope, self._site, state, self._environ)
 
     def _envelope(self, job: Job) -> Envelope:
         identity = self._identity
@@ -264,11 +274,29 @@ class Worker:
             pass  # whatever that is, the delivery meets it too and says so
         return ""
 
-    # --- the launcher ------------------------------------------------------------------------
 
-    def _attend(self, fd: int) -> None:
-        own = dict(os.environ)
-        try:
-            attend(fd, self._rules, self._site)
-        finally:
-            change_environment(own)
+class _FromFront:
+    """A job of the front's (rounds.Task)."""
+
+    def __init__(self, worker: Worker, job: Job, fd: int) -> None:
+        self._worker = worker
+        self._job = job
+        self._fd = fd
+        self._letter: Letter | None = None
+        self.limit_s = worker.limit_s
+
+    def open(self) -> Brought:
+        """The message."""
+        letter = self._letter = letter_for(self._job, self._fd, time.time())
+        return self._worker.bring(self._job, letter)
+
+    def answer(self, outcome: Outcome) -> None:
+        """Tell the front."""
+        self._worker.answer(self._job.number, outcome.reply)
+
+    def close(self) -> None:
+        """Let go of the message."""
+        if self._letter is not None:
+            self._letter.close()
+        elif self._fd >= 0:
+            durable.close_read(self._fd)

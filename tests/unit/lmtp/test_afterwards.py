@@ -11,7 +11,7 @@ import pytest
 
 from mdeliver.history.account import Account
 from mdeliver.lmtp import door
-from mdeliver.lmtp.keptrules import KeptRules
+from mdeliver.lmtp.rounds import Kept, Round
 from mdeliver.outcome import Outcome
 from mdeliver.settings import Site
 
@@ -57,6 +57,11 @@ def test_the_answer_goes_before_the_account(
         monkeypatch.setattr(Account, "close", close)
         bring(asked, tmp_path, b"Subject: x\n\nhello\n", rules)
         site = Site(hostname="host", syslog="")
-        door.attend(answering.detach(), KeptRules(), site)
+        caller = door.Caller(answering.detach(), site)
+        assert caller.greet()
+        assert caller.hear()
+        this = Round(Kept())
+        this.take(caller)
+        this.end()
     [(answer, told)] = seen
     assert (answer[4], told) == (status, fate)

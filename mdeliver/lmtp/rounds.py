@@ -1,0 +1,228 @@
+"""What waits for one user is delivered in rounds: decided one by one, filed together.
+
+Round      takes one message after the other: the rules decide. What is only filed waits until the
+           round is full or nothing more is there, and is delivered together then: one sync serves
+           all (deliver/together.py). All else is delivered at once, after what had waited.
+Waits      for nobody: before the rules ask a program, the DNS or the memory, what was decided is
+           delivered, so that no message is held up by another one's rules.
+Answers    each message's own, once it is on disk; accounts are written when all have theirs
+Time       each message has its own limit while it is decided, and those filed together have one
+Keeps      between rounds: the user's checked rules, and the journal, open
+Fails with nothing: every message gets an answer
+See also   worker.py, door.py (what a round takes); agent.py
+"""
+
+from __future__ import annotations
+
+from mdeliver.agent import DeadlinePassed, Passage, do_afterwards, start_deadline
+from mdeliver.decision import outcome_of
+from mdeliver.deliver.journalfile import KeptJournal
+from mdeliver.deliver.together import Wanted, deliver_together
+from mdeliver.history.account import Account
+from mdeliver.lmtp.keptrules import KeptRules
+from mdeliver.outcome import Outcome, deferred, deferred_by
+from mdeliver.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Protocol
+
+    from mdeliver.agent import Afterwards
+    from mdeliver.envelope import Envelope
+    from mdeliver.letter import Letter
+    from mdeliver.settings import Site
+
+    class Task(Protocol):
+        """A message that somebody has brought, and waits for its answer.
+
+        limit_s  how long it may take
+        """
+
+        limit_s: int
+
+        def open(self) -> Brought: ...
+        def answer(self, outcome: Outcome) -> None: ...
+        def close(self) -> None: ...
+
+
+MESSAGES = 32
+OCTETS = 4 << 20
+"""No more than these are filed together."""
+
+
+class Brought(Record):
+    """A message as it was brought.
+
+    state    the state directory of the one it is for
+    environ  what names the user's directories
+    rules    the option --rules
+    """
+
+    letter: Letter
+    envelope: Envelope
+    site: Site
+    state: str
+    environ: Mapping[str, str]
+    rules: str | None = None
+
+
+class Kept:
+    """What a worker keeps from round to round."""
+
+    def __init__(self) -> None:
+        self.rules = KeptRules()
+        self._journal: KeptJournal | None = None
+        self._state = ""
+
+    def journal(self, state: str) -> KeptJournal:
+        """The journal in the state directory STATE; no attempt may be under way."""
+        if self._journal is not None:
+            if self._state == state:
+                self._journal.look()
+                return self._journal
+            self._journal.close()
+            self._journal = None
+        self._journal = KeptJournal(state)
+        self._state = state
+        return self._journal
+
+
+class Round:
+    """One round; `end` must be called."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+        self._waiting: list[tuple[Task, Passage]] = []
+        self._octets = 0
+        self._state = ""
+        self._journal: KeptJournal | None = None
+        self._afterwards: Afterwards = []
+        kept.rules.look_again()
+
+    def take(self, task: Task) -> None:
+        """Decide what becomes of TASK's message; deliver it, or let it wait for others."""
+        passage, ending = self._decided(task)
+        if ending is None and passage is not None:
+            self._waiting.append((task, passage))
+            self._octets += passage.letter.size
+            if len(self._waiting) >= MESSAGES or self._octets >= OCTETS:
+                self._deliver_waiting()
+            return
+        assert ending is not None
+        self._settle(task, passage, ending)
+
+    def end(self) -> None:
+        """Deliver what still waits, and write the accounts."""
+        self._deliver_waiting()
+        if self._afterwards:
+            do_afterwards(self._afterwards)
+
+    def _decided(self, task: Task) -> tuple[Passage | None, Outcome | None]:
+        """TASK's message, if its way could be begun, and its outcome; None where it waits."""
+        passage: Passage | None = None
+        try:
+            try:
+                start_deadline(task.limit_s)
+                opened = self._open(task.open())
+                if isinstance(opened, Outcome):
+                    return None, opened
+                passage = opened
+                passage.decide(lambda: self._before_asking(task))
+                if passage.is_plain:
+                    return passage, None
+                self._before_asking(task)
+                return passage, passage.carry_out()
+            finally:
+                start_deadline(0)
+        except DeadlinePassed:
+            return passage, deferred(f"the delivery took longer than {task.limit_s} s")
+        except Exception as error:
+            return passage, deferred_by(error)
+
+    def _open(self, brought: Brought) -> Passage | Outcome:
+        """The way of what was BROUGHT through the user's rules; the outcome where they are bad."""
+        letter, envelope, site, state = (
+            brought.letter,
+            brought.envelope,
+            brought.site,
+            brought.state,
+        )
+        rules = self._kept.rules
+        program = rules.program(envelope, brought.rules, brought.environ, site)
+        if isinstance(program, Outcome):
+            account, refusal = Account(envelope, None, site, state), program
+            self._afterwards.append(lambda: account.close(refusal))
+            return refusal
+        self._afterwards.append(rules.keep)
+        if state != self._state:
+            self._deliver_waiting()
+            self._journal = self._kept.journal(state)
+            self._state = state
+        options = brought.rules or ""
+        return Passage(program, letter, envelope, site, state, options, self._journal)
+
+    def _before_asking(self, task: Task) -> None:
+        self._deliver_waiting()
+        start_deadline(task.limit_s)
+
+    def _deliver_waiting(self) -> None:
+        """Deliver together what was decided, and answer."""
+        waiting, self._waiting, self._octets = self._waiting, [], 0
+        if not waiting:
+            return
+        words: list[str | None] = [None] * len(waiting)
+        limit_s = min(task.limit_s for task, _passage in waiting)
+        late = deferred(f"the delivery took longer than {limit_s} s")
+        try:
+            try:
+                start_deadline(limit_s)
+                if len(waiting) > 1:
+                    words = self._together([passage for _task, passage in waiting])
+            finally:
+                start_deadline(0)
+        except DeadlinePassed:
+            for task, passage in waiting:
+                self._settle(task, passage, late)
+            return
+        for (task, passage), done in zip(waiting, words, strict=True):
+            if done is None:
+                self._settle(task, passage, self._alone(task, passage))
+            else:
+                self._settle(task, passage, passage.with_notice(outcome_of(passage.plan, done)))
+
+    def _together(self, passages: list[Passage]) -> list[str | None]:
+        assert self._journal is not None
+        wanted = [
+            Wanted(p.plan.actions, p.letter, p.envelope, p.now_s, p.rules, p.account.done)
+            for p in passages
+        ]
+        done = deliver_together(
+            wanted,
+            journal_file=self._journal,
+            state_directory=self._state,
+            hostname=passages[0].site.hostname,
+        )
+        passages[0].look_at_sent_copies()
+        return done
+
+    def _alone(self, task: Task, passage: Passage) -> Outcome:
+        try:
+            try:
+                start_deadline(task.limit_s)
+                return passage.carry_out()
+            finally:
+                start_deadline(0)
+        except DeadlinePassed:
+            return deferred(f"the delivery took longer than {task.limit_s} s")
+        except Exception as error:
+            return deferred_by(error)
+
+    def _settle(self, task: Task, passage: Passage | None, ending: Outcome) -> None:
+        """Tell who waits, and let go of the message."""
+        task.answer(ending)
+        if passage is not None:
+            passage.ending = ending
+            passage.close()
+            self._afterwards.append(passage.write_account)
+        task.close()
