@@ -128,6 +128,8 @@ class Server:
             "virtual_homes": str(homes),
         } | settings
         self.site: dict[str, Any] = {}
+        self.tables: dict[str, dict[str, Any]] = {}
+        """Further tables of the settings file."""
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -136,6 +138,8 @@ class Server:
         path = self.top / "mdeliver.toml"
         lines = [f"{key} = {_toml(value)}" for key, value in self.site.items()]
         lines += ["[lmtp]", *[f"{key} = {_toml(value)}" for key, value in self.settings.items()]]
+        for name, table in self.tables.items():
+            lines += [f"[{name}]", *[f"{key} = {_toml(value)}" for key, value in table.items()]]
         path.write_text("\n".join(["[site]", *lines]) + "\n")
         return path
 
