@@ -30,6 +30,8 @@ ZONE = """\
 example.net MX mx.example.net
 mx.example.net A 198.51.100.7
 7.100.51.198.in-addr.arpa PTR mx.example.net
+fast.example.net A 192.0.2.25
+25.2.0.192.in-addr.arpa PTR fast.example.net
 slow.example.net broken
 99.100.51.198.dnsbl.test A 127.0.0.2
 99.100.51.198.dnsbl.test TXT spam-source
