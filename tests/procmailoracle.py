@@ -66,20 +66,20 @@ def prepare(directory: Path) -> None:
     note.chmod(0o755)
 
 
-def preamble(directory: Path) -> str:
+def preamble(directory: Path, path: str = "/usr/bin:/bin") -> str:
     """What stands before the recipes, for both."""
     return (
         f"HOME={directory}\nLOGNAME=ann\nMAILDIR={directory}\nDEFAULT={directory}/inbox\n"
         f"ORGMAIL={directory}/orgmail\nSENDMAIL={directory}/note\nLOGFILE={directory}/log\n"
-        "SHELL=/bin/sh\nPATH=/usr/bin:/bin\nLOCKSLEEP=1\n"
+        f"SHELL=/bin/sh\nPATH={path}\nLOCKSLEEP=1\n"
     )
 
 
-def real(directory: Path, rules: str, message: bytes) -> Did:
-    """What procmail does in DIRECTORY, where `prepare` was called."""
+def real(directory: Path, rules: str, message: bytes, path: str = "/usr/bin:/bin") -> Did:
+    """What procmail does in DIRECTORY, where `prepare` was called; PATH is its programs' path."""
     before = set(directory.rglob("*"))
     rcfile = directory / "rc"
-    rcfile.write_bytes((preamble(directory) + rules).encode("latin-1"))
+    rcfile.write_bytes((preamble(directory, path) + rules).encode("latin-1"))
     # Clones and programs outlive procmail: each of them holds this pipe open.
     reading, writing = os.pipe()
     try:

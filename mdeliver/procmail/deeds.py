@@ -210,7 +210,11 @@ class Deeds:
         made: bytes | None = None
         if not shell and os.path.basename(argv[0]) == "formail":
             wanted = formail.read_arguments(argv[1:])
-            if isinstance(wanted, formail.Filter) and given.startswith(b"From "):
+            if (
+                isinstance(wanted, formail.Filter)
+                and given.startswith(b"From ")
+                and not (wanted.makes_from_line and self.world.programs)
+            ):
                 made = formail.filtered(with_last_newline(given, self.raw), wanted)
                 self.state.exit_code = 0
         if made is None:

@@ -31,6 +31,11 @@ class Filter(Record):
     changes: tuple[Change, ...]
     renames: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def makes_from_line(self) -> bool:
+        """Whether it takes the From_ line away, and so makes one of its own."""
+        return any(c.name == "From " and c.sign in "Ii" for c in self.changes)
+
 
 class Extract(Record):
     """formail -x: the fields' names with their colons."""
@@ -162,11 +167,15 @@ def _is_called(field: bytes, name: str) -> bool:
 
 
 def filtered(octets: bytes, wanted: Filter) -> bytes:
-    """OCTETS, a message or its head, as `formail` prints them with the changes WANTED."""
+    """OCTETS, a message or its head, as `formail` prints them with the changes WANTED.
+
+    The From_ line stays, though formail would make another one for now: nobody compares it.
+    """
     end = octets.find(b"\n\n")
     head, rest = (octets, b"") if end < 0 else (octets[: end + 1], octets[end + 1 :])
     fields, others = split_fields(head)
-    by_sign = {sign: [c for c in wanted.changes if c.sign == sign] for sign in "AaIi"}
+    changes = [change for change in wanted.changes if change.name != "From "]
+    by_sign = {sign: [c for c in changes if c.sign == sign] for sign in "AaIi"}
     missing = [c for c in by_sign["a"] if not any(_is_called(f, c.name) for f in fields)]
     kept = []
     for field in fields:

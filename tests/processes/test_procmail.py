@@ -1,6 +1,7 @@
 """The model of procmail against procmail itself: generated files and messages, octet for octet.
 
 MDELIVER_TEST_PROCMAIL_RUNS asks for more runs than the few hundred of every test run.
+See also test_procmailex.py for its manual's recipes, and for converted rules.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from mdeliver.procmail.parser import parse_procmailrc
 from mdeliver.procmail.pattern import parse_pattern
 from tests import procmailoracle as oracle
 from tests.procmailrules import Generator, expression
-from tests.unit.test_migrating import PAIRS
 
 RUNS = int(os.environ.get("MDELIVER_TEST_PROCMAIL_RUNS", "400"))
 
@@ -67,28 +67,6 @@ def test_the_same_deliveries_octet_for_octet(tmp_path: Path) -> None:
         if real != case[4] and not _same_again(tmp_path, number, case)
     ]
     assert not wrong, f"{len(wrong)} of {RUNS} differ, the first:\n{wrong[0]}"
-
-
-def test_the_folders_and_addresses_of_procmailex(tmp_path: Path) -> None:
-    generator = Generator(3)
-    recipes = [recipe for recipe, _ in PAIRS if "|" not in recipe.replace("(^TO|", "")]
-    assert len(recipes) > 8
-    cases = []
-    for number, recipe in enumerate(recipes * 4):
-        directory = tmp_path / str(number)
-        directory.mkdir()
-        oracle.prepare(directory)
-        words = f"\nSubject: compilers TeXt whatever meeting {number} ".encode()
-        message = generator.message().replace(b"\nSubject: ", words, 1)
-        rules = recipe.replace(":/usr/local/lib/emacs/lock/!home!john!Mail!mailbox", ":")
-        file = parse_procmailrc(oracle.preamble(directory) + rules, "rc")
-        fate = run_procmailrc(file, message, oracle.world_in(directory))
-        if not fate.unknown:
-            cases.append((directory, rules, message, oracle.of_model(directory, fate)))
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        results = list(pool.map(lambda case: oracle.real(*case[:3]), cases))
-    for (_, rules, message, ours), real in zip(cases, results, strict=True):
-        assert real == ours, f"{rules}\n{message.decode()}"
 
 
 def _text(random_: random.Random) -> str:

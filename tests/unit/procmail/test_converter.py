@@ -200,13 +200,10 @@ def test_160_recipes_take_less_than_a_second() -> None:
     assert_sound(made.text)
 
 
-def test_any_file_gives_rules_that_compile() -> None:
+def test_any_file_gives_rules_that_check_says_nothing_of() -> None:
     generator = Generator(4)
     for _ in range(300):
-        text = "MAILDIR=$HOME\nDEFAULT=$HOME/inbox\n" + generator.rules()
-        made = _convert(text)
-        compiled = compile_rules([Source("rules", made.text)], lambda _path: "")
-        assert compiled.program is not None, text + made.text
+        assert_sound(_convert("MAILDIR=$HOME\nDEFAULT=$HOME/inbox\n" + generator.rules()).text)
 
 
 def test_signs_within_quotes_need_no_shell() -> None:
