@@ -57,14 +57,14 @@ def authenticated(scene: Scene, fact: Authentication) -> bool | None:
     known = know(scene, fact.method)
     found = known.found(fact.method)
     results = agreed(fact.method, found)
-    if scene.explain:
+    computed = known.computed is not None and not known.believed.found(fact.method)
+    unknown = computed and "temperror" in results
+    if scene.explain or unknown:
+        # For the log too: who waits should be told for what.
         scene.because = _because(scene, fact.method, results, known)
     if not set(fact.results).isdisjoint(results):
         return True
-    computed = known.computed is not None and not known.believed.found(fact.method)
-    if computed and "temperror" in results and _waits(scene):
-        return None
-    return False
+    return None if unknown and _waits(scene) else False
 
 
 def know(scene: Scene, *methods: str) -> Known:
