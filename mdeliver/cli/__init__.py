@@ -27,6 +27,7 @@ COMMANDS = (
     ("dkim", "mdeliver.cli.dkim"),
     ("audit", "mdeliver.cli.audit"),
     ("rejects", "mdeliver.cli.rejects"),
+    ("report", "mdeliver.cli.report"),
 )
 """Name of each command and the module that has it as `command`, in the order of a first day."""
 

@@ -14,17 +14,15 @@ from __future__ import annotations
 import gc
 import json
 import os
-import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import click
 
+from mdeliver.cli.reporting import Moment, send, yesterday
 from mdeliver.outcome import one_line
 from mdeliver.postfix import logfiles, rejects, rejectstext
 from mdeliver.postfix.events import Refusal, events
@@ -37,38 +35,6 @@ from mdeliver.replay.workers import WorkerDied
 
 _WORTH_FORKING = 2 * logfiles.BLOCK_BYTES
 _LOOK_AGAIN_S = 0.5
-_SYSTEM_PROGRAMS = "/usr/sbin:/usr/lib:/usr/local/sbin"
-
-_UNITS_S = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-
-
-class Moment(click.ParamType[float]):
-    """A date, a time of today, or how long ago: 2026-11-21, "2026-11-21 10:00", 10:00, 2d."""
-
-    name = "when"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Seconds since 1970."""
-        today = datetime.now().astimezone().date()
-        if value == "yesterday":
-            value = str(today - timedelta(days=1))
-        elif value == "today":
-            value = str(today)
-        if value[:-1].isdecimal() and value[-1] in _UNITS_S and len(value) < 8:
-            return time.time() - int(value[:-1]) * _UNITS_S[value[-1]]
-        try:
-            if len(value) == 5:
-                value = f"{today} {value}"
-            return datetime.fromisoformat(value).timestamp()
-        except (ValueError, OverflowError):
-            self.fail(
-                f'"{value}" is no time; such as 2026-11-21, "2026-11-21 10:00", 10:00, today,'
-                " yesterday, 12h, 7d",
-                param,
-                ctx,
-            )
 
 
 @click.command("rejects")
@@ -93,10 +59,9 @@ def command(files: tuple[str, ...], **given: Any) -> None:
     if wanted.address is not None:
         if wanted.follow or wanted.as_json or wanted.side:
             raise click.UsageError("--mail sends the report itself")
-        midnight = Moment().convert("today", None, None)
-        since_s = Moment().convert("yesterday", None, None)
         if wanted.since is None and wanted.until is None:
-            wanted = wanted._replace(since=since_s, until=midnight)
+            since_s, until_s = yesterday()
+            wanted = wanted._replace(since=since_s, until=until_s)
     reading = _Reading(_logs(files, wanted.journal), wanted)
     try:
         if wanted.follow:
@@ -248,35 +213,8 @@ class _Reading:
 
     def _send(self, findings: rejects.Findings, address: str) -> None:
         """Hand the report to sendmail."""
-        from email.message import EmailMessage
-
-        message = EmailMessage()
-        try:
-            message["To"] = address
-        except ValueError:
-            raise click.BadParameter("is no address", param_hint="--mail") from None
-        host = os.uname().nodename
-        message["Subject"] = f"{host}: {rejectstext.summary(findings)}"
-        message["Auto-Submitted"] = "auto-generated"
         lines = rejectstext.report(findings, _plainly, self.wanted.top, every=self.wanted.every)
-        message.set_content("\n".join([*self._period(), *lines]) + "\n")
-        # cron's PATH often lacks the directories of the system's own programs.
-        program = shutil.which("sendmail") or shutil.which("sendmail", path=_SYSTEM_PROGRAMS)
-        if program is None:
-            raise click.ClickException("there is no sendmail on this host")
-        try:
-            done = subprocess.run(
-                [program, "-i", "-t"],
-                input=message.as_bytes(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-        except OSError as error:
-            raise click.ClickException(f"sendmail cannot be run: {error.strerror}") from None
-        if done.returncode:
-            said = one_line(done.stdout.decode("utf-8", "backslashreplace").strip())
-            raise click.ClickException(f"sendmail ended with {done.returncode}: {said}")
+        send(address, rejectstext.summary(findings), [*self._period(), *lines])
 
     def _period(self) -> Iterator[str]:
         since, until = self.wanted.since, self.wanted.until

@@ -78,6 +78,7 @@ class Account:
             "duration_s": round(time.monotonic() - self._began_s, 4),
             "user": envelope.user,
             "sender": envelope.sender,
+            "client": envelope.client_address,
             "recipient": _untagged(envelope.recipient, envelope),
             "original_recipient": _untagged(envelope.original_recipient, envelope),
             **self._message(),

@@ -20,10 +20,11 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "mail as bytes, and the only ways to files",
         """headertext addresses structured message durable locks memory mailgroup dotlock letter
-        attendance programs rulesfile pop3choice settings authentication authentication.results
+        attendance programs rulesfile tomltext pop3choice settings authentication authentication.results
         authentication.wording authentication.client authentication.lookups
         authentication.signed authentication.spf authentication.dkim authentication.arc
-        authentication.dmarc authentication.computed replytext""",
+        authentication.dmarc authentication.computed authentication.tally
+        authentication.tallytext replytext""",
     ),
     (
         "the language: text to Program, pure",
@@ -105,7 +106,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "the command line",
-        """cli cli.convert cli.surroundings cli.apply cli.pop_sync cli.log cli.rejects cli.check
+        """cli cli.convert cli.surroundings cli.apply cli.pop_sync cli.log cli.reporting cli.rejects cli.report cli.check
         cli.deliver cli.lmtp cli.dkim cli.demo.stage cli.demo.lmtp cli.demo cli.test cli.bcc_serve
         cli.bcc_maps cli.postfix cli.audit""",
     ),
