@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -87,11 +88,11 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _imported_by_a_delivery(home: Path, before: str = "") -> set[str]:
+def _imported_by_a_delivery(home: Path, before: str = "", options: Sequence[str] = ()) -> set[str]:
     """What a real delivery imports; BEFORE is run in its process before it begins."""
     start = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{before}"
     agent = start + "from mdeliver.__main__ import fused\nfused(sys.argv[1:])\n"
-    imported = _imported(REPORTING + agent, ["deliver"], home)
+    imported = _imported(REPORTING + agent, ["deliver", *options], home)
     assert (home / "mbox").exists()
     bare = _imported(REPORTING + f"posix._exit({AGENT_DONE})", [], home)
     return imported - bare
@@ -101,6 +102,27 @@ def test_a_delivery_imports_only_what_it_needs(home: Path) -> None:
     imported = _imported_by_a_delivery(home)
     assert sorted(imported - NAMES - CHEAP) == []
     assert sorted(name for name in imported if name.startswith(NOT_OURS)) == []
+
+
+SPF_DKIM_AND_THE_DNS = ("spf", "dkim", "dns", "publicsuffixlist", "mdeliver.authentication")
+
+
+def test_who_asks_nothing_about_the_sender_pays_nothing_for_it(home: Path) -> None:
+    settings = home / "mdeliver.toml"
+    settings.write_text('[authentication]\ncompute = "asked"\nresolver = ["127.0.0.1:1"]\n')
+    imported = _imported_by_a_delivery(home, options=["--settings", str(settings)])
+    assert sorted(name for name in imported if name.startswith(SPF_DKIM_AND_THE_DNS)) == []
+    (home / "mbox").unlink()
+    rules = home / ".config" / "mdeliver" / "rules"
+    rules.write_text(RULES + "if spf fail:\n    file to imap/Junk\n")
+    imported = _imported_by_a_delivery(home)
+    asked = {name for name in imported if name.startswith(SPF_DKIM_AND_THE_DNS)}
+    # Without `compute` what our own servers wrote is all that is looked at.
+    assert asked == {
+        "mdeliver.authentication",
+        "mdeliver.authentication.results",
+        "mdeliver.authentication.wording",
+    }
 
 
 def test_a_delivery_by_kept_rules_does_not_import_the_compiler(home: Path) -> None:
