@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mdeliver.history import decisions
+from mdeliver.plan import File
 from mdeliver.popsync import sync
 from mdeliver.popsync.carry import Change
 from mdeliver.popsync.ledger import Ledger
@@ -91,13 +92,18 @@ class Mail:
         with sync.alone(str(self.state)):
             ledger = Ledger(str(self.state), keep=do)
             try:
-                return sync.look(self.account(), ledger, tell or (lambda _change: None), do=do)
+                said = tell or (lambda _change: None)
+                return sync.look_through(self.account(), ledger, said, do=do)
             finally:
                 ledger.close()
 
     def account(self) -> sync.Account:
-        mboxes, maildirs = (str(self.mbox),), (str(self.maildir),)
-        return sync.Account("ann", str(self.state), "h", mboxes, maildirs, self.choices)
+        mbox, root = str(self.mbox), str(self.maildir)
+        inbox = (
+            File("maildir", root, root, "imap", None, (), None),
+            File("mbox", mbox, mbox, "pop3", None, (), None),
+        )
+        return sync.Account("ann", str(self.state), "h", (mbox,), (root,), self.choices, inbox)
 
     # --- what there is -----------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import sys
 from typing import Any
 
@@ -20,18 +21,25 @@ import click
 
 from mdeliver.cli.surroundings import Asker
 from mdeliver.intake import Options
+from mdeliver.lmtp.accounts import VirtualAccounts
+from mdeliver.lmtp.settings import Lmtp, load_lmtp
 from mdeliver.outcome import Deferral, deferred_by, one_line
 from mdeliver.popsync import daemon, site, sync
 from mdeliver.popsync.accounts import account_of
 from mdeliver.popsync.carry import Change
 from mdeliver.popsync.ledger import Ledger
-from mdeliver.popsync.settings import load_site_choices
+from mdeliver.popsync.settings import PopSync, load_site_choices
 from mdeliver.popsync.sync import Account
 from mdeliver.settings import SETTINGS_PATH, load_site
 
 EX_TEMPFAIL = 75
 
-_HOW = {"seen": "downloaded by POP3", "removed": "removed by POP3", "deleted": "deleted in IMAP"}
+_HOW = {
+    "seen": "downloaded by POP3",
+    "removed": "removed by POP3",
+    "deleted": "deleted in IMAP",
+    "all mail": "is for POP3 too",
+}
 
 
 @click.command("pop-sync", short_help="Carry POP3 downloads over to the Maildir.")
@@ -52,12 +60,34 @@ def command(**given: Any) -> None:
     """
     once = given["once"] or given["dry_run"] or given["status"]
     try:
-        if os.geteuid() == 0 and given["user"] is None and given["home"] is None:
+        lmtp = load_lmtp(given["settings"])
+        if given["user"] is None and given["home"] is None and _serves_all(lmtp):
             sys.exit(_site(given, once=once))
+        given["home"] = given["home"] or _virtual_home(given, lmtp)
         sys.exit(_one(given, once=once))
     except (OSError, Deferral) as error:
         _report(deferred_by(error).text)
         sys.exit(EX_TEMPFAIL)
+
+
+def _serves_all(lmtp: Lmtp) -> bool:
+    """Whether we may look at the mail of all: as root, or as the one user that it belongs to."""
+    if os.geteuid() == 0:
+        return True
+    try:
+        virtual_uid = pwd.getpwnam(lmtp.virtual_user).pw_uid
+    except KeyError:
+        return False
+    return lmtp.users == "virtual" and virtual_uid == os.geteuid()
+
+
+def _virtual_home(given: dict[str, Any], lmtp: Lmtp) -> str | None:
+    """The home of the virtual user who is asked for; None for a user of the system."""
+    if given["user"] is None or lmtp.users != "virtual":
+        return None
+    delimiters = load_site(given["settings"]).recipient_delimiter
+    found = VirtualAccounts(lmtp, delimiters).find(given["user"], 0.0)
+    return found.home if found is not None else None
 
 
 # --- one user --------------------------------------------------------------------------------
@@ -69,11 +99,8 @@ def _one(given: dict[str, Any], *, once: bool) -> int:
 
     def load() -> Account:
         found = load_site(path)
-        choices = load_site_choices(path)
-        account = account_of(asker.envelope, asker.environ, found, choices, given["rules"])
-        if given["both_ways"]:
-            account = account._replace(choices=account.choices.replace(both_ways=True))
-        return account
+        choices = _choices(given)
+        return account_of(asker.envelope, asker.environ, found, choices, given["rules"])
 
     if not once:
         daemon.run(load, _report, _teller(asker.envelope.user, given["as_json"]))
@@ -88,9 +115,15 @@ def _one(given: dict[str, Any], *, once: bool) -> int:
         return _look(account, Ledger(account.state, keep=True), tell, do=True)
 
 
+def _choices(given: dict[str, Any]) -> PopSync:
+    """The site's choices, by its settings and by the command line."""
+    choices = load_site_choices(given["settings"])
+    return choices.replace(both_ways=True) if given["both_ways"] else choices
+
+
 def _look(account: Account, ledger: Ledger, tell: Any, *, do: bool) -> int:
     try:
-        looked = sync.look(account, ledger, tell, do=do)
+        looked = sync.look_through(account, ledger, tell, do=do)
     finally:
         ledger.close()
     for trouble in looked.troubles:
@@ -133,7 +166,11 @@ def _site(given: dict[str, Any], *, once: bool) -> int:
     def tell(user: str, change: Change) -> None:
         _teller(user, given["as_json"])(change)
 
-    return site.run(given["settings"], given["rules"], _report, tell, once=once)
+    def load() -> site.Settings:
+        lmtp = site.wide(load_lmtp(given["settings"]))
+        return site.Settings(load_site(given["settings"]), _choices(given), lmtp, given["rules"])
+
+    return site.run(load, _report, tell, once=once)
 
 
 def _teller(user: str, as_json: bool, *, would: bool = False) -> Any:

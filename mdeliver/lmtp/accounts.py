@@ -114,6 +114,21 @@ class VirtualAccounts:
                     return Account(name, self._home_of(table[key], name), rest)
         return None
 
+    def everyone(self) -> Iterator[Account]:
+        """All accounts that the tables name; of a whole domain, those whose homes are there.
+
+        Raises Deferral.
+        """
+        self._read_again()
+        for table in self._tables:
+            for key, value in table.items():
+                if not key.startswith("@") or value:
+                    yield Account(key, self._home_of(value, key), "")
+                    continue
+                for local in sorted(durable.names_in(system.join(self._homes, key[1:]))):
+                    name = f"{local}{key}"
+                    yield Account(name, self._home_of("", name), "")
+
     def _home_of(self, value: str, name: str) -> str:
         local, _, domain = name.rpartition("@")
         # Whoever writes the table may name any directory; a sender, who makes up the local part

@@ -9,8 +9,10 @@ ledger.py     what is remembered from one look to the next
 links.py      which copy in the Maildir belongs to a message of the mbox
 carry.py      what becomes of that copy
 bothways.py   what was deleted in IMAP leaves the mbox
+fill.py       what is in the inbox already is put into the mbox
 sync.py       one look at one user's mboxes
 watch.py      is woken when an mbox changes
 daemon.py     one user, for ever
+people.py     who they are at a site
 site.py       all users of the host, each served by a process of theirs
 """

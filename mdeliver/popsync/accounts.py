@@ -35,7 +35,8 @@ def account_of(
         raise Deferral(rules_error(compiled).text, "4.3.5")
     places = Places(compiled.program, envelope, site, rules)
     # Where rules have left the mbox out of the inbox, what it got before is downloaded still.
-    files = dict.fromkeys([*places.inbox(None), *places.named("pop3"), *places.named("imap")])
+    inbox = places.inbox(None)
+    files = dict.fromkeys([*inbox, *places.named("pop3"), *places.named("imap")])
     config = environ.get("XDG_CONFIG_HOME", "")
     return Account(
         envelope.user,
@@ -44,4 +45,5 @@ def account_of(
         tuple(dict.fromkeys([file.path for file in files if file.store == "mbox"])),
         tuple(dict.fromkeys([file.root for file in files if file.store == "maildir"])),
         with_users_choices(choices, envelope.home, envelope.uid, config),
+        inbox,
     )

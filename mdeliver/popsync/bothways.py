@@ -71,6 +71,15 @@ def directories_of(roots: Iterable[str]) -> set[str]:
     return {system.join(folder, part) for folder in folders for part in ("new", "cur")}
 
 
+def watched_directories(roots: Iterable[str], choices: PopSync) -> list[str]:
+    """Where most of what is deleted was: the inboxes and Trash folders, each with a `/` at its end.
+
+    What is deleted elsewhere is found at the next look.
+    """
+    folders = [folder for root in roots for folder in (root, trash_of(root, choices))]
+    return [f"{folder}/{part}/" for folder in folders for part in ("new", "cur")]
+
+
 class WentBack(NamedTuple):
     """What a look at what was deleted came to.
 

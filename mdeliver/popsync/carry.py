@@ -39,19 +39,19 @@ _TOUCHED = frozenset("DFPRT")
 
 _TRIES = 5
 
-Deed = Literal["marked read", "archived", "deleted", "taken out"]
+Deed = Literal["marked read", "archived", "deleted", "taken out", "put there"]
 
 
 class Change(NamedTuple):
     """One change of a copy.
 
     how      whether a POP3 server says that the message was seen, or it was removed; or whether it
-             was deleted in IMAP
+             was deleted in IMAP (bothways.py); or POP3 is to get all mail (fill.py)
     target   where it is now, SOURCE where it was; "" where it was taken out of the mbox SOURCE
     """
 
     deed: Deed
-    how: How | Literal["deleted"]
+    how: How | Literal["deleted", "all mail"]
     message_id: str
     mbox: str
     source: str

@@ -34,6 +34,9 @@ LONGEST_S = 1.0
 SETTLED_S = 1.2
 """When the times of a file that was just changed say whether it has changed again."""
 
+DELETED_S = 2.0
+"""A Maildir in which something has changed is looked at after so long (bothways.py)."""
+
 AGAIN_S = 10.0
 """After trouble."""
 
@@ -82,6 +85,11 @@ class Alarm:
             self._first_s = now_s
         self._due_s = min(now_s + QUIET_S, self._first_s + LONGEST_S)
 
+    def within(self, seconds: float) -> None:
+        """Look again in SECONDS, if not earlier."""
+        self._due_s = min(self._due_s, time.monotonic() + seconds)
+        self._first_s = min(self._first_s, self._due_s)
+
     def later(self, seconds: float) -> None:
         """Look again in SECONDS, unless something happens earlier."""
         self._first_s = self._due_s = time.monotonic() + seconds
@@ -112,7 +120,7 @@ def run(
     with sync.alone(account.state):
         ledger = Ledger(account.state, keep=True)
         watch = Watch(account.choices.poll_s)
-        watch.follow(account.mboxes)
+        watch.follow(sync.watched(account))
         alarm = Alarm(at_once=True)
         said = ""
         systemd.notify("READY=1")
@@ -122,13 +130,14 @@ def run(
             if signals.reloading:
                 signals.reloading = False
                 account = _loaded(load, account, report)
-                watch.follow(account.mboxes)
+                watch.follow(sync.watched(account))
                 alarm.ring()
-            if watch.read():
-                alarm.ring()
+            for path in watch.read():
+                heard(alarm, path)
             if alarm.left_s() != 0:
                 continue
             trouble, unsettled = _look(account, ledger, tell)
+            watch.follow(sync.watched(account))
             if trouble and trouble != said:
                 report(trouble)
             said = trouble
@@ -141,6 +150,14 @@ def run(
         systemd.notify("STOPPING=1")
         watch.close()
         ledger.close()
+
+
+def heard(alarm: Alarm, path: str) -> None:
+    """Set ALARM, since the mbox or directory PATH may have changed."""
+    if path.endswith("/"):
+        alarm.within(DELETED_S)
+    else:
+        alarm.ring()
 
 
 def _wait(signals: Signals, watch: Watch, alarm: Alarm) -> None:

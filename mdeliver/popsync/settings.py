@@ -8,7 +8,6 @@ See also pop3choice.py, which deliveries ask; mdeliver(1), SETTINGS
 
 from __future__ import annotations
 
-import tomllib
 from typing import Any, Literal
 
 from mdeliver import durable, limits
@@ -17,6 +16,7 @@ from mdeliver.pop3choice import CHOICES
 from mdeliver.record import Record
 from mdeliver.rulesfile import read_rules
 from mdeliver.settings import SETTINGS_PATH
+from mdeliver.tomltext import parse_toml
 
 USERS_FILE = "mdeliver/pop-sync.toml"
 
@@ -83,7 +83,7 @@ def with_users_choices(site: PopSync, home: str, uid: int, config: str = "") -> 
 
 def _parsed(path: str, text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return parse_toml(text)
     except ValueError as error:
         raise Deferral(f"{path}: {error}", "4.3.5") from None
 

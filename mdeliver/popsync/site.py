@@ -1,7 +1,7 @@
 """`mdeliver pop-sync` for all users of a site: root waits, and users' processes look.
 
-Root       reads settings and the passwd database, watches directories, and starts a process for
-           each user whose mbox may have changed. It opens nobody's mail, and of what a process
+Root       reads settings and who there is (people.py), watches directories, and starts a process
+           for each user whose mbox may have changed. It opens nobody's mail, and of what a process
            says it believes only which paths to watch, and prints the rest.
 Process    becomes the user (lmtp/identity.py), looks once, says on a pipe what it did, and ends.
            It may take ten minutes; then the kernel ends it.
@@ -15,32 +15,31 @@ from __future__ import annotations
 import gc
 import json
 import os
-import pwd
 import selectors
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from mdeliver.intake import Options, make_envelope
 from mdeliver.lmtp import systemd
 from mdeliver.lmtp.identity import NotServed, become_user
-from mdeliver.lmtp.settings import Lmtp, load_lmtp
-from mdeliver.lmtp.worker import Identity
+from mdeliver.lmtp.settings import Lmtp
 from mdeliver.outcome import Deferral, deferred_by
 from mdeliver.popsync import sync
 from mdeliver.popsync.accounts import account_of
 from mdeliver.popsync.carry import Change
-from mdeliver.popsync.daemon import AGAIN_S, SETTLED_S, Alarm, Signals
+from mdeliver.popsync.daemon import AGAIN_S, SETTLED_S, Alarm, Signals, heard
 from mdeliver.popsync.ledger import Ledger
-from mdeliver.popsync.settings import PopSync, load_site_choices
+from mdeliver.popsync.people import Person, everybody, identity_of
+from mdeliver.popsync.settings import PopSync
 from mdeliver.popsync.watch import Watch
-from mdeliver.settings import Site, load_site
+from mdeliver.settings import Site
 
 _TIME_S = 600
 _USERS_AGAIN_S = 3600.0
 _ADDRESS_SPACE_MB = 1 << 20
-"""An mbox is mapped whole: the limit of a delivery would be too small."""
 
 _SAID_BYTES = 64 << 20
 """More than that of what a process says is not read."""
@@ -48,29 +47,30 @@ _SAID_BYTES = 64 << 20
 Tell = Callable[[str, Change], None]
 
 
-class _Settings(NamedTuple):
+class Settings(NamedTuple):
+    """What the site has set; RULES is the option --rules."""
+
     site: Site
     choices: PopSync
     lmtp: Lmtp
     rules: str | None
 
 
+def wide(lmtp: Lmtp) -> Lmtp:
+    """LMTP with room for an mbox that is mapped whole: the limit of a delivery is too small."""
+    return lmtp.replace(memory_mb=_ADDRESS_SPACE_MB)
+
+
 def run(
-    path: str, rules: str | None, report: Callable[[str], None], tell: Tell, *, once: bool
+    load: Callable[[], Settings], report: Callable[[str], None], tell: Tell, *, once: bool
 ) -> int:
     """Serve all users until a signal says to stop, or ONCE; the exit status.
 
-    path    of the settings
-    rules   the option --rules
+    load    the settings as they are now
     report  takes a line for the administrator
     tell    is told of each change, and whose mail it was
     Raises OSError, Deferral where it cannot begin.
     """
-
-    def load() -> _Settings:
-        lmtp = load_lmtp(path).replace(memory_mb=_ADDRESS_SPACE_MB)
-        return _Settings(load_site(path), load_site_choices(path), lmtp, rules)
-
     return _Master(load, report, tell, once=once).run()
 
 
@@ -90,7 +90,7 @@ class _Process:
 class _Master:
     def __init__(
         self,
-        load: Callable[[], _Settings],
+        load: Callable[[], Settings],
         report: Callable[[str], None],
         tell: Tell,
         *,
@@ -104,7 +104,9 @@ class _Master:
         self._signals = Signals()
         self._watch = Watch(self._settings.choices.poll_s)
         self._owners: dict[str, set[str]] = {}
+        self._people: dict[str, Person] = {}
         self._alarms: dict[str, Alarm] = {}
+        """Of those who are to be looked at, now or later."""
         self._processes: dict[str, _Process] = {}
         self._users_again_s = 0.0
         self._failed = False
@@ -119,10 +121,10 @@ class _Master:
         self._find_users()
         if not self._once:
             systemd.notify("READY=1")
-            self._report(f"ready: {len(self._alarms)} users")
+            self._report(f"ready: {len(self._people)} users")
         while not (self._signals.stopping and not self._processes):
             self._start_due()
-            if self._once and not self._processes and not self._due():
+            if self._once and not self._processes and not any(self._due()):
                 break
             for key, _ in self._selector.select(self._patience_s()):
                 if isinstance(key.fileobj, _Process):
@@ -141,98 +143,102 @@ class _Master:
                 self._report(f"{deferred_by(error).text}; the settings stay as they were")
             else:
                 self._report("the settings have been read again")
-                self._alarms.clear()
+                self._people.clear()
             self._find_users()
         elif time.monotonic() >= self._users_again_s:
             self._find_users()
         for path in self._watch.read():
             for user in self._owners.get(path, ()):
-                if user in self._alarms:
-                    self._alarms[user].ring()
+                if user in self._people:
+                    heard(self._alarm(user), path)
 
     def _find_users(self) -> None:
         """Look at everybody who has not been looked at."""
         self._users_again_s = time.monotonic() + _USERS_AGAIN_S
-        choices = self._settings.choices
-        for entry in pwd.getpwall():
-            if entry.pw_name in self._alarms or entry.pw_uid == 0:
-                continue
-            if choices.users and entry.pw_name not in choices.users:
-                continue
-            is_person = choices.lowest_uid <= entry.pw_uid <= choices.highest_uid
-            if is_person and os.path.isdir(entry.pw_dir):
-                self._alarms[entry.pw_name] = Alarm(at_once=True)
+        settings = self._settings
+        try:
+            found = everybody(settings.site, settings.choices, settings.lmtp)
+        except Deferral as error:
+            self._report(error.text)
+            self._failed = True
+            return
+        for person in found:
+            if person.name not in self._people:
+                self._alarms[person.name] = Alarm(at_once=True)
+            self._people[person.name] = person
+
+    def _alarm(self, user: str) -> Alarm:
+        return self._alarms.setdefault(user, Alarm(at_once=False))
 
     # --- processes ---------------------------------------------------------------------------
 
-    def _due(self) -> list[str]:
-        return [
-            user
-            for user, alarm in self._alarms.items()
-            if alarm.left_s() == 0 and user not in self._processes
-        ]
+    def _due(self) -> Iterator[str]:
+        """Users who are to be looked at now."""
+        for user, alarm in self._alarms.items():
+            if user not in self._processes and alarm.left_s() == 0:
+                yield user
 
-    def _patience_s(self) -> float | None:
-        waiting = [
-            alarm.left_s() for user, alarm in self._alarms.items() if user not in self._processes
-        ]
-        if len(self._processes) >= self._settings.choices.workers:
-            waiting = []
-        times = [t for t in (*waiting, self._watch.timeout_s()) if t is not None]
-        times.append(max(0.0, self._users_again_s - time.monotonic()))
-        return min(times)
+    def _free(self) -> int:
+        """How many more processes there may be."""
+        return max(0, self._settings.choices.workers - len(self._processes))
+
+    def _patience_s(self) -> float:
+        times = [self._watch.timeout_s(), max(0.0, self._users_again_s - time.monotonic())]
+        if self._free():
+            waiting = [user for user in self._alarms if user not in self._processes]
+            times += [self._alarms[user].left_s() for user in waiting]
+        return min(seconds for seconds in times if seconds is not None)
 
     def _start_due(self) -> None:
         if self._signals.stopping:
             return
-        for user in self._due():
-            if len(self._processes) >= self._settings.choices.workers:
-                return
-            self._alarms[user].off()
-            self._start(user)
+        for user in list(islice(self._due(), self._free())):
+            del self._alarms[user]
+            self._start(self._people[user])
 
-    def _start(self, user: str) -> None:
+    def _start(self, person: Person) -> None:
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
             status = 1
             try:
                 os.close(reading)
-                self._look_as(user, writing)
+                self._look_as(person, writing)
                 status = 0
             except BaseException as error:
                 _say(writing, {"trouble": _words_of(error)})
             finally:
                 os._exit(status)
         os.close(writing)
-        process = self._processes[user] = _Process(user, pid, reading)
+        process = self._processes[person.name] = _Process(person.name, pid, reading)
         self._selector.register(process, selectors.EVENT_READ)
 
-    def _look_as(self, user: str, pipe: int) -> None:
-        """In the child: become USER, look once, say what was done."""
+    def _look_as(self, person: Person, pipe: int) -> None:
+        """In the child: become PERSON, look once, say what was done."""
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             # A look that has begun is finished; the master waits for it.
             signal.signal(number, signal.SIG_IGN)
         signal.alarm(_TIME_S)
         settings = self._settings
-        entry = pwd.getpwnam(user)
-        become_user(Identity(user, entry.pw_uid, entry.pw_gid, entry.pw_dir, user), settings.lmtp)
-        environ = {"USER": user, "HOME": entry.pw_dir}
+        become_user(identity_of(person, settings.lmtp), settings.lmtp)
+        environ = {"USER": person.name, "HOME": person.home}
         os.environ.clear()
         os.environ.update(environ)
-        envelope = make_envelope(Options(user=user, home=entry.pw_dir), environ)
+        envelope = make_envelope(Options(user=person.name, home=person.home), environ)
         account = account_of(envelope, environ, settings.site, settings.choices, settings.rules)
-        _say(pipe, {"mboxes": account.mboxes})
+        _say(pipe, {"watch": sync.watched(account)})
         with sync.alone(account.state):
             ledger = Ledger(account.state, keep=True)
 
             def tell(change: Change) -> None:
                 _say(pipe, {"change": change})
 
-            looked = sync.look(account, ledger, tell, do=True)
+            look = sync.look_through if self._once else sync.look
+            looked = look(account, ledger, tell, do=True)
             ledger.close()
-        _say(pipe, {"troubles": looked.troubles, "unsettled": looked.unsettled})
+        unsettled = looked.unsettled and not self._once
+        _say(pipe, {"troubles": looked.troubles, "unsettled": unsettled})
 
     def _hear(self, process: _Process) -> None:
         octets = os.read(process.pipe, 65536)
@@ -244,26 +250,25 @@ class _Master:
         os.close(process.pipe)
         _, wait_status = os.waitpid(process.pid, 0)
         del self._processes[process.user]
-        alarm = self._alarms.setdefault(process.user, Alarm(at_once=False))
         trouble = ""
         for line in bytes(process.said).splitlines():
-            trouble = self._heard(process.user, line, alarm) or trouble
+            trouble = self._heard(process.user, line) or trouble
         if wait_status and not trouble:
             trouble = f"its process ended by status {wait_status}"
         if trouble:
             self._failed = True
             if not self._once:
-                alarm.later(AGAIN_S)
+                self._alarm(process.user).later(AGAIN_S)
         if trouble != self._troubles.get(process.user, ""):
             self._troubles[process.user] = trouble
             if trouble:
                 self._report(f"{process.user}: {trouble}")
 
-    def _heard(self, user: str, line: bytes, alarm: Alarm) -> str:
+    def _heard(self, user: str, line: bytes) -> str:
         """Take in one line of a user's process; returns a trouble, "" for none."""
         try:
             said = json.loads(line)
-            for path in said.get("mboxes", ()):
+            for path in said.get("watch", ()):
                 # A look at a path tells root's watch that it changed, and nothing more.
                 if isinstance(path, str) and path.startswith("/") and "\0" not in path:
                     self._owners.setdefault(path, set()).add(user)
@@ -272,7 +277,7 @@ class _Master:
             if "change" in said:
                 self._tell(user, Change(*[str(word) for word in said["change"]]))  # type: ignore[arg-type]
             if said.get("unsettled") is True and not self._once:
-                alarm.later(SETTLED_S)
+                self._alarm(user).within(SETTLED_S)
             return "; ".join(
                 [str(t) for t in [said.get("trouble"), *said.get("troubles", ())] if t]
             )

@@ -5,6 +5,7 @@
     3  What is there now, and what was downloaded since, goes into the ledger: one transaction.
     4  Downloads are carried over to the Maildir, then struck off, some at a time.
     5  With both_ways, what was deleted in IMAP is taken out of the mboxes.
+    6  Where POP3 gets all mail, what is in the inbox already is put there, some at a time.
 
 Killed     before 3, the next look begins anew; after it, the next look goes on with 4.
 Missing    An mbox that is not there says nothing: its disk may not be mounted. Nor does one on
@@ -23,11 +24,14 @@ from typing import NamedTuple
 
 from mdeliver import durable, locks, system
 from mdeliver.deliver.mboxlock import lock_mbox
+from mdeliver.envelope import Envelope
 from mdeliver.outcome import Deferral
+from mdeliver.plan import File
 from mdeliver.popsync import links, mboxindex
 from mdeliver.popsync.blocks import Block
-from mdeliver.popsync.bothways import WayBack
+from mdeliver.popsync.bothways import WayBack, watched_directories
 from mdeliver.popsync.carry import Carrier, Change, NotBelieved
+from mdeliver.popsync.fill import Filled, Filler
 from mdeliver.popsync.ledger import Delivered, Download, Ledger
 from mdeliver.popsync.mboxindex import Found, NotWhole, mapped
 from mdeliver.popsync.noting import note
@@ -39,6 +43,8 @@ _AT_ONCE = 100
 
 _BRIEF_BYTES = 16 << 20
 """So much is read in no time; more than that is read before the mbox is held."""
+
+_MORE_S = 0.2
 
 _TAIL_TRUSTED_S = 300.0
 """A last message without its empty line is nobody's beginning after that time."""
@@ -53,6 +59,7 @@ class Account(NamedTuple):
     state     the state directory
     mboxes    what POP3 serves
     maildirs  where the copies are: Maildirs, each with its folders
+    inbox     the places of the inbox
     """
 
     user: str
@@ -61,6 +68,15 @@ class Account(NamedTuple):
     mboxes: tuple[str, ...]
     maildirs: tuple[str, ...]
     choices: PopSync
+    inbox: tuple[File, ...] = ()
+
+
+def watched(account: Account) -> list[str]:
+    """What to watch for it: files, and directories with a `/` at the end."""
+    choices = account.choices
+    directories = watched_directories(account.maildirs, choices) if choices.both_ways else []
+    # What is not there yet would have to be polled.
+    return [*account.mboxes, *filter(system.is_directory, directories)]
 
 
 class Looked(NamedTuple):
@@ -68,11 +84,13 @@ class Looked(NamedTuple):
 
     troubles   what could not be looked at, and why
     unsettled  whether a file was changed so shortly ago that another look is due
+    more       whether there is more of the inbox to be put into the mbox
     """
 
     changes: list[Change]
     troubles: list[str]
     unsettled: bool
+    more: bool = False
 
 
 @contextmanager
@@ -93,6 +111,7 @@ def look(account: Account, ledger: Ledger, tell: Callable[[Change], None], *, do
 
     tell  is told of each change once it is done
     """
+    began_s = time.time()
     troubles = []
     unsettled = False
     with ledger.transaction():
@@ -109,7 +128,29 @@ def look(account: Account, ledger: Ledger, tell: Callable[[Change], None], *, do
         changes += back.changes
         failed += back.troubles
         unsettled |= not back.settled
-    return Looked(changes, troubles + failed, unsettled)
+    filled = _fill(account, ledger, began_s, do=do)
+    for change in filled.changes:
+        tell(change)
+    changes += filled.changes
+    return Looked(changes, troubles + failed, unsettled or filled.more, filled.more)
+
+
+def look_through(
+    account: Account, ledger: Ledger, tell: Callable[[Change], None], *, do: bool
+) -> Looked:
+    """Look until there is nothing more to be put into the mbox, for who looks once."""
+    looked = look(account, ledger, tell, do=do)
+    while looked.more and do:
+        time.sleep(_MORE_S)
+        further = look(account, ledger, tell, do=do)
+        looked = further._replace(changes=looked.changes + further.changes)
+    return looked
+
+
+def _fill(account: Account, ledger: Ledger, began_s: float, *, do: bool) -> Filled:
+    envelope = Envelope(account.user, "/", system.geteuid())
+    filler = Filler(ledger, envelope, account.state, account.hostname, do=do)
+    return filler.fill(account.choices.pop3_gets, account.inbox, began_s)
 
 
 def _look_at(mbox: str, account: Account, ledger: Ledger) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from inotify_simple import INotify, flags
 
@@ -33,6 +33,9 @@ _REMOTE = (
 
 _MOUNTS_BYTES = 16 << 20
 
+_ANY = ""
+"""In the place of a file's name: all that are in the directory."""
+
 
 class Watch:
     """The files that are watched; its `fileno` is ready when there is something to `read`."""
@@ -45,6 +48,8 @@ class Watch:
         self._watched: dict[int, str] = {}
         self._polled: set[str] = set()
         self._seen: dict[str, object] = {}
+        self._kinds: dict[str, str] = {}
+        """Kinds of file systems by where they are mounted, while it is asked."""
         self._next_poll_s = 0.0
 
     def fileno(self) -> int:
@@ -56,7 +61,11 @@ class Watch:
         self._inotify.close()
 
     def follow(self, paths: Iterable[str]) -> None:
-        """Watch PATHS, absolute, as well as what is watched already."""
+        """Watch PATHS, absolute, as well as what is watched already.
+
+        One that ends in `/` is a directory, in which whatever happens is told by its name.
+        """
+        self._kinds = _mounted()
         for path in paths:
             directory, name = os.path.split(path)
             if directory not in self._files:
@@ -84,8 +93,9 @@ class Watch:
             if event.mask & _LOST:
                 self._end(event.wd, found, is_gone=bool(event.mask & flags.IGNORED))
                 changed |= self._all_in(found)
-            elif event.name in self._files[found]:
-                changed.add(os.path.join(found, event.name))
+                continue
+            for name in {event.name, _ANY} & self._files[found]:
+                changed.add(os.path.join(found, name))
         if self._polled and time.monotonic() >= self._next_poll_s:
             changed |= self._poll()
         return changed
@@ -95,7 +105,7 @@ class Watch:
 
     def _begin(self, directory: str) -> bool:
         """Watch DIRECTORY, or poll it; returns whether it is watched."""
-        if not _is_remote(directory):
+        if not _is_remote(directory, self._kinds):
             try:
                 watched = self._inotify.add_watch(directory, _MASK)
             except OSError:
@@ -120,6 +130,7 @@ class Watch:
 
     def _poll(self) -> set[str]:
         changed: set[str] = set()
+        self._kinds = _mounted()
         for directory in sorted(self._polled):
             # What could not be watched may be there by now; whatever came before is unknown.
             if os.path.isdir(directory) and self._begin(directory):
@@ -142,14 +153,19 @@ def _look_of(path: str) -> object:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _is_remote(directory: str) -> bool:
-    """Whether other hosts may write there, of which inotify says nothing."""
-    kinds = {}
+def _mounted() -> dict[str, str]:
+    """What kind of file system is mounted where."""
     mounts = durable.read_file("/proc/self/mountinfo", _MOUNTS_BYTES)
+    kinds = {}
     for line in mounts.decode("utf-8", "surrogateescape").splitlines():
         before, _, after = line.partition(" - ")
         place = before.split(" ")[4].replace("\\040", " ")
         kinds[place] = after.split(" ")[0]
+    return kinds
+
+
+def _is_remote(directory: str, kinds: Mapping[str, str]) -> bool:
+    """Whether other hosts may write there, of which inotify says nothing."""
     path = os.path.realpath(directory)
     while path not in kinds and path != "/":
         path = os.path.dirname(path)

@@ -68,8 +68,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "what POP3 has downloaded: carried over to the Maildir",
         """popsync popsync.settings popsync.entry popsync.blocks popsync.mboxindex popsync.ledger
-        popsync.links popsync.carry popsync.noting popsync.bothways popsync.sync
-        popsync.accounts popsync.watch popsync.daemon popsync.site""",
+        popsync.links popsync.carry popsync.noting popsync.bothways popsync.fill
+        popsync.sync popsync.accounts popsync.watch popsync.daemon popsync.people popsync.site""",
     ),
     (
         "what Postfix is told and asked: settings, tables, sent copies",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from inotify_simple import Event, flags
@@ -79,7 +81,7 @@ def test_a_directory_that_is_not_there_yet(watch: Watch, tmp_path: Path) -> None
 def test_what_the_kernel_cannot_tell_of_is_polled(
     watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_is_remote", lambda _directory: True)
+    monkeypatch.setattr(module, "_is_remote", lambda *_: True)
     ann = tmp_path / "ann"
     ann.write_bytes(b"x")
     watch.follow([str(ann)])
@@ -93,5 +95,32 @@ def test_what_the_kernel_cannot_tell_of_is_polled(
 def test_nfs_is_remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = f"1 0 0:1 / / rw - ext4 /dev/a rw\n2 1 0:2 / {tmp_path} rw shared:1 - nfs4 h:/m rw\n"
     monkeypatch.setattr("mdeliver.durable.read_file", lambda _path, _limit: mounts.encode())
-    assert module._is_remote(str(tmp_path))
-    assert not module._is_remote("/usr")
+    kinds = module._mounted()
+    assert module._is_remote(str(tmp_path), kinds)
+    assert not module._is_remote("/usr", kinds)
+
+
+def test_whatever_happens_in_a_directory(watch: Watch, tmp_path: Path) -> None:
+    directory = tmp_path / "cur"
+    directory.mkdir()
+    watch.follow([f"{directory}/"])
+    (directory / "1.host:2,").write_bytes(b"x")
+    assert watch.read() == {f"{directory}/"}
+    (directory / "1.host:2,").unlink()
+    assert watch.read() == {f"{directory}/"}
+
+
+def test_without_room_for_another_watch_it_is_polled(
+    watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "max_user_watches")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch._inotify, "add_watch", full)
+        watch.follow([str(tmp_path / "ann")])
+        assert watch.timeout_s() == 0
+        (tmp_path / "ann").write_bytes(b"x")
+        assert watch.read() == {str(tmp_path / "ann")}
+    assert watch.read() == {str(tmp_path / "ann")}
+    assert watch.timeout_s() is None
