@@ -1,7 +1,8 @@
 """Do the deed of one subject, in a process of its own: for those who look on from outside.
 
 Usage   python -m tests.faults.act SUBJECT HOME [ATTEMPT]
-Ends    0 done: a line `promise NAME` for each thing that was said to be done
+Prints  a line `promise NAME` for each thing when it is said to be done
+Ends    0 done
         75 put off, and may be tried again; 1 anything else
 """
 
@@ -20,13 +21,12 @@ def main() -> int:
     """The command line; see the module."""
     name, home, *attempt = sys.argv[1:]
     subject = SUBJECTS[name](Path(home))
+    subject.say = lambda what: os.write(1, PROMISE + what.encode() + b"\n")
     try:
-        promised = subject.act(int(attempt[0]) if attempt else 0)
+        subject.act(int(attempt[0]) if attempt else 0)
     except (OSError, Deferral) as error:
         sys.stderr.write(f"{error}\n")
         return 75
-    for what in promised:
-        os.write(1, PROMISE + what.encode() + b"\n")
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from mdeliver.deliver import journal
@@ -108,9 +108,9 @@ class Applied(Subject):
                 if applied.state != "undone":
                     apply.undo(applied, self.deliverer, lambda _count: None, partial=False)
 
-    def act(self, attempt: int) -> Sequence[str]:
+    def act(self, attempt: int) -> None:
         self.apply()
-        return ["applied"]
+        self.say("applied")
 
     def lacking(self, promised: frozenset[str]) -> list[str]:
         """No message is ever without a name; and what was said to be done is."""
@@ -155,6 +155,6 @@ class Undone(Applied):
         super().prepare()
         self.apply()
 
-    def act(self, attempt: int) -> Sequence[str]:
+    def act(self, attempt: int) -> None:
         self.undo_all()
-        return ["undone"]
+        self.say("undone")

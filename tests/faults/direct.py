@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from functools import partial
 
 from mdeliver import agent
@@ -57,12 +56,12 @@ class Direct(Subject):
             "RECIPIENT": "ann@example.org", "DOMAIN": "example.org",
         }  # fmt: skip
 
-    def act(self, attempt: int) -> Sequence[str]:
+    def act(self, attempt: int) -> None:
         handed = from_line(at=1_700_000_000 + 600 * attempt) + self.message
         os.dup2(file_of(handed), 0)
         settings = str(self.home / "mdeliver.toml")
         check(agent.deliver(["--settings", settings], self.environ))
-        return ["struck"]
+        self.say("struck")
 
     def lacking(self, promised: frozenset[str]) -> list[str]:
         if not promised:

@@ -49,16 +49,32 @@ class _File:
     def sync(self) -> None:
         self.versions = self.versions[-1:]
 
-    def options(self) -> list[bytes]:
-        """What may be found, all kept first, all lost second."""
+    def options(self, zeros: bool) -> list[bytes]:
+        """What may be found, all kept first, all lost second.
+
+        zeros  whether the size may be on disk before the octets
+        """
         *_, newest = self.versions
         oldest = self.versions[0]
         found = [newest, oldest, *self.versions[1:-1]]
         if len(self.versions) > 1:
-            found += self._sizes_and_pages(oldest, newest)
+            found += self._cuts(oldest, newest)
+            found += [o for o in self._pages(oldest, newest) if zeros or len(o) <= len(oldest)]
         return list(dict.fromkeys(found))
 
-    def _sizes_and_pages(self, oldest: bytes, newest: bytes) -> Iterator[bytes]:
+    def _cuts(self, oldest: bytes, newest: bytes) -> Iterator[bytes]:
+        """What the file has grown by is there in part."""
+        grown = len(newest) - len(oldest)
+        if grown > 0:
+            for cut in (1, grown // 2, grown - 1):
+                yield newest[: len(oldest) + cut]
+            for step in (PAGE, _SECTOR):
+                boundary = (len(oldest) // step + 1) * step
+                if boundary < len(newest):
+                    yield newest[:boundary]
+
+    def _pages(self, oldest: bytes, newest: bytes) -> Iterator[bytes]:
+        """Each page, and the size, of its own time."""
         longest = max(len(version) for version in self.versions)
         # The size on disk, the pages not; and the other way round.
         yield oldest[: len(newest)].ljust(len(newest), b"\0")
@@ -76,15 +92,6 @@ class _File:
                 one = version[page : page + PAGE].ljust(PAGE, b"\0")
                 for base in (newest, oldest[: len(newest)].ljust(len(newest), b"\0")):
                     yield (base[:page] + one + base[page + PAGE :])[: len(newest)]
-        if len(newest) > len(oldest) and newest.startswith(oldest[:1]):
-            # Cut at a page, at a sector, and in the midst.
-            grown = len(newest) - len(oldest)
-            for cut in (1, grown // 2, grown - 1):
-                yield newest[: len(oldest) + cut]
-            for step in (PAGE, _SECTOR):
-                boundary = (len(oldest) // step + 1) * step
-                if boundary < len(newest):
-                    yield newest[:boundary]
 
 
 class _Change(NamedTuple):
@@ -131,7 +138,8 @@ class State(NamedTuple):
 class Disk:
     """What is on disk, and what is on its way there."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, *, zeros: bool = True) -> None:
+        self._zeros = zeros
         self.names: Names = dict(recording.entries)
         self.directories = {n for n, octets in recording.contents.items() if octets is None}
         self._files = {
@@ -179,7 +187,7 @@ class Disk:
     def states(self, at: int) -> Iterator[State]:
         """Every state that is tried for a cut now."""
         dirty = [number for number, file in self._files.items() if len(file.versions) > 1]
-        options = [self._files[number].options() for number in dirty]
+        options = [self._files[number].options(self._zeros) for number in dirty]
         counts = [len(of) for of in options] + [2] * len(self._changes)
         for choice in _choices(counts):
             yield self._state(at, dirty, options, choice)

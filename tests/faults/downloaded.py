@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
+from mdeliver.outcome import Deferral
 from mdeliver.popsync import sync
 from mdeliver.popsync.ledger import Ledger
 from mdeliver.popsync.settings import PopSync
@@ -41,17 +41,18 @@ class Downloaded(Subject):
         self.act(0)
         self.write("mbox", AFTER["mbox"])
 
-    def act(self, attempt: int) -> Sequence[str]:
+    def act(self, attempt: int) -> None:
         choices = PopSync(downloaded="archive", archive="Archive/x")
         maildirs = (str(self.maildir),)
         mine = sync.Account("ann", str(self.state), "h", (str(self.mbox),), maildirs, choices)
         with sync.alone(mine.state):
             ledger = Ledger(mine.state, keep=True)
             try:
-                sync.look(mine, ledger, lambda _change: None, do=True)
+                looked = sync.look(mine, ledger, lambda _change: None, do=True)
             finally:
                 ledger.close()
-        return []
+        if looked.troubles:
+            raise Deferral("; ".join(looked.troubles))
 
     def lacking(self, promised: frozenset[str]) -> list[str]:
         """No message is ever without a name."""

@@ -3,26 +3,22 @@
 Method  the deed is recorded; after each of its changes, and for every state that the disk may be in
         then (disk.py), the home is made so; what was promised must be there; the deed is done
         again, by another boot of the kernel; and all must be as it should be.
-Usage   python -m tests.faults.powercut SUBJECT [EVERY]
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from mdeliver.deliver import journal
 from mdeliver.dotlock import remove_if_stale
 from tests.faults.disk import Disk, State, write_out
-from tests.faults.recording import recorded
+from tests.faults.recording import Recording, recorded
 from tests.faults.seam import DONE, FAILED, disturbed
 from tests.faults.subject import Subject
 from tests.faults.subjects import SUBJECTS
-from tests.installation import open_directory
 
 RETRIES = 2
 """So often it is tried again: what one run finds and mends, the next may need."""
@@ -41,14 +37,19 @@ class PowerCut:
         wrong = self.subject.wrong()
         assert not wrong, wrong
         self.changes = len(recording.ops)
-        self.states = list(_distinct(recording))
+        self._states = {
+            f"{n}: after {s.at}, lost {s.lost}": s
+            for n, s in enumerate(_distinct(recording, self.subject.zeros))
+        }
+        self.cases: Sequence[str] = list(self._states)
 
     def _empty(self) -> None:
         for path in self.subject.home.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def suffer(self, state: State) -> list[str]:
-        """What is wrong after a cut that left STATE."""
+    def suffer(self, case: str) -> list[str]:
+        """What is wrong after a cut that left the state CASE."""
+        state = self._states[case]
         self._empty()
         write_out(state, self.subject.home)
         lacking = self.subject.lacking(state.promised)
@@ -76,11 +77,11 @@ class PowerCut:
         self.subject.act(attempt)
 
 
-def _distinct(recording: object) -> Iterator[State]:
+def _distinct(recording: Recording, zeros: bool) -> Iterator[State]:
     """Every state of every moment, each disk once for what had been promised by then."""
-    disk = Disk(recording)  # type: ignore[arg-type]
+    disk = Disk(recording, zeros=zeros)
     seen: set[object] = set()
-    for at, op in enumerate([None, *recording.ops]):  # type: ignore[attr-defined]
+    for at, op in enumerate([None, *recording.ops]):
         if op is not None:
             disk.do(op)
         for state in disk.states(at):
@@ -90,29 +91,3 @@ def _distinct(recording: object) -> Iterator[State]:
             if known not in seen:
                 seen.add(known)
                 yield state
-
-
-def main() -> int:
-    """The command line; see the module."""
-    name = sys.argv[1]
-    every = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    base = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else open_directory("power")
-    home = base / f"power.{os.getpid()}" / "home"
-    try:
-        cut = PowerCut(name, home)
-        sys.stdout.write(f"{cut.changes} changes, {len(cut.states)} states\n")
-        failed = 0
-        for state in cut.states[::every]:
-            wrong = cut.suffer(state)
-            if wrong:
-                failed += 1
-                if failed < 30:
-                    sys.stdout.write(f"after {state.at}, lost {state.lost}: {wrong}\n")
-        sys.stdout.write(f"{failed} wrong\n")
-    finally:
-        shutil.rmtree(home.parent)
-    return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -82,12 +82,12 @@ class Recording:
             if path.is_dir():
                 self._read_tree(path, mine)
 
-    def record(self, command: Sequence[str], **popen: object) -> int:
+    def record(self, command: Sequence[str]) -> int:
         """Run COMMAND, and note what it does; its exit status."""
         log = Path(self.top + ".strace")
         traced = ["/usr/bin/strace", "-f", "-qq", "-y", "-xx", "-s", "16777216", "-o", str(log)]
         traced += ["-e", f"trace={_CALLS}", "--", *command]
-        done = subprocess.run(traced, check=False, timeout=120, **popen)  # type: ignore[call-overload]
+        done = subprocess.run(traced, stdout=subprocess.PIPE, check=False, timeout=120)
         text = log.read_text(errors="surrogateescape")
         log.unlink()
         self.take(text)

@@ -6,7 +6,7 @@ striking (calls.py, powercut.py, and the file systems of tests/torture) takes it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -17,17 +17,22 @@ class Bounced(Exception):
 class Subject:
     """One home and one deed."""
 
+    zeros = True
+    """Whether, of disks that keep the size of a file and lose its octets, anything is promised."""
+
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.say: Callable[[str], object] = lambda _name: None
+        """Told, by `act`, of each thing at the moment when it is said to be done."""
 
     def prepare(self) -> None:
         """Make the home."""
         raise NotImplementedError
 
-    def act(self, attempt: int) -> Sequence[str]:
+    def act(self, attempt: int) -> None:
         """Do the deed; attempt 0 is struck, later ones are what Postfix, cron or a user does then.
 
-        Returns what it has said to be done. Raises OSError or Deferral where it has not done it.
+        Raises OSError or Deferral where it is not done.
         """
         raise NotImplementedError
 
@@ -56,6 +61,8 @@ def litter_in(home: Path) -> list[str]:
         f"litter: {path.relative_to(home)}"
         for path in sorted(home.rglob("*"))
         if path.is_file()
+        # Checked rules are kept there; the next delivery that keeps them replaces it.
+        and ".cache" not in path.parts
         and path.name not in _OWN_LOCKS
         and (
             path.name.endswith((".lock", ".new", "-journal"))
