@@ -78,6 +78,7 @@ def procmailrc(
 ) -> None:
     """Convert a procmailrc. FILE "-" is standard input."""
     from mdeliver.procmail.converter import convert_procmailrc
+    from mdeliver.procmail.folders import NOBODY, Whose
     from mdeliver.procmail.parser import parse_procmailrc
     from mdeliver.procmail.world import World
 
@@ -89,7 +90,9 @@ def procmailrc(
         crlf = tuple([finding for finding in parsed.findings if finding.code == "P108"])
         parsed = parse_procmailrc(text.replace("\r\n", "\n"), file)
         parsed = parsed.replace(findings=(*crlf, *parsed.findings))
-    converted = convert_procmailrc(parsed, _including(home, uid), allow_shell=allow_shell)
+    whose = Whose(name, home) if _is_of_one(file) else NOBODY
+    reading = _including(home, uid)
+    converted = convert_procmailrc(parsed, reading, allow_shell=allow_shell, whose=whose)
     if prove is None:
         _print(converted, as_json)
         return
@@ -170,6 +173,11 @@ def _read(path: str, uid: int) -> str:
     if len(octets) > MOST_BYTES:
         raise click.ClickException(f"{one_line(path)}: larger than {MOST_BYTES >> 20} MB")
     return octets.decode("latin-1")
+
+
+def _is_of_one(path: str) -> bool:
+    """Whether the file PATH is one user's, and not the site's."""
+    return not os.path.abspath(path).startswith("/etc/procmail")
 
 
 def _octets(path: str, uid: int) -> bytes:

@@ -16,7 +16,7 @@ from mdeliver.procmail.assignments import Assignments, let_name
 from mdeliver.procmail.convertactions import DUPLICATES, Actions
 from mdeliver.procmail.convertconditions import RecipeConditions
 from mdeliver.procmail.definitions import definitions_for
-from mdeliver.procmail.folders import MH, Mailboxes
+from mdeliver.procmail.folders import MH, NOBODY, Mailboxes, Whose
 from mdeliver.procmail.level import Anchor, Level
 from mdeliver.procmail.overview import assigned, changes_message, comments_of, without_idle_lets
 from mdeliver.procmail.pattern import TooDeep
@@ -68,10 +68,15 @@ _TRIES = 8
 
 
 def convert_procmailrc(
-    file: File, read_file: Callable[[str], str | None], *, allow_shell: bool = False
+    file: File,
+    read_file: Callable[[str], str | None],
+    *,
+    allow_shell: bool = False,
+    whose: Whose = NOBODY,
 ) -> Converted:
     """FILE as rules.
 
+    whose        user and home directory, where it is one user's file
     read_file    gives the text of an included file by its path (`~/` is home), None without one
     allow_shell  whether commands that need a shell become `sh -c`
     """
@@ -79,7 +84,7 @@ def convert_procmailrc(
     useless: set[str] = set()
     tries = 0
     while True:
-        converter = Converter(file, read_file, allow_shell, lets)
+        converter = Converter(file, read_file, allow_shell, whose, lets)
         converted = converter.convert()
         useless |= {name for name in lets if f"{{{let_name(name)}}}" not in converted.text}
         wanted = (converter.symbols.wanted | set(lets)) - useless
@@ -100,6 +105,7 @@ class Converter:
         file: File,
         read_file: Callable[[str], str | None],
         allow_shell: bool,
+        whose: Whose,
         lets: dict[str, frozenset[str]],
     ) -> None:
         self.file = file
@@ -107,7 +113,7 @@ class Converter:
         self.allow_shell = allow_shell
         self.lets = lets
         self.symbols = Symbols()
-        self.mailboxes = Mailboxes()
+        self.mailboxes = Mailboxes(whose)
         self.actions = Actions(self.mailboxes, allow_shell)
         self.entries: list[Entry] = []
         self.findings = list(file.findings)
@@ -228,6 +234,7 @@ class Converter:
             self.note("differs", recipe, "", text)
         self.actions.differs = []
         level.attach(flags, expr, nodes, comments)
+        self.note_unreached(recipe, level, always_ends(nodes) and expr == Constant(True))
         if any(isinstance(node, Line) and node.swallows_duplicates for node in nodes):
             # Mail that is no duplicate goes on behind a recipe that matched and failed.
             level.chain, level.earlier = None, [conditions_alone]
@@ -239,6 +246,19 @@ class Converter:
         elif self.symbols.values.get("MATCH") == ref("1") != matched:
             # A condition before the one that never holds may have set it.
             self.symbols.values["MATCH"] = Unsaid("$MATCH of a recipe further up")
+
+    def note_unreached(self, recipe: Recipe, level: Level, takes_all: bool) -> None:
+        """Say once that RECIPE stands behind one that takes all mail; TAKES_ALL: it does so."""
+        before = level.takes_all
+        if before is not None and not level.told_unreached:
+            level.told_unreached = True
+            why = (
+                f"{before.span.where} takes all mail; procmail comes here only where that fails,"
+                " here the mail stays in the queue then"
+            )
+            self.note("differs", recipe, "not reached", why)
+        if takes_all and before is None and not set(recipe.head.flags) & set("AaEe"):
+            level.takes_all = recipe
 
     def quoted(self, recipe: Recipe, unclear: list[str]) -> list[str]:
         """The conditions and formail calls of RECIPE that the rule does not say word by word."""

@@ -9,9 +9,11 @@ Kept        `MAILBOX/FOLDER` means the same path as procmail's; where it could n
 from __future__ import annotations
 
 import posixpath
+import re
 
 from mdeliver.folders import decode_name, encode_name, safe_step
-from mdeliver.procmail.wording import END, REF, SHORT_YEAR, Unsayable, quote, readable
+from mdeliver.procmail.wording import END, REF, SHORT_YEAR, Unsayable, quote, readable, ref
+from mdeliver.record import Record
 
 HOME = f"{REF}home{END}"
 
@@ -24,10 +26,43 @@ MH = "an MH folder"
 """Why a recipe is not carried over that files into one."""
 
 
+_IN_MAILDIR = re.compile(r"(?<=[^/])/(?:new|cur)/?")
+
+
+def whole_maildir(path: str) -> str:
+    """The Maildir whose `new` PATH is, else PATH: many name that, and procmail files there."""
+    found = _IN_MAILDIR.search(path)
+    return path[: found.start()] + "/" if found and found.end() == len(path) else path
+
+
+class Whose(Record):
+    """Whose file is converted: where `/home/ann` stands for their home directory.
+
+    user, home  "" where it is for many
+    """
+
+    user: str = ""
+    home: str = ""
+
+    def from_home(self, path: str) -> str:
+        """PATH as seen from the home directory, where it is written out."""
+        spelled = [self.home] if self.home.strip("/") else []
+        if spelled and self.home.rpartition("/")[2] == self.user:
+            spelled.append(f"{self.home.rpartition('/')[0]}/{ref('user')}")
+        for home in spelled:
+            if path == home or path.startswith(home + "/"):
+                return HOME + path[len(home) :]
+        return path
+
+
+NOBODY = Whose()
+
+
 class Mailboxes:
     """The mailboxes of one file, made as they are needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, whose: Whose) -> None:
+        self.whose = whose
         self.by_store: dict[tuple[str, str], str] = {}
         """Names by kind and path."""
         self.default = ""
@@ -38,6 +73,7 @@ class Mailboxes:
 
     def set_default(self, path: str) -> None:
         """DEFAULT is PATH, absolute: where what no rule took goes."""
+        path = whole_maildir(self.whose.from_home(path))
         if path.endswith("/"):
             self.default = _clean(path)
             self.inbox = self._named("maildir", self.default, "imap")
@@ -51,6 +87,7 @@ class Mailboxes:
             if not self.takes_mh:
                 raise Unsayable(MH)
             return f"maildir {quote(_tilde(_clean(path)))}"
+        path = whole_maildir(self.whose.from_home(path))
         is_maildir = path.endswith("/")
         clean = _clean(path)
         if self.inbox is not None and clean == self.default:
@@ -58,7 +95,7 @@ class Mailboxes:
         kind = "maildir" if is_maildir else "mbox"
         if is_maildir and (found := self._maildirpp(clean)):
             return found
-        base = _clean(maildir_directory)
+        base = _clean(self.whose.from_home(maildir_directory))
         if clean.startswith(base + "/"):
             steps = clean[len(base) + 1 :].split("/")
             if all(_can_be_step(step) for step in steps):

@@ -46,6 +46,9 @@ class Level:
         self.earlier: list[Expr] = []
         """The conditions of the chain so far."""
         self.chain_lost: Recipe | None = None
+        self.takes_all: Recipe | None = None
+        """The recipe behind which nothing comes any more."""
+        self.told_unreached = False
         self.closed = False
         """Whether nothing behind is read any more (SWITCHRC)."""
 
@@ -53,7 +56,10 @@ class Level:
         """Add the rules NODES of a recipe with FLAGS that holds where EXPR does."""
         if set(flags) & {"A", "a"} and "E" in flags and self.anchor is not None:
             excluded = [negate(earlier) for earlier in self.earlier]
-            self._new(all_of([self.anchor.condition, *excluded, expr]), nodes, comments)
+            anchor = self.anchor
+            self._new(all_of([anchor.condition, *excluded, expr]), nodes, comments)
+            # What A asks about is the last recipe without it.
+            self.anchor = anchor
             self.chain = None
             self.earlier.append(expr)
         elif set(flags) & {"A", "a", "e"}:

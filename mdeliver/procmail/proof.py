@@ -24,6 +24,7 @@ from mdeliver.plan import Content, File, Forward, Pipe, Plan, Reply, Run
 from mdeliver.procmail import octets
 from mdeliver.procmail.commands import unwrapped
 from mdeliver.procmail.fate import Delivery, Fate
+from mdeliver.procmail.folders import whole_maildir
 from mdeliver.procmail.machine import run_procmailrc
 from mdeliver.procmail.mail import skip_from_line
 from mdeliver.procmail.syntax import File as Procmailrc
@@ -200,7 +201,7 @@ def _delivery_words(delivery: Delivery) -> list[str]:
         case "pipe":
             return _program_words(delivery.argv, delivery.shell)
         case _:
-            return [f"in {one_line(delivery.path)}"]
+            return [f"in {one_line(whole_maildir(delivery.path).rstrip('/'))}"]
 
 
 def _addresses(words: Sequence[str]) -> list[str]:

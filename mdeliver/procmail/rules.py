@@ -148,6 +148,8 @@ def print_nodes(nodes: list[Node], white: str = "") -> list[str]:
             lines += _print_choice(node, white)
         if always_ends([node]) and does_something(nodes[number + 1 :]):
             rest = print_nodes(nodes[number + 1 :], white)
+            while not rest[-1]:
+                rest.pop()
             lines += [f"{white}# not reached: what stands above ends the rules."]
             return [*lines, *[f"{white}#   {line.removeprefix(white)}".rstrip() for line in rest]]
     return lines

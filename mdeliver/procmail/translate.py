@@ -25,7 +25,6 @@ from mdeliver.procmail.pattern import (
     Sequence,
     parse_pattern,
 )
-from mdeliver.procmail.re2text import literal
 from mdeliver.procmail.values import Core, test_of
 from mdeliver.procmail.wording import REF, Constant, Fact, Test, Unsayable, any_of, quote
 
@@ -173,9 +172,13 @@ def _line(items: list[Node], exactly: bool) -> Expr:
     first = items[0] if items else None
     if isinstance(first, Choice) and any(_has_colon(option) for option in first.options):
         return any_of([_line(_flat([option, *items[1:]]), exactly) for option in first.options])
-    if isinstance(first, Choice) and items[1:2] == [Repeat(Dot(), "*")] and _says_from(first):
-        # `From.*` is the From_ line as well.
-        return any_of([_line(_flat([option, *items[1:]]), exactly) for option in first.options])
+    if isinstance(first, Choice) and items[1:2] == [Repeat(Dot(), "*")]:
+        names = _names(items[:1])
+        if any(name.lower() == "from" for name in names):
+            # `From.*` is the From_ line as well.
+            return any_of([_line(_flat([option, *items[1:]]), exactly) for option in first.options])
+        if names and all(name.lower() in WHOLE_NAMES for name in names):
+            return _value(names, items[1:], exactly)
     for at, item in enumerate(items):
         if isinstance(item, Class) and not item.negated and _says_space_or_colon(item):
             both = [_line([*items[:at], Char(c), *items[at + 1 :]], exactly) for c in ": "]
@@ -193,6 +196,10 @@ def _line(items: list[Node], exactly: bool) -> Expr:
         return _value(["From "], items[5:], exactly)
     if started.lower() == "from" and len(items) > 4 and items[4] == Repeat(Dot(), "*"):
         return _value(["From", "From "], items[4:], exactly)
+    dots = next((n for n, item in enumerate(items) if item == Repeat(Dot(), "*")), 0)
+    names = _names(items[:dots])
+    if names and all(name.lower() in WHOLE_NAMES for name in names):
+        return _value(names, items[dots:], exactly)
     core = Core([Newline("^"), *items], starts=True, ends=False, exactly=exactly)
     return test_of("any header", core)
 
@@ -207,10 +214,6 @@ def _has_colon(node: Node) -> bool:
             return any(_has_colon(option) for option in options)
         case _:
             return False
-
-
-def _says_from(node: Choice) -> bool:
-    return any((literal(option) or "").lower() == "from" for option in node.options)
 
 
 def _says_space_or_colon(node: Class) -> bool:
@@ -304,6 +307,12 @@ def _is_space(node: Node) -> bool:
         case _:
             return False
 
+
+WHOLE_NAMES = frozenset(
+    """to cc bcc subject sender reply-to return-path list-id delivered-to mailing-list
+    x-mailing-list x-beenthere resent-to resent-cc resent-from x-original-to""".split()
+)
+"""Headers that `^To.*x`, without a colon, is about; no other one that is in use begins so."""
 
 ADDRESSES = {"from": "from", "to": "to", "cc": "cc", "reply-to": "reply-to"}
 

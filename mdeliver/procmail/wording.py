@@ -8,6 +8,8 @@ See also    mdeliver-rules(5)
 
 from __future__ import annotations
 
+import re
+
 from mdeliver.language.printer import NEGATED, slashes
 from mdeliver.record import Record
 
@@ -193,8 +195,39 @@ def _join(found: list[Expr], part: Expr) -> None:
                 values = tuple(dict.fromkeys((*other.values, *part.values)))
                 found[index] = other.replace(values=values)
                 return
+        for index, other in enumerate(found):
+            if (
+                isinstance(other, Test)
+                and other.replace(fields="") == part.replace(fields="")
+                and (fields := _joined_fields(other.fields, part.fields))
+            ):
+                found[index] = other.replace(fields=fields)
+                return
     if part not in found:
         found.append(part)
+
+
+def _joined_fields(one: str, other: str) -> str:
+    """The fields of both as one list, headers first; "" where they do not go together."""
+    headers: list[str] = []
+    plain: list[str] = []
+    for fields in (one, other):
+        found = _FIELDS.fullmatch(fields)
+        if found is None:
+            return ""
+        headers += _QUOTED.findall(found["headers"] or "")
+        plain += [field for field in (found["plain"] or "").split(", ") if field]
+    named = [f"header {', '.join(dict.fromkeys(headers))}"] if headers else []
+    return ", ".join([*named, *dict.fromkeys(plain)])
+
+
+_QUOTED = re.compile(r'"[^"]*"')
+
+_PLAIN = r"(?:subject|from|to|cc|reply-to|sender|recipients|list-id)(?: domain| local part| name)?"
+
+_FIELDS = re.compile(
+    rf'(?:header (?P<headers>"[^"]*"(?:, "[^"]*")*))?(?:, )?(?P<plain>{_PLAIN}(?:, {_PLAIN})*)?'
+)
 
 
 def captures(expr: Expr) -> bool:
