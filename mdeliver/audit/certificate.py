@@ -86,7 +86,9 @@ def _of_file(host: Host, path: str) -> Iterator[Finding]:
     if leaf is None:
         return
     left = leaf.not_valid_after_utc - datetime.now(UTC)
-    if left < _SOON:
+    # A certificate for a few days is renewed when two thirds of them are over.
+    lifetime = leaf.not_valid_after_utc - leaf.not_valid_before_utc
+    if left < min(_SOON, lifetime / 3):
         over = left.total_seconds() < 0
         yield Finding(
             "failure" if over else "warning",

@@ -127,6 +127,13 @@ class Host:
             self._looked_up[table, key] = self.postfix.look_up(table, key)
         return self._looked_up[table, key]
 
+    def answer_of(self, table: str, key: str) -> str:
+        """What TABLE says of KEY; "" also where it cannot say: the check of tables tells so."""
+        try:
+            return self.look_up(table, key)
+        except PostfixError:
+            return ""
+
     def trouble_with(self, table: str) -> str:
         """Why TABLE cannot be read; "" if it can."""
         try:

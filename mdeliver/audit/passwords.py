@@ -128,7 +128,6 @@ def _dovecots_socket(host: Host, offering: list[Service]) -> Iterator[Finding]:
 
 def tls_is_offered(host: Host) -> Iterator[Finding]:
     """Whether TLS is offered on port 25 and not demanded, and used when sending."""
-    certificate = certificates(host)
     for service in host.services_for_strangers:
         level = host.value_for(service, "smtpd_tls_security_level")
         if port_of(service) not in (*_SUBMISSION_PORTS,) and level == "encrypt":
@@ -139,7 +138,7 @@ def tls_is_offered(host: Host) -> Iterator[Finding]:
                 "offer it",
                 ("postconf -e 'smtpd_tls_security_level = may'", "postfix reload"),
             )
-        elif not certificate or level in ("", "none"):
+        elif level in ("", "none"):
             yield Finding(
                 "advice",
                 f"{service.name} offers no TLS to other servers",
@@ -147,7 +146,7 @@ def tls_is_offered(host: Host) -> Iterator[Finding]:
                 "offer TLS, with a certificate",
                 ("mdeliver postfix --apply submission --certificate KEY,CERTIFICATES",),
             )
-        else:
+        elif _of(host, service):
             yield Finding("fine", f"{service.name} offers TLS")
     for service in host.public_services:
         level = host.value_for(service, "smtpd_tls_security_level")

@@ -139,8 +139,6 @@ def _walk(host: Host, service: Service, items: Sequence[str], depth: int) -> Ver
 
 def _permits_everybody(host: Host, service: Service, word: str, argument: str) -> bool:
     """Whether an item lets any stranger, or any recipient elsewhere, pass."""
-    if word == "permit_mynetworks":
-        return any(_is_wide(network) for network in _own_networks(host, service))
     if word == "permit_auth_destination":
         return any(_takes_everything(host, service, name) for name in _OWN_DOMAINS)
     keys = {
@@ -153,7 +151,7 @@ def _permits_everybody(host: Host, service: Service, word: str, argument: str) -
 
 
 def _is_permitted(host: Host, table: str, key: str) -> bool:
-    said = host.look_up(table, key).lower()
+    said = host.answer_of(table, key).lower()
     return said.startswith(("ok", "permit")) or (said.isdigit() and said != "")
 
 
@@ -180,7 +178,7 @@ def _has(host: Host, domains: Sequence[str], probe: str) -> bool:
         kind, colon, _ = held.partition(":")
         if held.startswith("/"):
             continue  # a file of names: names are no patterns
-        found = bool(host.look_up(held, probe)) if colon and kind else held == probe
+        found = bool(host.answer_of(held, probe)) if colon and kind else held == probe
         if found:
             return not word.startswith("!")
     return False
@@ -189,9 +187,12 @@ def _has(host: Host, domains: Sequence[str], probe: str) -> bool:
 # --- own networks ----------------------------------------------------------------------------
 
 
-def _own_networks(host: Host, service: Service | None) -> list[str]:
-    own = host.value_for(service, "mynetworks") if service else host.value("mynetworks")
-    return [word for word in split_list(own) if not word.startswith("!")]
+def _own_networks(host: Host) -> list[str]:
+    """What is trusted by any service that others reach."""
+    values = [host.value("mynetworks")]
+    values += [host.value_for(service, "mynetworks") for service in host.public_services]
+    words = [word for value in values for word in split_list(value) if not word.startswith("!")]
+    return list(dict.fromkeys(words))
 
 
 def _network(word: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
@@ -201,18 +202,13 @@ def _network(word: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
         return None
 
 
-def _is_wide(word: str) -> bool:
-    network = _network(word)
-    return network is not None and not _is_private(network) and network.prefixlen == 0
-
-
 def _is_private(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
     return network.is_loopback or (network.is_private and network.prefixlen > 0)
 
 
 def _networks(host: Host) -> Iterator[Finding]:
     """Whether mynetworks, who may relay without a password, are one's own."""
-    for word in _own_networks(host, None):
+    for word in _own_networks(host):
         network = _network(word)
         if network is None or _is_private(network):
             continue

@@ -146,7 +146,7 @@ def _is(host: Host, check: Check, where: str, item: str) -> bool:
 
 
 def _refuses_our_name(host: Host, table: str) -> bool:
-    said = host.look_up(table, host.value("myhostname")).lower()
+    said = host.answer_of(table, host.value("myhostname")).lower()
     return said.startswith(("reject", "5", "4", "defer", "drop"))
 
 
@@ -158,7 +158,9 @@ def _other_dead(asked: dict[str, Asked]) -> Iterator[Finding]:
         for entry in lists.dead:
             _where, item, before = entry
             word = _untried(item).partition(" ")[0]
-            if word not in ours and (before in _CERTAIN_ENDS or _looks_at_clients(word)):
+            if word in ours or word in restrictions.RELAY_CLOSED:
+                continue  # said already, or a matter of relaying
+            if before in _CERTAIN_ENDS or word.startswith(("check_", "reject_")):
                 found.setdefault(entry, []).append(name)
     for (where, item, before), names in found.items():
         yield Finding(
@@ -167,11 +169,6 @@ def _other_dead(asked: dict[str, Asked]) -> Iterator[Finding]:
             f"{before} ends the list",
             f"put it before {before}, or remove it",
         )
-
-
-def _looks_at_clients(word: str) -> bool:
-    """Whether a restriction is of use for mail to us, where others are about relaying alone."""
-    return word.startswith(("check_", "reject_")) and word not in restrictions.RELAY_CLOSED
 
 
 def _helo_required(host: Host, services: Sequence[Service]) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """`mdeliver audit`: is the mail server set up as it should be; what is not, why, and what to paste.
 
-Exit status  1 if any check fails, 2 usage, 78 if the settings or a zone file cannot be read, else 0
+Exit status  0 fine; 1 if any check fails; 2 usage; 78 if Postfix, the settings or a zone file cannot
+             be read
 Output       what Postfix, DNS and others say is made printable; colours only on a terminal
 See also     audit/checks.py; mdeliver-audit(8)
 """
@@ -22,7 +23,7 @@ from mdeliver.audit.host import Given, Host
 from mdeliver.audit.names import Live, NamesError, ZoneFiles
 from mdeliver.audit.transport import fetch_policy
 from mdeliver.outcome import Deferral, one_line
-from mdeliver.postfix.configuration import Postfix
+from mdeliver.postfix.configuration import Postfix, PostfixError
 from mdeliver.sent.settings import SettingsError, load_bcc_settings
 from mdeliver.settings import SETTINGS_PATH, load_site
 
@@ -119,6 +120,11 @@ def command(checks: Sequence[tuple[str, ...]], **options: Any) -> None:
         _list()
         return
     host = _host(options)
+    try:
+        host.box.value("myhostname")
+    except PostfixError as error:
+        click.echo(f"mdeliver: {one_line(str(error))}", err=True)
+        sys.exit(EX_CONFIG)
     only = {name for names in (*checks, *options["only"]) for name in names}
     skip = {name for names in options["skip"] for name in names}
     counts = dict.fromkeys(LEVELS, 0)

@@ -9,7 +9,6 @@ See also    postconf(1), postmap(1), DATABASE_README
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 
@@ -106,7 +105,7 @@ class Postfix:
         """Every service in master.cf, in its order, with the settings of its own."""
         settings: dict[str, dict[str, str]] = {}
         for line in self.run("postconf", "-Px").splitlines():
-            name, equals, value = line.partition(" = ")
+            name, equals, value = line.partition(" =")
             service, _, setting = name.strip().rpartition("/")
             if equals:
                 settings.setdefault(service, {})[setting] = value.strip()
@@ -176,7 +175,16 @@ class Service(Record):
 
 def split_list(value: str) -> list[str]:
     """Parts of a list in main.cf: commas and white space part, `{ ... }` holds together."""
-    return [part for part in re.findall(r"\{[^{}]*\}|[^\s,{}]+(?:\{[^{}]*\})?", value) if part]
+    parts, part, depth = [], "", 0
+    for c in value:
+        if depth == 0 and (c.isspace() or c == ","):
+            if part:
+                parts.append(part)
+            part = ""
+            continue
+        depth += (c == "{") - (c == "}" and depth > 0)
+        part += c
+    return [*parts, part] if part else parts
 
 
 def joined(values: Iterable[str]) -> str:

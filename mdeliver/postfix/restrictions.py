@@ -13,9 +13,11 @@ See also    postconf(5), smtpd_recipient_restrictions; SMTPD_ACCESS_README
 
 from __future__ import annotations
 
+from mdeliver.postfix.configuration import split_list
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 OWN_CLIENTS = ("permit_mynetworks", "permit_sasl_authenticated")
 """What exempts own clients and those that have authenticated."""
@@ -52,7 +54,7 @@ def parsed(value: str) -> list[str]:
     """
     items: list[str] = []
     words: list[str] = []
-    for word in _words(value):
+    for word in split_list(value):
         names = all(before == TRIAL for before in words)
         words.append(word.lower() if names and word.lower().startswith(_BUILT_IN) else word)
         if words[-1] == TRIAL or (names and _takes_argument(words[-1])):
@@ -66,21 +68,6 @@ def parsed(value: str) -> list[str]:
 
 def _takes_argument(name: str) -> bool:
     return name.startswith("check_") or name in _WITH_ARGUMENT
-
-
-def _words(value: str) -> Iterator[str]:
-    """VALUE at its commas and white space, but within braces as it is."""
-    word, depth = "", 0
-    for c in value:
-        if depth == 0 and (c.isspace() or c == ","):
-            if word:
-                yield word
-            word = ""
-            continue
-        depth += (c == "{") - (c == "}" and depth > 0)
-        word += c
-    if word:
-        yield word
 
 
 def written(items: Sequence[str]) -> str:
