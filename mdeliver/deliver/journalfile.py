@@ -135,6 +135,9 @@ class KeptJournal(JournalFile):
         self._seen = 0
         self._of_key: dict[int, int] = {}
         self._of_mbox: dict[bytes, tuple[bytes, list[int]]] = {}
+        self._resting = False
+        # Where others have it open it cannot be rewritten: that is tried again when it has grown.
+        self._tolerated = max(limits.JOURNAL_BYTES, durable.size_of(self.fd) * 5 // 4)
 
     def close(self) -> None:
         """Give all locks back."""
@@ -151,16 +154,20 @@ class KeptJournal(JournalFile):
         """As JournalFile, but it stays open."""
         locks.unlock(self.fd, byte, 1)
 
+    def rest(self) -> None:
+        """With no attempt under way: let others rewrite it, if it is long."""
+        if self._seen > limits.JOURNAL_BYTES and not self._resting:
+            locks.unlock(self.fd, _ROTATION_BYTE, 1)
+            self._resting = True
+
     def look(self) -> None:
-        """With no attempt under way: open it anew where another one has its name, or it is long."""
+        """After a rest, or a while: open it anew where another one has its name, or it is long."""
         if self.fd != _CLOSED:
-            try:
-                there = system.lstat(self.path)
-                here = system.fstat(self.fd)
-                if system.same(there, here) and here.st_size <= limits.JOURNAL_BYTES:
-                    return
-            except FileNotFoundError:
-                pass
+            held = not self._resting or locks.try_lock(self.fd, _ROTATION_BYTE, 1, exclusive=False)
+            short_enough = durable.size_of(self.fd) <= self._tolerated
+            if held and short_enough and durable.same_file(self.fd, self.path):
+                self._resting = False
+                return
             self.close()
         self.fd = self._open()
         self._begin_index()

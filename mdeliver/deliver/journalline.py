@@ -122,6 +122,8 @@ def read_line(lines: bytes, start: int) -> Recorded | None:
     if _checksum(payload) != checksum:
         return None
     key, boot, turn, froms, *places = payload.split(b"\t")
+    if len(letters) != 1 + len(places):
+        return None  # letters are written over, so they are not in the checksum
     came, line = froms.split(b" ")
     return Recorded(
         start,

@@ -87,6 +87,11 @@ class Kept:
         self._state = state
         return self._journal
 
+    def rest(self) -> None:
+        """A round is over."""
+        if self._journal is not None:
+            self._journal.rest()
+
 
 class Round:
     """One round; `end` must be called."""
@@ -115,6 +120,7 @@ class Round:
     def end(self) -> None:
         """Deliver what still waits, and write the accounts."""
         self._deliver_waiting()
+        self._kept.rest()
         if self._afterwards:
             do_afterwards(self._afterwards)
 

@@ -13,6 +13,7 @@ from mdeliver import durable, limits
 from mdeliver.outcome import Deferral
 from mdeliver.record import Record
 from mdeliver.settings import SETTINGS_PATH
+from mdeliver.tomltext import parse_toml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,10 +71,8 @@ def load_lmtp(path: str = SETTINGS_PATH) -> Lmtp:
     Raises Deferral where the file is no TOML, or has a key or a value that cannot be.
     """
     text = durable.read_file(path, limits.RULES_BYTES)
-    import tomllib
-
     try:
-        table = tomllib.loads(text.decode()).get("lmtp", {})
+        table = parse_toml(text).get("lmtp", {})
     except ValueError as error:
         raise Deferral(f"{path}: {error}", "4.3.5") from None
     if not isinstance(table, dict):
