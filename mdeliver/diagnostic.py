@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     Level = Literal["error", "warning"]
 
 
+WIDEST = 400
+"""Characters of a source line that are shown."""
+
+
 class Span(Record):
     """A place in a rules file. Lines and columns count from 1, columns in characters.
 
@@ -78,10 +82,13 @@ def render(finding: Diagnostic) -> str:
     p = finding.place
     lines = [finding.replace(hint="").line]
     if finding.source:
+        # Of a line of a megabyte what stands around the place.
+        cut = max(0, p.column - 1 - WIDEST // 2) if len(finding.source) > WIDEST else 0
+        source = finding.source[cut : cut + WIDEST]
         # Tabs stay tabs in the padding, so that the caret stands under its character.
-        before = "".join("\t" if c == "\t" else " " for c in finding.source[: p.column - 1])
-        caret = "^" * max(1, min(p.end_column, len(finding.source) + 1) - p.column)
-        lines += [f"    {_shown(finding.source)}", f"    {before}{caret}"]
+        before = "".join("\t" if c == "\t" else " " for c in source[: p.column - 1 - cut])
+        caret = "^" * max(1, min(p.end_column - cut, len(source) + 1) - (p.column - cut))
+        lines += [f"    {_shown(source)}", f"    {before}{caret}"]
     if finding.hint:
         lines.append(one_line(f"    hint: {finding.hint}"))
     return "\n".join(lines)

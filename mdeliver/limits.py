@@ -109,6 +109,9 @@ TABLE_LINE = 1000
 INCLUDE_DEPTH = 16
 """How deep rules files may include one another."""
 
+BRACE_CHARACTERS = 1000
+"""Between { and }: what is longer is no name. Four million { without a } must not take minutes."""
+
 NESTING_DEPTH = 64
 """How deep blocks, parentheses and `not` may nest: a parser that recurses must stop somewhere."""
 

@@ -35,10 +35,10 @@ def as_the_user_chose(site: Site, home: str, uid: int) -> Site:
         return site
     if KEY not in text:
         return site
-    import tomllib
+    from mdeliver.tomltext import parse_toml
 
     try:
-        table = tomllib.loads(text)
+        table = parse_toml(text)
     except ValueError as error:
         raise Deferral(f"{path}: {error}", "4.3.5") from None
     return site.replace(pop3_gets=chosen(path, table, site.pop3_gets, ""))

@@ -117,10 +117,10 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
     text = durable.read_file(path, limits.RULES_BYTES)
     if not text:
         return Site(hostname=hostname)
-    import tomllib
+    from mdeliver.tomltext import parse_toml
 
     try:
-        tables = tomllib.loads(text.decode())
+        tables = parse_toml(text)
     except ValueError as error:
         raise Deferral(f"{path}: {error}", "4.3.5") from None
     pop_sync = tables.get("pop_sync")

@@ -249,7 +249,7 @@ class Lexer:
 
     def _brace(self, line: str, i: int) -> tuple[int, Brace | None]:
         """`{name}` at I, and the index after it; a brace that is not one has been reported."""
-        end = line.find("}", i)
+        end = line.find("}", i, i + limits.BRACE_CHARACTERS)
         words = line[i + 1 : end].split() if end >= 0 else []
         if not words or not all(_is_brace_word(word) for word in words):
             hint = "write \\{ in a text for the character { itself"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from mdeliver import durable
 from mdeliver.record import Record
 from mdeliver.settings import SETTINGS_PATH, TAGS_PATH
+from mdeliver.tomltext import parse_toml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,10 +61,8 @@ class BccSettings(Record):
 
 def load_bcc_settings(path: str = SETTINGS_PATH) -> BccSettings:
     """What PATH says in [bcc_maps]; defaults for the rest. Raises SettingsError."""
-    import tomllib
-
     try:
-        tables = tomllib.loads(durable.read_file(path, 1 << 20).decode())
+        tables = parse_toml(durable.read_file(path, 1 << 20))
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:

@@ -34,6 +34,7 @@ from mdeliver.postfix.changes import make as make_changes
 from mdeliver.postfix.configuration import Postfix, Service, joined, split_list
 from mdeliver.sent.files import rewrite
 from mdeliver.settings import SETTINGS_PATH, TAGS_PATH
+from mdeliver.tomltext import parse_toml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -181,10 +182,8 @@ def says_of_belief(path: str = SETTINGS_PATH) -> bool | None:
 
 
 def _parsed(text: str) -> dict[str, object]:
-    import tomllib
-
     try:
-        return tomllib.loads(text)
+        return parse_toml(text)
     except ValueError:
         return {}
 

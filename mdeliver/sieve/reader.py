@@ -94,9 +94,11 @@ class _Reading:
         lexer = Lexer(Parser.lrules)
         found = []
         octets = self.text.encode()
+        where = read = 0
         try:
             for kind, value in lexer.scan(octets):
-                where = len(octets[: lexer.pos].decode(errors="ignore"))
+                where += len(octets[read : lexer.pos].decode(errors="ignore"))
+                read = lexer.pos
                 found.append((kind, value.decode(), where))
         except ParseError as error:
             where = len(octets[: lexer.pos].decode(errors="ignore"))

@@ -29,3 +29,11 @@ def test_no_rules_file_speaks_to_the_terminal(odd: str) -> None:
 def test_what_is_made_visible_keeps_the_caret_in_its_place() -> None:
     found = Diagnostic("E1", "error", "no", Span("rules", 1, 3, 4), "\x1b x", "")
     assert render(found).split("\n")[1:] == ["    \ufffd x", "      ^"]
+
+
+def test_of_a_line_of_a_megabyte_what_stands_around_the_place_is_shown() -> None:
+    line = "a" * 500_000 + "b" + "c" * 500_000
+    shown = render(Diagnostic("E1", "error", "no", Span("rules", 1, 500_001, 500_002), line, ""))
+    _place, source, caret = shown.split("\n")
+    assert len(source) < 500
+    assert source[caret.index("^")] == "b"
