@@ -14,6 +14,9 @@ from collections.abc import Iterator, Sequence
 from mdeliver.postfix.events import Brought, Event, Passed, Queued, Refusal, Removed, Sent
 
 
+_MIDDLE = (Queued, Sent)
+
+
 def condensed(events: Sequence[Event]) -> Iterator[Event]:
     """EVENTS, with one Passed for each message that is wholly in them, where its end was."""
     lives = _whole_lives(events)
@@ -38,7 +41,7 @@ def _whole_lives(events: Sequence[Event]) -> dict[int, list[int]]:
             begun.pop(event.queue_id, None)
             if event.client not in warned and event.queue_id not in warned:
                 begun[event.queue_id] = [number]
-        elif isinstance(event, Queued | Sent) and event.queue_id in begun:
+        elif isinstance(event, _MIDDLE) and event.queue_id in begun:
             begun[event.queue_id].append(number)
         elif isinstance(event, Removed):
             life = begun.pop(event.queue_id, [])

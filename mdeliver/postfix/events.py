@@ -160,6 +160,11 @@ _MOST_READINGS = 8
 _CLIENT = r"([^\s\[\]]*)\[([^\s\[\]]+)\](:\d+)?"
 _DECIDED = re.compile(rf"(\w+): ({'|'.join(_ACTIONS)}): ")
 _STAGE = re.compile(rf"([A-Za-z_ -]{{1,30}}?) from {_CLIENT}: ", re.DOTALL)
+# What nearly every refusal looks like; whatever does not is read step by step.
+_PLAIN = re.compile(
+    rf"(\w+): (reject|reject_warning): ([A-Z]+) from {_CLIENT}: (.*?); from=<([^<>\" ]*+)>,? "
+    r"to=<([^<>\" ]*+)>,? proto=\w+,? helo=<([^<>]*+)>"
+)
 _CONTENT_CLIENT = re.compile(rf" from {_CLIENT}$", re.DOTALL)
 _LIMIT = re.compile(rf"warning: ([\w ]+ limit exceeded: \d+) from {_CLIENT} for service ")
 _BROUGHT = re.compile(rf"(\w+): client={_CLIENT}(?:.*, sasl_username=([^, ]+))?", re.DOTALL)
@@ -220,6 +225,18 @@ def _cleanup(time_s: float, text: str) -> Event | None:
 
 def _decision(time_s: float, text: str, service: str) -> Refusal | None:
     """A line of smtpd, cleanup or postscreen that ends in fields, or in a reply after them."""
+    # Where the fields begin once only there is one reading of the line, and a fast one.
+    if text.count(_FIRST_FIELDS[0]) == 1 and (plain := _PLAIN.fullmatch(text)):
+        queue_id, action, where, name, client, port, reply, sender, to, helo = plain.groups()
+        endpoint = f"[{client}]{port}" if port else ""
+        kind = (_ACTIONS[action], check_of(service, action, reply), where)
+        fields = _Fields(0, 0, sender, to, helo, doubtful=False)
+        return _refusal(time_s, kind, (name, client, endpoint), reply, queue_id, fields)
+    return _odd_decision(time_s, text, service)
+
+
+def _odd_decision(time_s: float, text: str, service: str) -> Refusal | None:
+    """The same, of any line: read step by step."""
     decided = _DECIDED.match(text)
     if decided is None:
         return None

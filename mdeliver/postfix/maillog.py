@@ -110,6 +110,7 @@ class Clock:
         self._latest_s = latest_s
         self._year = time.localtime(latest_s).tm_year
         self._known: tuple[bytes | None, float] = (None, 0.0)
+        self._hour: tuple[bytes | None, float] = (None, 0.0)
 
     def seconds(self, stamp: bytes) -> float | None:
         """Seconds since 1970, or None where STAMP is none."""
@@ -131,6 +132,16 @@ class Clock:
         return seconds
 
     def _without_year(self, stamp: bytes) -> float:
+        # Clocks are put forward and back where an hour ends: within one, seconds only add up.
+        minute, second = int(stamp[10:12]), int(stamp[13:15])
+        if self._hour[0] == stamp[:9] and minute < 60 and second < 60 and stamp[9:10] == b":":
+            return self._hour[1] + 60 * minute + second
+        seconds = self._searched(stamp)
+        self._hour = (stamp[:9], seconds - 60 * minute - second)
+        return seconds
+
+    def _searched(self, stamp: bytes) -> float:
+        """STAMP in the latest year that makes it no younger than the log."""
         month, day = _MONTHS[stamp[:3]], int(stamp[4:6])
         hour, minute, second = int(stamp[7:9]), int(stamp[10:12]), int(stamp[13:15])
         for year in range(self._year + 1, self._year - _LEAP_CYCLE, -1):

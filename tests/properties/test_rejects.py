@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mdeliver.postfix import rejects, rejectstext
-from mdeliver.postfix.events import Refusal, events
+from mdeliver.postfix.events import Refusal, _decision, _odd_decision, events
 from mdeliver.postfix.history import History, Taken
 from mdeliver.postfix.judgement import judge
 from mdeliver.postfix.logfiles import Block
@@ -132,3 +132,10 @@ def test_no_line_takes_long(pieces: list[bytes], line: bytes) -> None:
     for hostile in (stuffed, HEAD + b"".join(pieces) * LINE_BYTES, HEAD + line + stuffed):
         shown([hostile.replace(b"\n", b" ")])
     assert time.process_time() - started < 3
+
+
+@given(broken_lines())
+def test_the_fast_reading_of_a_line_is_the_thorough_one(line: bytes) -> None:
+    text = line.partition(b"]: ")[2].decode("utf-8", "backslashreplace")
+    for service in ("smtpd", "postscreen", "cleanup"):
+        assert _decision(1.0, text, service) == _odd_decision(1.0, text, service)
