@@ -83,6 +83,10 @@ DNS_ALIASES = 8
 SIGNED_BYTES = 32 << 20
 """Size of a message whose signatures are checked; those of larger ones are neutral."""
 
+SIGNATURES_S = 20
+"""How long all signatures and seals of one message may take; those after that are temperror. Each
+takes a look at the whole body."""
+
 SIGNATURES = 8
 """DKIM signatures of one message that are checked, from the top; those below are not looked at."""
 

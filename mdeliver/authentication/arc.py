@@ -57,7 +57,7 @@ def check_arc(signed: Signed, names: Names, sealers: tuple[str, ...], min_bits: 
     for tags in map(tags_of, signed.fields(b"arc-message-signature")):
         if "l" in tags or "from" not in tags.get("h", "").lower().split(":"):
             return _failed("a set signs no From, or a part of the body only")
-    keys = _StrongKeys(names, min_bits)
+    keys = _StrongKeys(names, signed.ends_s, min_bits)
     try:
         result, sets, reason = signed.verify_chain(keys)
     except Unanswered as unanswered:
@@ -74,8 +74,8 @@ def check_arc(signed: Signed, names: Names, sealers: tuple[str, ...], min_bits: 
 class _StrongKeys(Keys):
     """Keys of enough bits: dkimpy says no more of each seal than whether it is right."""
 
-    def __init__(self, names: Names, min_bits: int) -> None:
-        super().__init__(names)
+    def __init__(self, names: Names, ends_s: float, min_bits: int) -> None:
+        super().__init__(names, ends_s)
         self._min_bits = min_bits
 
     def __call__(self, name: bytes, timeout: float = 0) -> bytes:

@@ -85,8 +85,9 @@ def _signatures(
 
     try:
         signed = Signed(pieces)
-    except ValueError as error:
-        return (Result("dkim", "neutral", (), str(error)),), Result("arc", "none"), ""
+    except (ValueError, MemoryError) as error:
+        reason = str(error) or "there is not enough memory for it"
+        return (Result("dkim", "neutral", (), reason),), Result("arc", "none", (), reason), ""
     sealer = ""
     dkim: tuple[Result, ...] = ()
 

@@ -39,7 +39,7 @@ def check_dkim(signed: Signed, names: Names, min_bits: int) -> tuple[Result, ...
     fields = signed.fields(FIELD)
     if not fields:
         return (Result("dkim", "none", (), "there is no signature"),)
-    keys = Keys(names)
+    keys = Keys(names, signed.ends_s)
     found = []
     for number, field in enumerate(fields[: limits.SIGNATURES]):
         tags = tags_of(field)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import dkim
@@ -43,8 +44,10 @@ class KeyRefused(Exception):
 class Keys:
     """The keys that the signatures of one message name."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, ends_s: float) -> None:
+        """ENDS_S: when there is no more time for signatures, of time.monotonic()."""
         self._names = names
+        self._ends_s = ends_s
         self.bits = 0
         """Size of the RSA key that was read last; 0 for another kind."""
         self.flags: frozenset[bytes] = frozenset()
@@ -56,6 +59,8 @@ class Keys:
 
     def __call__(self, name: bytes, timeout: float = 0) -> bytes:  # noqa: ARG002 - as dkimpy calls
         """The record at NAME. Raises KeyRefused, Unanswered: dkimpy lets both through."""
+        if time.monotonic() > self._ends_s:
+            raise Unanswered(f"signatures took longer than {limits.SIGNATURES_S} s")
         try:
             records = self._names.texts(name.decode("utf-8"))
         except UnicodeDecodeError:
@@ -113,6 +118,8 @@ class Signed:
         self._chain.headers = [_unfolded(name, value) for name, value in self._message.headers]
         self._simple: bytes = self._message.body
         self._relaxed: bytes | None = None
+        self.ends_s = time.monotonic() + limits.SIGNATURES_S
+        """When there is no more time for its signatures."""
 
     def fields(self, *names: bytes) -> list[bytes]:
         """The values of the fields called one of NAMES (lower case), with their folds."""

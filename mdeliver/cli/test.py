@@ -299,7 +299,7 @@ def _try_cases(session: _Session, path: str) -> int:
                 tried_rules, case, envelope, session.site, run_programs=session.run_programs
             )
         except OSError as error:
-            _complain(f"{path}:{case.line}: {case.file}: {error.strerror}")
+            _complain(f"{path}:{case.line}: {error.filename}: {error.strerror}")
             return TROUBLE
         failed += bool(tried.failures)
         if session.as_json:

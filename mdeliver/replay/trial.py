@@ -8,6 +8,7 @@ See also    cases.py for the format
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -134,8 +135,7 @@ def try_case(
 
     asker         user, home and uid where the case does not say them
     run_programs  whether programs that rules ask are run
-    Raises OSError where the message, or the zone, is in a file that cannot be read, ValueError
-    where the zone is none.
+    Raises OSError where the message or the zone is in a file that cannot be read, or is none.
     """
     assert trial.program is not None
     if case.message is not None:
@@ -150,8 +150,11 @@ def try_case(
     now_s = float(case.said["arrived"]) if "arrived" in case.said else time.time()
     names = None
     if "zone" in case.said:
-        text = stores.read_text(os.path.join(os.path.dirname(trial.path), case.said["zone"]))
-        names = zone_of(text)
+        zone = os.path.join(os.path.dirname(trial.path), case.said["zone"])
+        try:
+            names = zone_of(stores.read_text(zone))
+        except ValueError as error:
+            raise OSError(errno.EINVAL, str(error), zone) from None
         site = checking_by_zone(site)
 
     def planned(program: Program, explain: bool) -> Rehearsed:
@@ -185,7 +188,7 @@ def failing(trial: Trial, asker: Envelope, site: Site, level: Level) -> Iterator
             failed = try_case(trial, case, asker, site).failures
         except OSError as error:
             place = Span(trial.path, case.line, 1, 2)
-            yield Diagnostic("C104", level, f"{case.file}: {error.strerror}", place)
+            yield Diagnostic("C104", level, f"{error.filename}: {error.strerror}", place)
             continue
         for expected, instead in failed:
             place = Span(trial.path, expected.line, 1, len(expected.words) + 1)

@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from mdeliver import limits
+from mdeliver.authentication import signed as signed_module
 from mdeliver.authentication.dkim import check_dkim
 from mdeliver.authentication.lookups import ZoneFile
 from mdeliver.authentication.results import Result
@@ -221,6 +222,28 @@ def test_a_message_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(limits, "SIGNED_BYTES", 3 << 20)
     with pytest.raises(ValueError, match="larger than 3 MB"):
         Signed([RIGHT, b"x" * (3 << 20)])
+
+
+def test_signatures_have_so_much_time_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = signed(RIGHT, rsa_key(), "example.org")
+    message_of_two = Signed([message])
+    names = Slow(monkeypatch)
+    first, second = check_dkim(message_of_two, names, 1024)
+    assert (first.result, second.result) == ("pass", "temperror")
+    assert second.reason == "signatures took longer than 20 s"
+
+
+class Slow(ZoneFile):
+    """Each answer takes 21 s, by the clock that is looked at."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(RSA)
+        self._now_s = signed_module.time.monotonic()
+        monkeypatch.setattr(signed_module.time, "monotonic", lambda: self._now_s)
+
+    def texts(self, name: str) -> tuple[bytes, ...]:
+        self._now_s += 21
+        return super().texts(name)
 
 
 def test_white_space_takes_linear_time() -> None:
