@@ -40,7 +40,7 @@ def mail_is_signed(host: Host) -> Iterator[Finding]:
         complaints = [*_private(key), *_published(host, key)]
         yield from complaints
         if not complaints:
-            yield Finding("fine", f"{key.name} is the record of the key that {key.by} signs with")
+            yield Finding("fine", f"{key.name} ({key.by}) is published as it should be")
 
 
 def _is_above(domain: str, name: str) -> bool:
@@ -92,7 +92,7 @@ def _private(key: SigningKey) -> Iterator[Finding]:
     except OSError:
         yield Finding(
             "failure",
-            f"{key.by} signs with {key.path}, and there is no such file",
+            f"the key of {key.name} ({key.by}) is {key.path}, and there is no such file",
             "nothing is signed",
             "make the key, or name another",
             _MAKE,
@@ -127,7 +127,7 @@ def _published(host: Host, key: SigningKey) -> Iterator[Finding]:
     what = ""
     level = "failure"
     if not answer.values:
-        what = f"{key.by} signs with {key.name}, which is not published"
+        what = f"{key.name} ({key.by}) is not published"
     elif len(answer.values) > 1:
         what = f"{key.name} has {len(answer.values)} TXT records, and one may be"
     else:

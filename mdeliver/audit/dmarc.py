@@ -44,9 +44,19 @@ _SHOWN = 5
 def discovered(names: Names, domain: str) -> Published | None:
     """The record that holds for DOMAIN; None where there is none, or nobody knows."""
     try:
-        return discover(domain, AsLookups(names))
+        return discover(domain, _Walk(names))
     except Unanswered:
         return None
+
+
+class _Walk(AsLookups):
+    """For walks up the tree: what does not answer up there, such as a registry, has no record."""
+
+    def texts(self, name: str) -> tuple[bytes, ...]:
+        try:
+            return super().texts(name)
+        except Unanswered:
+            return ()
 
 
 def protects_names_below(names: Names, domain: str) -> bool:
@@ -147,7 +157,7 @@ def _syntax(domain: str, tags: dict[str, str], odd: list[str]) -> Iterator[Findi
     if gone:
         yield Finding(
             "advice",
-            f"DMARC of {domain}: {', '.join(gone)} is no longer part of DMARC (RFC 9989)",
+            f"DMARC of {domain}: RFC 9989 has no {' and no '.join(gone)} any more",
             "some receivers heed it and others do not"
             + ("; pct is replaced by t=y, all or nothing" if "pct" in gone else ""),
             "remove it",
@@ -227,7 +237,7 @@ def _destination(host: Host, domain: str, name: str, target: str) -> Iterator[Fi
         )
         return
     try:
-        lookups = AsLookups(host.names)
+        lookups = _Walk(host.names)
         if organisation(target, lookups) == organisation(domain, lookups):
             return
     except Unanswered:

@@ -22,7 +22,7 @@ _EXCHANGERS = 20
 
 def domains_exist(host: Host) -> Iterator[Finding]:
     """Whether each domain can be answered, by way of hosts that exist."""
-    if not host.identity.domains:
+    if not host.identity.domains and "." in host.value("myorigin"):
         yield Finding(
             "warning",
             "no domain of senders is known: myorigin and mydestination have none",
@@ -30,20 +30,25 @@ def domains_exist(host: Host) -> Iterator[Finding]:
             "set myorigin, or name the domains with --domain",
             ("postconf -e 'myorigin = YOUR.DOMAIN'", "postfix reload"),
         )
+    yield from _origin(host)
     for domain in host.identity.domains:
         yield from _of_domain(host, domain)
 
 
-def _of_domain(host: Host, domain: str) -> Iterator[Finding]:
-    if "." not in domain:
+def _origin(host: Host) -> Iterator[Finding]:
+    """Whether what is sent on this host itself has a sender with a whole domain."""
+    origin = host.value("myorigin")
+    if "." not in origin and not host.given.domains:
         yield Finding(
             "failure",
-            f"users send as USER@{domain}, and {domain} is no whole name",
+            f"users send as USER@{origin}, and {origin} is no whole name",
             "servers refuse such senders (reject_non_fqdn_sender)",
             "set the domain that is appended to names without one",
             ("postconf -e 'myorigin = YOUR.DOMAIN'", "postfix reload"),
         )
-        return
+
+
+def _of_domain(host: Host, domain: str) -> Iterator[Finding]:
     exchangers, answer = host.names.exchangers(domain)
     if not answer.known:
         yield unanswered(f"the MX of {domain}", answer)

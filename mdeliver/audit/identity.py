@@ -100,7 +100,7 @@ def _domains(host: Host) -> Iterator[str]:
         yield from (domain.lower().rstrip(".") for domain in host.given.domains)
         return
     origin = host.value("myorigin").lower()
-    if not origin.startswith("/"):
+    if "." in origin and not origin.startswith("/"):
         yield origin
     if host.site.domains:
         yield from host.site.domains

@@ -203,6 +203,8 @@ def _helo_names(host: Host) -> Iterator[Finding]:
         if not answer.known:
             yield unanswered(f"the SPF record of {name}", answer)
             continue
+        if answer.state == "no name":
+            continue  # the check of the greeting says so
         if len(found) != 1:
             yield Finding(
                 "warning",

@@ -81,7 +81,8 @@ def mta_sts_is_true(host: Host) -> Iterator[Finding]:
     nothing = True
     for domain in host.identity.domains:
         found = list(_mta_sts(host, domain))
-        reports = list(_tls_reports(host, domain, bool(found)))
+        is_sound = bool(found) and all(finding.level == "fine" for finding in found)
+        reports = list(_tls_reports(host, domain, is_sound))
         yield from (*found, *reports)
         nothing &= not (found or reports)
     if nothing:

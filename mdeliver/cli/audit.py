@@ -1,7 +1,7 @@
 """`mdeliver audit`: is the mail server set up as it should be; what is not, why, and what to paste.
 
-Exit status  0 fine; 1 if any check fails; 2 usage; 78 if Postfix, the settings or a zone file cannot
-             be read
+Exit status  0 fine; 1 if any check fails; 2 usage; 78 if Postfix, the settings or a zone file
+             cannot be read
 Output       what Postfix, DNS and others say is made printable; colours only on a terminal
 See also     audit/checks.py; mdeliver-audit(8)
 """

@@ -23,7 +23,6 @@ from mdeliver.audit.host import Given, Host
 from mdeliver.audit.names import ZoneFiles
 from mdeliver.outcome import one_line
 from mdeliver.postfix.configuration import Postfix
-from mdeliver.postfix.step import Box
 from mdeliver.sent.settings import BccSettings
 from mdeliver.settings import Site
 from tests.casefile import Case, cases, update_case
@@ -40,9 +39,9 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def settings(tls: Path, tmp_path_factory: pytest.TempPathFactory) -> Box:
+def sound(tls: Path, tmp_path_factory: pytest.TempPathFactory) -> Host:
     """What Postfix says of the sound server, asked once for all cases that leave it alone."""
-    return Box(Postfix(str(SoundBox(tmp_path_factory.mktemp("sound"), tls).etc)))
+    return host_of(SoundBox(tmp_path_factory.mktemp("sound"), tls))
 
 
 def plant(box: SoundBox, text: str) -> None:
@@ -65,13 +64,21 @@ def plant(box: SoundBox, text: str) -> None:
             box.replace(files[word], old, new.removeprefix(" "))
 
 
-def found(box: SoundBox, settings: Box | None, group: str) -> Iterator[str]:
-    """What the checks of GROUP find, a line each; SETTINGS if Postfix's are those of `settings`."""
+def host_of(box: SoundBox) -> Host:
     key = f"example.org:k1:{box.top}/key"
     names = ZoneFiles(["zone"], [box.zone.read_text()])
     given = Given(("192.0.2.25",), (), (key,), str(box.dovecot), etc=str(box.top))
-    host = Host(Postfix(str(box.etc)), Site(), BccSettings(), "mdeliver.toml", names, given)
-    host.box = settings or host.box
+    return Host(Postfix(str(box.etc)), Site(), BccSettings(), "mdeliver.toml", names, given)
+
+
+def found(box: SoundBox, sound: Host | None, group: str) -> Iterator[str]:
+    """What the checks of GROUP find, a line each.
+
+    sound  whose Postfix is asked in the place of the box's own
+    """
+    host = host_of(box)
+    if sound is not None:
+        host.box, host.identity = sound.box, sound.identity
     for check in chosen([group]):
         for finding in run_check(check, host):
             if finding.level != "fine":
@@ -80,7 +87,7 @@ def found(box: SoundBox, settings: Box | None, group: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("case", cases("audit"), ids=str)
-def test_case(case: Case, update_cases: bool, tmp_path: Path, tls: Path, settings: Box) -> None:
+def test_case(case: Case, update_cases: bool, tmp_path: Path, tls: Path, sound: Host) -> None:
     group = case.file.stem
     if group == "dovecot" and shutil.which("doveconf") is None:
         lacking("Dovecot is not installed")
@@ -88,7 +95,7 @@ def test_case(case: Case, update_cases: bool, tmp_path: Path, tls: Path, setting
     plant(box, case.text)
     is_changed = any(line.startswith(("main ", "master ")) for line in case.text.splitlines())
     # Where nothing of Postfix's is changed and paths do not matter, its answers are the same.
-    asked = settings if group == "dns" and not is_changed else None
+    asked = sound if group == "dns" and not is_changed else None
     now = "".join(found(box, asked, group))
     if update_cases and case.sections.get("found") != now:
         case.sections["found"] = now
