@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mdeliver import limits
 from mdeliver.authentication.client import client_of, is_forwarder
 from mdeliver.authentication.results import Result
 from mdeliver.authentication.spf import check_spf, identity, original_sender
@@ -109,6 +110,9 @@ def _signatures(
 def _dmarc(message: Message, spf: Result, dkim: tuple[Result, ...], names: Names) -> Result:
     from mdeliver.authentication.dmarc import ascii_domain, check_dmarc
 
+    if message.cut or len(message.fields) >= limits.HEADER_LINES:
+        # One more From may stand where nobody looks.
+        return Result("dmarc", "permerror", (), "the header is too long to know all of it")
     authors = [ascii_domain(address.domain) for address in message.addresses("from")]
     domains, fields = tuple(dict.fromkeys(authors)), len(message.raw("from"))
     return _safely("dmarc", lambda: check_dmarc(domains, fields, spf, dkim, names))

@@ -48,8 +48,10 @@ class Known(Record):
 
     @property
     def text(self) -> str:
-        """All of it, as the decision log has it."""
-        return as_text([result for method in METHODS for result in self.found(method)])
+        """All of it, as the decision log has it; nothing of what was not checked."""
+        checked = self.computed is not None and not self.computed.client.unchecked
+        found = self.found if checked else self.believed.found
+        return as_text([result for method in METHODS for result in found(method)])
 
 
 def authenticated(scene: Scene, fact: Authentication) -> bool | None:

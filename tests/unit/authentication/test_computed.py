@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from mdeliver import limits
 from mdeliver.authentication import computed as computed_module
 from mdeliver.authentication.client import client_of
 from mdeliver.authentication.computed import Computed, compute
 from mdeliver.authentication.lookups import ZoneFile
+from mdeliver.authentication.results import Result
 from mdeliver.authentication.spf import original_sender
 from mdeliver.envelope import Envelope
 from mdeliver.message import Message
@@ -65,6 +67,19 @@ def test_two_from_headers_never_pass() -> None:
     assert results(checked(two, client="192.0.2.1", site=site))["dmarc"] == "fail"
     message = signed(two, rsa_key(), "bank.example", fields=("from", "from", "from"))
     assert results(checked(message))["dmarc"] == "fail"
+
+
+def test_a_from_beyond_what_is_read_of_a_header_is_not_ruled_out() -> None:
+    head = b"From: ann@bank.example\r\n" + b"X: y\r\n" * limits.HEADER_LINES
+    (found,) = checked(head + b"\r\n", client="192.0.2.1").found("dmarc")
+    assert (found.result, "too long" in found.reason) == ("permerror", True)
+    cut = Message(HEAD, 10**6, cut=True)
+    found = compute(cut, [HEAD], ENVELOPE, SITE, ZoneFile(ZONE)).found("dmarc")[0]
+    assert found.result == "none"  # no client, no checks
+    enveloped = ENVELOPE.replace(client_address="192.0.2.1")
+    assert compute(cut, [HEAD], enveloped, SITE, ZoneFile(ZONE)).found("dmarc")[0] == Result(
+        "dmarc", "permerror", (), "the header is too long to know all of it"
+    )
 
 
 @pytest.mark.parametrize("head", [b"Subject: no author\r\n\r\n", b"From: nobody\r\n\r\n"])

@@ -168,6 +168,7 @@ def test_what_is_not_checked_stays_as_it_is() -> None:
     decision = decide(JUNK, envelope=ENVELOPE.replace(sasl_username="ann"))
     assert [type(action) for action in decision.plan.actions] == [File, File]
     assert "ann submitted it with a password" in decision.trace[0].because
+    assert decision.plan.authentication == ""
 
 
 SILENT = "; no answer: bank.example\n"
