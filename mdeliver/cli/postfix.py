@@ -75,6 +75,12 @@ _WIDTH = 8
     metavar="FILE",
     help="Print Dovecot's side instead, or write it to FILE.",
 )
+@click.option(
+    "--dovecot-version",
+    type=click.Choice(dovecot.VERSIONS),
+    default=None,
+    help="Whose words --dovecot has; those of the Dovecot that is installed.",
+)
 @click.option("--list", "list_only", is_flag=True, help="List the parts.")
 @click.option("--postfix", "directory", metavar="DIRECTORY", help="Postfix's configuration.")
 def command(parts: tuple[str, ...], directory: str | None, **options: Any) -> None:
@@ -113,7 +119,8 @@ def _refuse_contradictions(parts: Sequence[str], options: dict[str, Any]) -> Non
 
 def _run(box: Box, parts: Sequence[str], options: dict[str, Any]) -> None:
     if options["dovecot_file"] is not None:
-        _dovecot(box, str(options["dovecot_file"]))
+        version = options["dovecot_version"] or dovecot.installed_version()
+        _dovecot(box, str(options["dovecot_file"]), version)
         return
     if not (options["apply_"] or options["revert"]):
         wanted = settings.plan(box, _wish(options), parts)
@@ -165,8 +172,8 @@ def _change(box: Box, parts: Sequence[str], options: dict[str, Any]) -> None:
     _show(wanted, files, as_json=bool(options["as_json"]))
 
 
-def _dovecot(box: Box, file: str) -> None:
-    text = dovecot.text(box)
+def _dovecot(box: Box, file: str, version: str) -> None:
+    text = dovecot.text(box, version)
     if file == "-":
         click.echo(text, nl=False)
         return

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 
 from mdeliver.postfix.events import Brought, Event, Passed, Queued, Refusal, Removed, Sent
 
-
 _MIDDLE = (Queued, Sent)
 
 

@@ -134,7 +134,12 @@ class Clock:
     def _without_year(self, stamp: bytes) -> float:
         # Clocks are put forward and back where an hour ends: within one, seconds only add up.
         minute, second = int(stamp[10:12]), int(stamp[13:15])
-        if self._hour[0] == stamp[:9] and minute < 60 and second < 60 and stamp[9:10] == b":":
+        if (
+            self._hour[0] == stamp[:9]
+            and 0 <= minute < 60
+            and 0 <= second < 60
+            and stamp[9:10] == b":"
+        ):
             return self._hour[1] + 60 * minute + second
         seconds = self._searched(stamp)
         self._hour = (stamp[:9], seconds - 60 * minute - second)

@@ -4,6 +4,7 @@ Where       all in smtpd_recipient_restrictions, so that the log has the sender 
             but for those that make sense at DATA alone
 Exempt      own clients and those that have authenticated: mail programs greet with what they like
 Found       a check that the administrator has in any list of main.cf is not made twice
+Services    that have a list of their own in master.cf are told: nothing in main.cf reaches them
 See also    restrictions.py on where they are put; SMTPD_ACCESS_README; RFC 5321
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from mdeliver.postfix import restrictions
 from mdeliver.postfix.changes import Change
+from mdeliver.postfix.greeting import services_for_strangers
 from mdeliver.postfix.step import Proposal, Step, simple
 from mdeliver.record import Record
 
@@ -125,7 +127,30 @@ def propose(box: Box, wish: Wish, parts: Sequence[str], table: str) -> Proposal:
         proposal = _list(box, wish, where, checks, table)
         steps += proposal.steps
         changes += proposal.changes
+        steps += _of_services(box, where, checks, table)
     return Proposal(steps, changes)
+
+
+def _of_services(box: Box, where: str, checks: Sequence[Check], table: str) -> list[Step]:
+    """What services for strangers lack that have a list WHERE of their own, in master.cf.
+
+    Nothing in main.cf reaches them, and what an administrator has put there stays.
+    """
+    steps = []
+    for service in services_for_strangers(box):
+        if where not in service.settings:
+            continue
+        here = {*restrictions.effective(restrictions.parsed(service.settings[where]))}
+        for other in _LISTS:
+            value = box.value_for(service, other)
+            here.update(restrictions.effective(restrictions.parsed(value)))
+        for check in checks:
+            item = _item(check, table)
+            if not {item, restrictions.on_trial(item)} & here:
+                what = f"{service.name}: {item}"
+                note = f"master.cf gives it {where} of its own, without this check"
+                steps.append(Step(check.part, what, check.why, "kept", note))
+    return steps
 
 
 def _list(box: Box, wish: Wish, where: str, checks: Sequence[Check], table: str) -> Proposal:

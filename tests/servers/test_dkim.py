@@ -159,36 +159,53 @@ def test_what_leaves_is_signed_and_what_passes_is_not(signing: SigningBox) -> No
         signing.mdeliver("--apply", "--resolver", dns)
     box.stop()
     box.start()
-    (name,) = [key.name for key in keys.registered(str(signing.keys))]
     with signing.running(), box.dovecot("ann", "secret"):
-        submit(box, LETTER)
-        assert signing.signers(signing.next_message()) == [name]
+        _what_users_send_is_signed(signing)
+        _what_passes_is_not(signing)
+    _another_key_takes_over(signing)
 
-        with smtplib.SMTP(box.address, 587, "laptop", timeout=30) as client:
-            client.starttls(context=ssl._create_unverified_context())
-            client.login("ann", "secret")
-            client.sendmail("ann@example.org", ["bob@example.net"], LETTER)
-        assert signing.signers(signing.next_message()) == [name]
+    # Without the milter users' mail waits, and strangers' comes in.
+    with Client(25, server=box.address) as stranger:
+        assert stranger.try_to_send() == 250
+    signing.mdeliver("--revert")
+    assert box.settings == before
+    assert not signing.configuration.exists()
 
-        with Client(25, "127.255.255.254", server=box.address) as ours:
-            assert (
-                ours.try_to_send("ann@example.org", "bob@example.net", message=_smtp(LETTER)) == 250
-            )
-        assert signing.signers(signing.next_message()) == [name]
 
-        # A stranger says to be Ann; and what came from elsewhere is forwarded.
-        with Client(25, server=box.address) as stranger:
-            sent = stranger.try_to_send(
-                "eve@example.net", "known@relay.example.org", message=_smtp(LETTER)
-            )
-            assert sent == 250, box.log
-        assert b"DKIM-Signature" not in signing.next_message()
-        submit(box, b"Received: from elsewhere by here; today\n" + LETTER)
-        assert b"DKIM-Signature" not in signing.next_message()
-        # Nor what is from another domain.
-        submit(box, LETTER.replace(b"example.org", b"example.com"))
-        assert b"DKIM-Signature" not in signing.next_message()
+def _what_users_send_is_signed(signing: SigningBox) -> None:
+    box = signing.box
+    (name,) = [key.name for key in keys.registered(str(signing.keys))]
+    submit(box, LETTER)
+    assert signing.signers(signing.next_message()) == [name]
 
+    with smtplib.SMTP(box.address, 587, "laptop", timeout=30) as client:
+        client.starttls(context=ssl._create_unverified_context())
+        client.login("ann", "secret")
+        client.sendmail("ann@example.org", ["bob@example.net"], LETTER)
+    assert signing.signers(signing.next_message()) == [name]
+
+    with Client(25, "127.255.255.254", server=box.address) as ours:
+        assert ours.try_to_send("ann@example.org", "bob@example.net", message=_smtp(LETTER)) == 250
+    assert signing.signers(signing.next_message()) == [name]
+
+
+def _what_passes_is_not(signing: SigningBox) -> None:
+    """A stranger says to be Ann; and what came from elsewhere is forwarded."""
+    box = signing.box
+    with Client(25, server=box.address) as stranger:
+        sent = stranger.try_to_send(
+            "eve@example.net", "known@relay.example.org", message=_smtp(LETTER)
+        )
+        assert sent == 250, box.log
+    assert b"DKIM-Signature" not in signing.next_message()
+    submit(box, b"Received: from elsewhere by here; today\n" + LETTER)
+    assert b"DKIM-Signature" not in signing.next_message()
+    # Nor what is from another domain.
+    submit(box, LETTER.replace(b"example.org", b"example.com"))
+    assert b"DKIM-Signature" not in signing.next_message()
+
+
+def _another_key_takes_over(signing: SigningBox) -> None:
     with signing.published() as dns:
         made = signing.mdeliver("--rotate", "--older-than", "0d", "--resolver", dns)
         assert "made; publish its record" in made.output
@@ -201,17 +218,10 @@ def test_what_leaves_is_signed_and_what_passes_is_not(signing: SigningBox) -> No
     assert [levels[key.name] for key in keys.registered(str(signing.keys))] == ["fine", "fine"]
     assert levels["_dmarc.example.org"] == "failure"  # this name server has the keys alone
     with signing.running():
-        submit(box, LETTER)
+        submit(signing.box, LETTER)
         first, second = keys.registered(str(signing.keys))
         assert signing.signers(signing.next_message()) == [second.name]
         assert (first.state, second.state) == ("retired", "signing")
-
-    # Without the milter users' mail waits, and strangers' comes in.
-    with Client(25, server=box.address) as stranger:
-        assert stranger.try_to_send() == 250
-    signing.mdeliver("--revert")
-    assert box.settings == before
-    assert not signing.configuration.exists()
 
 
 def _smtp(message: bytes) -> str:

@@ -219,6 +219,26 @@ def test_what_is_set_is_not_set_again_and_can_be_taken_back(box: PlainBox) -> No
         assert wait_for(lambda: client.try_to_send(helo="laptop") == 250, "the old settings")
 
 
+def test_postscreen_lets_strangers_wait(boxed: Callable[[str], PlainBox]) -> None:
+    box = boxed("postscreen_greet_wait = 2s\n")
+    box.set_up("--greeting", "postscreen")
+    assert "503" not in (heard := early_talker(box).decode())
+    assert heard.startswith(("220-", "521 ", "550 ")), heard
+    about = wait_for(lambda: "PREGREET" in box.log and box.log, "postscreen to say so")
+    assert "reject: " in about or "DISCONNECT" in about
+    (box.top / "screened").write_text(box.log)
+    done = CliRunner().invoke(rejects, [str(box.top / "screened"), "--json"])
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(x["check"], x["client_address"]) for x in said] == [
+        ("postscreen_greet_action", box.address)
+    ]
+    # Who waits is passed on to smtpd, with all its checks.
+    passes(box)
+    with Client(25, "198.51.100.90", server=box.address) as client:
+        assert client.try_to_send(helo="laptop") == 504
+    assert "nothing is lacking" in box.set_up("--greeting", "postscreen").output
+
+
 def test_what_the_administrator_has_set_stays(boxed: Callable[[str], PlainBox]) -> None:
     box = boxed(
         "smtpd_recipient_restrictions = permit_mynetworks,\n"

@@ -37,6 +37,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "meaning: Program and message to Plan, pure",
         """plan outside edits sent sent.evidence deedwords glob htmltext mime folders explain
         conditions conditions.moments conditions.tables scene conditions.texts conditions.facts
+        conditions.prefilter
         conditions.duplicate conditions.automatic conditions.authenticated conditions.programs
         answerable actions actions.places actions.headers actions.programs actions.forward
         actions.reply actions.deeds evaluate""",
@@ -76,7 +77,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """postfix postfix.configuration sent.files postfix.changes sent.keys sent.mailaddress
         sent.owners sent.sources sent.settings sent.tables sent.generate sent.setup
         sent.socketmap sent.server postfix.restrictions postfix.step postfix.ownnames
-        postfix.standards postfix.greeting postfix.submission postfix.ways postfix.settings
+        postfix.greeting postfix.standards postfix.submission postfix.ways postfix.settings
         postfix.dovecot audit audit.finding audit.names audit.doveconf audit.identity
         dkim dkim.keys dkim.record dkim.senders
         dkim.policy dkim.published dkim.rotation dkim.opendkim dkim.setup audit.host audit.sent_copies

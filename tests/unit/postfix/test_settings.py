@@ -47,6 +47,10 @@ class Host:
         with (self.etc / "main.cf").open("a") as main:
             main.write(before + text)
 
+    def service_says(self, name: str, value: str) -> None:
+        """Set something in master.cf."""
+        Postfix(str(self.etc)).run("postconf", "-P", f"{name}={value}")
+
     def plan(self, *parts: str, **wishes: object) -> settings.Plan:
         return settings.plan(Box(Postfix(str(self.etc))), Wish(**wishes), parts)  # type: ignore[arg-type]
 
@@ -114,6 +118,26 @@ def test_a_list_with_its_end_in_another_setting_stays(host: Host) -> None:
 def test_a_check_after_permit_is_none(host: Host) -> None:
     host.say("smtpd_recipient_restrictions = permit, reject_unknown_client_hostname\n")
     assert states(host.plan("client")) == {"reject_unknown_client_hostname": "lacking"}
+
+
+def test_a_service_with_a_list_of_its_own_is_told(host: Host) -> None:
+    host.service_says("smtp/inet/smtpd_recipient_restrictions", "reject_non_fqdn_sender,permit")
+    told = {s.what: s for s in host.plan("sender").steps if s.what.startswith("smtp/inet: ")}
+    assert list(told) == ["smtp/inet: reject_unknown_sender_domain"]
+    (step,) = told.values()
+    assert step.state == "kept"
+    assert "of its own, without this check" in step.note
+
+
+def test_dovecot_in_the_words_of_each_version(host: Host) -> None:
+    older = host.command("--dovecot", "--dovecot-version", "2.3").output
+    newer = host.command("--dovecot", "--dovecot-version", "2.4").output
+    assert "mail_location = maildir:~/Maildir" in older
+    assert "mail_path = ~/Maildir" in newer
+    assert not {"mail_location", "%u"} & set(newer.replace("=", " ").split())
+    assert {line for line in older.splitlines() if "special_use" in line} == {
+        line for line in newer.splitlines() if "special_use" in line
+    }
 
 
 def test_only_the_service_for_strangers_waits(host: Host) -> None:
