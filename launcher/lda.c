@@ -30,6 +30,10 @@
  *             is read after the agent has ended, so that neither a loud agent nor a grandchild which
  *             keeps the pipe open can hold up a delivery.
  *
+ * Environment What glibc drops where a program is setuid is dropped here too: a loader that obeys
+ *             LD_PRELOAD would run whatever it names before our first line of Python. (-I sees to
+ *             PYTHON*, and neither way asks a shell.)
+ *
  * Start       Without libc (platform_linux_raw.h) there is no system call between execve and the
  *             first instruction here: no loader, no relocation, no thread storage, nothing to fail.
  *
@@ -451,10 +455,46 @@ static const char *server_path(int argc, char **argv)
     return argv[1][n] == '\0' && argc > 2 ? argv[2] : SERVER_PATH;
 }
 
+/* How entries begin that a loader, an allocator or libc obeys: those of unsecvars.h in glibc, and
+ * Python's. One text, since a table of pointers would have to be relocated. */
+static const char unsafe[] =
+    "LD_\0" "PYTHON\0" "MALLOC_\0" "GLIBC_TUNABLES=\0" "GCONV_PATH=\0" "GETCONF_DIR=\0"
+    "HOSTALIASES=\0" "LOCALDOMAIN=\0" "LOCPATH=\0" "NIS_PATH=\0" "NLSPATH=\0"
+    "RESOLV_HOST_CONF=\0" "RES_OPTIONS=\0" "TMPDIR=\0" "TZDIR=\0";
+
+static int is_unsafe(const char *entry)
+{
+    const char *beginning = unsafe;
+    unsigned long n;
+
+    while (*beginning != '\0') {
+        for (n = 0; beginning[n] != '\0' && entry[n] == beginning[n]; n++)
+            ;
+        if (beginning[n] == '\0')
+            return 1;
+        while (*beginning++ != '\0')
+            ;
+    }
+    return 0;
+}
+
+/* The entries that are kept move up in their own array: nothing here can fail. */
+static void drop_unsafe(char **environment)
+{
+    char **kept = environment;
+
+    for (; *environment != 0; environment++)
+        if (!is_unsafe(*environment))
+            *kept++ = *environment;
+    *kept = 0;
+}
+
 static int fuse(int argc, char **argv, char **environment)
 {
     static struct answer answer;
     const char *server = server_path(argc, argv);
+
+    drop_unsafe(environment);
 
     /* An ignored SIGCHLD would take the agent's status from us, a blocked SIGALRM the deadline. */
     sys_default_signals();

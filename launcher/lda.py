@@ -26,6 +26,14 @@ AGENT_LIMIT_S = 950
 FUSE_LIMIT_S = 970
 LINE_BYTES = 1000
 
+# What loaders, allocators and libc obey. The shell and the Python of this file were started with
+# it: only the launcher in C keeps it from everything.
+UNSAFE = (
+    b"LD_", b"PYTHON", b"MALLOC_", b"GLIBC_TUNABLES=", b"GCONV_PATH=", b"GETCONF_DIR=",
+    b"HOSTALIASES=", b"LOCALDOMAIN=", b"LOCPATH=", b"NIS_PATH=", b"NLSPATH=",
+    b"RESOLV_HOST_CONF=", b"RES_OPTIONS=", b"TMPDIR=", b"TZDIR=",
+)
+
 BOOTSTRAP = """\
 @BOOTSTRAP@"""
 
@@ -73,7 +81,8 @@ def become_agent(report, bin_directory, arguments):
         posix.dup2(report, 1)
         posix.dup2(report, 2)
         command = [python, "-I", "-S", "-c", BOOTSTRAP, prefix, "deliver", *arguments]
-        posix.execve(python, command, posix.environ)
+        kept = {k: v for k, v in posix.environ.items() if not (k + b"=").startswith(UNSAFE)}
+        posix.execve(python, command, kept)
     except BaseException as error:
         line = b"\x004.3.0 mdeliver: cannot run " + f"{python}: {error}\n".encode()
         posix.write(report, line)
