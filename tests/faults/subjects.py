@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.applied import Applied, Undone
+from tests.faults.bothways import PutThere, TakenOut
 from tests.faults.direct import Direct, Fresh, Unended
 from tests.faults.downloaded import Downloaded
 from tests.faults.grouped import Grouped
@@ -17,5 +18,7 @@ SUBJECTS: dict[str, type[Subject]] = {
     "apply": Applied,
     "apply --undo": Undone,
     "pop-sync": Downloaded,
+    "pop-sync --both-ways": TakenOut,
+    "pop-sync, all mail": PutThere,
     "bcc-maps": Tabled,
 }

@@ -5,6 +5,7 @@ After the second look all is as after one that nobody disturbed, whatever happen
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,25 @@ from tests.faults.seam import Kind
 pytestmark = pytest.mark.faults
 
 
-def test_killed_or_failing_at_every_call(home: Path) -> None:
-    kinds: tuple[Kind, ...] = ("kill before", "kill after", "EIO", "ENOSPC")
-    story = Calls("pop-sync", home, kinds)
-    assert {"rename", "mkdir", "fsync", "fcntl"} < set(story.calls)
+KINDS: tuple[Kind, ...] = ("kill before", "kill after", "EIO", "ENOSPC")
+SHARE = 1 if os.environ.get("MDELIVER_FAULTS") == "all" else 4
+"""Each call gets one of the kinds, and its neighbours the others; MDELIVER_FAULTS=all tries all."""
+
+
+@pytest.mark.parametrize(
+    ("subject", "calls"),
+    [
+        ("pop-sync", {"rename", "mkdir", "fsync", "fcntl"}),
+        ("pop-sync --both-ways", {"rename", "write", "fchmod", "fsync", "fcntl"}),
+        ("pop-sync, all mail", {"write", "fsync", "fcntl"}),
+    ],
+)
+def test_killed_or_failing_at_every_call(subject: str, calls: set[str], home: Path) -> None:
+    story = Calls(subject, home, KINDS)
+    assert calls < set(story.calls)
     wrong = []
     for number, name in enumerate(story.calls):
-        # Each call gets one of the kinds, and its neighbours the others.
-        for word in story.suffer(f"{number} {kinds[number % 4]}"):
-            wrong.append(f"{number}, {name}: {word}")
+        for kind in KINDS if SHARE == 1 else KINDS[number % SHARE :][:1]:
+            for word in story.suffer(f"{number} {kind}"):
+                wrong.append(f"{kind} at {number}, {name}: {word}")
     assert not wrong, "\n".join(wrong)

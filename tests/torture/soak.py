@@ -1,0 +1,311 @@
+"""Load for as long as one wants, through Postfix at full rate, while all is killed at random.
+
+Ways      one user's mail goes by LMTP to `mdeliver lmtp`, the other's by local(8) and the launcher
+Killed    workers, front, master (a supervisor starts it again, as systemd does), launchers, agents,
+          Postfix's local(8) and lmtp(8): SIGKILL, one every so often
+Account   at the end of each case the queue drains, and each message that Postfix took is once in
+          the mbox and once in the Maildir of its user
+Flat      in the last part nobody is killed: memory, descriptors and rate of the server must stay
+Seconds   SOAK in the environment, an hour if it is not set
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import signal
+import smtplib
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+
+from tests.faults import account
+from tests.installation import LDA, open_directory, unreachable
+from tests.lmtpserver import Server
+from tests.local8 import Person
+from tests.mboxreader import Torn
+from tests.servers.people import add_person, remove_person, write_rules
+from tests.servers.postfix import Postfix
+from tests.torture.stories import CannotBeHad, Opened
+
+SECONDS = float(os.environ.get("SOAK", "3600"))
+PART_S = 120.0
+UNDER_WAY = 400
+"""No more messages than these are in Postfix's queue: our part is what is to be loaded."""
+SENDERS = 6
+KILL_EVERY_S = 0.7
+DRAINED_S = 180
+GROWN_KB = 12 * 1024
+
+_ID = re.compile(rb"^Message-ID: <([\w.]+)@soak>$", re.MULTILINE)
+
+
+class Soak:
+    """Postfix, the server, two users, and whoever kills; see Story."""
+
+    def __init__(self, postfix: Postfix, server: Server, people: Sequence[Person]) -> None:
+        self._postfix, self._server, self._people = postfix, server, people
+        self._numbers = count()
+        self._taken: dict[str, Counter[bytes]] = {person.name: Counter() for person in people}
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self.killed: Counter[str] = Counter()
+        parts = max(2, round(SECONDS / PART_S))
+        self._part_s = SECONDS / parts
+        self.cases: Sequence[str] = [
+            *[f"killing {number}" for number in range(1, parts)],
+            "nobody is killed",
+        ]
+
+    def suffer(self, case: str) -> list[str]:
+        """Load for a while, the queue drained, and the account."""
+        self._over.clear()
+        doers: list[Callable[[], None]] = [self._send] * SENDERS + [self._flush, self._supervise]
+        if case.startswith("killing"):
+            doers.append(self._kill)
+        wrong: list[str] = []
+        crowd = [threading.Thread(target=self._keep_doing, args=(do, wrong)) for do in doers]
+        for one in crowd:
+            one.start()
+        if case.startswith("killing"):
+            self._over.wait(self._part_s)
+        else:
+            wrong += self._measure()
+        self._over.set()
+        for one in crowd:
+            one.join()
+        self._supervise()
+        return [*wrong, *self._drain(), *self._account()]
+
+    def _keep_doing(self, do: Callable[[], None], wrong: list[str]) -> None:
+        while not self._over.is_set():
+            try:
+                do()
+            except (OSError, smtplib.SMTPException):
+                self._over.wait(0.1)
+            except Exception as error:
+                wrong.append(f"stuck: {do.__name__}: {error!r}")
+                return
+
+    # --- who is at work ------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        """A session of up to fifty messages."""
+        with smtplib.SMTP("127.0.0.1", self._postfix.outside, "mx.example.net", timeout=60) as to:
+            for _ in range(50):
+                while self._queued() > UNDER_WAY and not self._over.is_set():
+                    self._over.wait(0.05)
+                if self._over.is_set():
+                    return
+                with self._lock:
+                    number = next(self._numbers)
+                name = b"%d.%d" % (os.getpid(), number)
+                person = self._people[number % len(self._people)]
+                head = b"Subject: soak\nMessage-ID: <%b@soak>\n\n" % name
+                body = b"From a line of a letter\n" * random.choice((1, 1, 10, 400))
+                refused = to.sendmail("a@example.net", [f"{person.name}@example.org"], head + body)
+                assert not refused, refused
+                with self._lock:
+                    self._taken[person.name][name] += 1
+
+    def _queued(self) -> int:
+        queue = self._postfix.top / "queue"
+        return sum(len(list((queue / part).glob("*"))) for part in ("active", "incoming"))
+
+    def _flush(self) -> None:
+        self._postfix.run("postqueue", "-f", check=False)
+        self._over.wait(2)
+
+    def _supervise(self) -> None:
+        process = self._server.process
+        if process is not None and process.poll() is not None:
+            self._server.start()
+        self._over.wait(0.1)
+
+    def _kill(self) -> None:
+        self._over.wait(random.uniform(0, 2 * KILL_EVERY_S))
+        kinds = self._victims()
+        kind = random.choice([kind for kind, pids in kinds.items() if pids] or ["nobody"])
+        if kind == "nobody":
+            return
+        # The master takes all with it: not so often, or nothing else is ever hit.
+        if kind == "master" and random.random() < 0.8:
+            return
+        os.kill(random.choice(kinds[kind]), signal.SIGKILL)
+        self.killed[kind] += 1
+
+    def _victims(self) -> dict[str, list[int]]:
+        process = self._server.process
+        master = [process.pid] if process is not None and process.poll() is None else []
+        children = self._server.children() if master else []
+        uids = {person.uid for person in self._people}
+        below = _children_of(int((self._postfix.top / "queue/pid/master.pid").read_text()))
+        agents = [pid for pid in _pids() if _uid(pid) in uids and _is_agent(pid)]
+        return {
+            "master": master,
+            "front": children[:1],
+            "worker": children[1:],
+            "launcher or agent": agents,
+            "local(8)": [pid for pid in below if _name(pid) == "local"],
+            "lmtp(8)": [pid for pid in below if _name(pid) == "lmtp"],
+        }
+
+    # --- what came of it -----------------------------------------------------------------------
+
+    def _measure(self) -> list[str]:
+        """Load for the time of a part; memory, descriptors and rate at its start and its end."""
+        self._over.wait(self._part_s * 0.2)
+        slice_s = self._part_s * 0.4
+        first = self._sizes()
+        sent = [sum(c.total() for c in self._taken.values())]
+        for _ in range(2):
+            self._over.wait(slice_s)
+            sent.append(sum(c.total() for c in self._taken.values()))
+        last = self._sizes()
+        rates = [(sent[n + 1] - sent[n]) / slice_s for n in (0, 1)]
+        self.rates = rates
+        wrong = []
+        for name, (memory_kb, files) in first.items():
+            if name in last:
+                if last[name][0] > memory_kb + GROWN_KB:
+                    wrong.append(f"grew: memory of {name}: {memory_kb} KB, then {last[name][0]}")
+                if last[name][1] > files + 16:
+                    wrong.append(f"grew: descriptors of {name}: {files}, then {last[name][1]}")
+        if rates[1] < rates[0] / 2:
+            wrong.append(f"grew: time: {rates[0]:.1f} messages a second, then {rates[1]:.1f}")
+        return wrong
+
+    def _sizes(self) -> dict[str, tuple[int, int]]:
+        assert self._server.process is not None
+        front, *_workers = [*self._server.children(), 0]
+        found = {}
+        for name, pid in (("the master", self._server.process.pid), ("the front", front)):
+            status = Path(f"/proc/{pid}/status").read_text()
+            resident = re.search(r"^VmRSS:\s+(\d+)", status, re.MULTILINE)
+            assert resident is not None
+            found[name] = int(resident[1]), len(os.listdir(f"/proc/{pid}/fd"))
+        return found
+
+    def _drain(self) -> list[str]:
+        end = time.monotonic() + DRAINED_S
+        while left := self._postfix.in_queue():
+            if time.monotonic() > end:
+                return [f"stuck: {len(left)} messages are in the queue after {DRAINED_S} s"]
+            self._postfix.run("postqueue", "-f", check=False)
+            threading.Event().wait(1)
+        return []
+
+    def _account(self) -> list[str]:
+        wrong = []
+        for person in self._people:
+            taken = self._taken[person.name]
+            try:
+                in_mbox = _ids(account.in_mbox(person.home / "mbox", "mboxrd"))
+            except Torn as torn:
+                wrong.append(f"torn mbox: {torn}")
+                continue
+            in_maildir = _ids(account.in_maildir(person.home / "Maildir"))
+            for place, there in (("mbox", in_mbox), ("Maildir", in_maildir)):
+                lost = [name for name in taken if not there[name]]
+                often = [name for name in there if there[name] > 1]
+                wrong += [f"lost {place}: {len(lost)} messages, {lost[:3]}"] if lost else []
+                wrong += [f"doubled {place}: {len(often)} messages, {often[:3]}"] if often else []
+            litter = [*person.home.glob("*.lock"), *person.home.glob("Maildir/tmp/*")]
+            wrong += [f"litter: {path}" for path in litter]
+        if "status=bounced" in self._postfix.log:
+            lines = [x for x in self._postfix.log.splitlines() if "status=bounced" in x]
+            wrong.append(f"bounced: {lines[0]}")
+        return wrong
+
+    @property
+    def delivered(self) -> int:
+        """How many messages Postfix took."""
+        return sum(taken.total() for taken in self._taken.values())
+
+
+def _ids(messages: list[bytes]) -> Counter[bytes]:
+    return Counter(found[1] if (found := _ID.search(m)) else b"?" for m in messages)
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _uid(pid: int) -> int:
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return -1
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _is_agent(pid: int) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return str(LDA).encode() in command or b"deliver" in command.split(b"\0")
+
+
+def _children_of(pid: int) -> list[int]:
+    try:
+        return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+@contextmanager
+def soak(_top: Path) -> Iterator[Soak]:
+    """A private Postfix, `mdeliver lmtp` and two users of the system."""
+    os.environ["PATH"] = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+    if os.geteuid() != 0:
+        raise CannotBeHad("only root can make users and start Postfix")
+    if shutil.which("postfix") is None:
+        raise CannotBeHad("postfix is not installed")
+    with ExitStack() as to_end:
+        top = open_directory("soak")
+        to_end.callback(shutil.rmtree, top, ignore_errors=True)
+        (top / "homes").mkdir()
+        people = []
+        for role in ("ann", "bob"):
+            people.append(add_person(role, top / "homes"))
+            to_end.callback(remove_person, people[-1])
+            rules = 'mailbox imap = maildir "~/Maildir"\nmailbox pop3 = mbox "~/mbox"\n'
+            write_rules(people[-1], rules + "inbox = imap, pop3\n")
+        if why := unreachable(LDA, people[0]):
+            raise CannotBeHad(why)
+        (top / "lmtp").mkdir()
+        server = Server(top / "lmtp", users="system", socket_user="postfix", worker_idle_s=5)
+        (top / "postfix").mkdir()
+        postfix = Postfix(top / "postfix", people, f"{LDA} --server {server.door}")
+        settings = [
+            f"mailbox_transport_maps = inline:{{{people[0].name}=lmtp:unix:{server.path}}}",
+            "lmtp_send_xforward_command = yes",
+            "sender_bcc_maps =",
+            "smtpd_peername_lookup = no",
+            "smtpd_client_connection_rate_limit = 0",
+        ]
+        with (postfix.configuration / "main.cf").open("a") as main_cf:
+            main_cf.write("\n".join(settings) + "\n")
+        server.start()
+        to_end.callback(server.stop)
+        postfix.start()
+        to_end.callback(postfix.stop)
+        yield Soak(postfix, server, people)
+
+
+def opened(top: Path) -> Opened:
+    """For the table of parts."""
+    return soak(top)
