@@ -27,6 +27,7 @@ from mdeliver.diagnostic import Diagnostic, render
 from mdeliver.language.compile import Source, compile_rules
 from mdeliver.outcome import one_line
 from mdeliver.procmail import proof
+from mdeliver.procmail.linetext import sed_arguments
 from mdeliver.procmail.report import Converted, Entry
 from mdeliver.rulesfile import reader
 from mdeliver.settings import load_site
@@ -92,9 +93,15 @@ def procmailrc(
         parsed = parsed.replace(findings=(*crlf, *parsed.findings))
     whose = Whose(name, home) if _is_of_one(file) else NOBODY
     reading = _including(home, uid)
-    converted = convert_procmailrc(parsed, reading, allow_shell=allow_shell, whose=whose)
+    converted = convert_procmailrc(
+        parsed,
+        reading,
+        allow_shell=allow_shell,
+        whose=whose,
+        filters_succeed=prove is not None and not run_programs,
+    )
     if prove is None:
-        _print(converted, as_json)
+        _print(converted, as_json, reader(home, uid))
         return
     world = World(home, name, programs=run_programs, pretends=True)
 
@@ -130,7 +137,7 @@ def sieve(
         text = octets.decode("latin-1")
     converted = convert_sieve(read_script(text, file))
     if prove is None:
-        _print(converted, as_json)
+        _print(converted, as_json, reader(home, uid))
         return
     from mdeliver.sieve.proof import Pigeonhole, compare
 
@@ -210,9 +217,9 @@ def _including(home: str, uid: int) -> Callable[[str], str | None]:
 # --- printing ----------------------------------------------------------------------------------
 
 
-def _print(converted: Converted, as_json: bool) -> None:
+def _print(converted: Converted, as_json: bool, reading: Callable[[str], str]) -> None:
     """The rules and the report; exit status 1 if something was not carried over."""
-    converted = _checked(converted)
+    converted = _checked(converted, reading)
     if as_json:
         click.echo(json.dumps(_as_object(converted), ensure_ascii=False))
     else:
@@ -226,9 +233,9 @@ def _print(converted: Converted, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _checked(converted: Converted) -> Converted:
+def _checked(converted: Converted, reading: Callable[[str], str]) -> Converted:
     """CONVERTED, with what `mdeliver check` would call an error among its findings."""
-    compiled = compile_rules([Source("converted rules", converted.text)], lambda _path: "")
+    compiled = compile_rules([Source("converted rules", converted.text)], reading)
     errors = [finding for finding in compiled.findings if finding.level == "error"]
     return converted.replace(findings=(*converted.findings, *errors))
 
@@ -332,7 +339,9 @@ def _rehearsal(
         sys.exit(TROUBLE)
     environ = {"USER": name, "HOME": home}
     options = Options(user=name, home=home)
-    return Rehearsal(compiled.program, options, environ, load_site(), run_programs)
+    # What the converter itself asks sed for: no program of the file's.
+    own = frozenset() if rules else sed_arguments(text)
+    return Rehearsal(compiled.program, options, environ, load_site(), run_programs, always_run=own)
 
 
 @contextmanager

@@ -38,12 +38,14 @@ class Surroundings:
         state_directory: str | None,
         *,
         run_programs: bool = True,
+        always_run: frozenset[tuple[str, ...]] = frozenset(),
         remembers: Callable[[], Consulted | Remembered] | None = None,
         names: Callable[[], Names] | None = None,
         before_asking: Callable[[], None] | None = None,
     ) -> None:
         """STATE_DIRECTORY takes what is too large for memory; None in a dry run.
 
+        always_run  conditions' programs, with their arguments, that are run in any case
         remembers  opens the memory of what was delivered and answered, for rules that ask for it;
                    None where nothing is remembered
         names      opens the DNS, or what stands in its place; None where nobody is asked
@@ -57,6 +59,7 @@ class Surroundings:
         self._envelope = envelope
         self._state = state_directory
         self._run_programs = run_programs
+        self._always_run = always_run
         self._made: list[Letter] = []
         self._filters_s = float(limits.FILTERS_S)
         """What is left of the time that filters have."""
@@ -103,7 +106,7 @@ class Surroundings:
 
     def succeeds(self, argv: tuple[str, ...], octets: Iterable[bytes]) -> tuple[bool | None, str]:
         """Whether the program ends with 0; None where a later try may know; and how it ended."""
-        if not self._run_programs:
+        if not self._run_programs and argv not in self._always_run:
             return None, NOT_RUN
         self._ask()
         from mdeliver.programs import run_program

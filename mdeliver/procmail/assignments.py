@@ -18,7 +18,7 @@ from mdeliver.procmail.parser import parse_procmailrc
 from mdeliver.procmail.rules import Line
 from mdeliver.procmail.symbols import Unsaid, unsaid
 from mdeliver.procmail.syntax import Assignment, Pipe, Recipe
-from mdeliver.procmail.wording import END, REF, Unsayable, quote, readable, ref
+from mdeliver.procmail.wording import REF, Unsayable, quote, readable, ref, shown
 from mdeliver.programs import PATH
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Assignments:
         known = PATH.split(":")
         others = [path for path in value.split(":") if path and path.rstrip("/") not in known]
         if item.name == "PATH" and others:
-            where = ", ".join([path.replace(REF, "$").replace(END, "") for path in others])
+            where = ", ".join([shown(path) for path in others])
             self.converter.note(
                 "differs",
                 item,
@@ -162,20 +162,21 @@ class Assignments:
             return
         path = absolute(value, self.symbols.value("MAILDIR") or ref("home"))
         home = ref("home") + "/"
-        shown = "~/" + path[len(home) :] if path.startswith(home) else path
-        text = None if REF in shown else converter.read_file(readable(shown))
-        if text is None:
-            self.lost(
-                item, level, f"{shown.replace(REF, '$')} cannot be read", "convert it as well"
-            )
+        name = "~/" + path[len(home) :] if path.startswith(home) else path
+        if REF in name:
+            self.lost(item, level, f"the name of {shown(name)} is not fixed", "include each")
             return
-        if shown in converter.including or len(converter.including) > _INCLUDES:
+        text = converter.read_file(readable(name))
+        if text is None:
+            self.lost(item, level, f"{name} cannot be read", "convert it as well")
+            return
+        if name in converter.including or len(converter.including) > _INCLUDES:
             self.lost(item, level, "a file that includes itself", "")
             return
-        converter.including.append(shown)
-        file = parse_procmailrc(text, readable(shown))
+        converter.including.append(name)
+        file = parse_procmailrc(text, readable(name))
         converter.findings += file.findings
-        level.comments.append(f" From {shown}:")
+        level.comments.append(f" From {name}:")
         converter.items(file.items, level)
         converter.including.pop()
         level.closed = switches

@@ -17,7 +17,7 @@ from mdeliver.procmail.folders import OF_DELIVERY, Mailboxes
 from mdeliver.procmail.rules import Line
 from mdeliver.procmail.symbols import Symbols
 from mdeliver.procmail.syntax import Folder, Forward, Pipe, Recipe
-from mdeliver.procmail.wording import END, HEADER, REF, Unsayable, quote, ref
+from mdeliver.procmail.wording import END, HEADER, REF, Unsayable, quote, ref, shown
 
 DUPLICATES = "duplicate within 7d"
 
@@ -47,7 +47,10 @@ class Actions:
         part = "body" if "b" in flags and "h" not in flags else part
         match action:
             case Folder():
-                lines = self.folder(symbols.split(action.words), symbols, "c" in flags)
+                names = symbols.split(action.words)
+                lines = self.folder(names, symbols, "c" in flags)
+                if "r" in flags and lines and not names[0].endswith(("/", "/dev/null")):
+                    self.differs.append("lines that begin with From are quoted in the mbox")
                 if part and "f" not in flags and lines not in ([], [Line("discard", True)]):
                     raise Unsayable(f"only the {part} goes into a folder")
                 return lines
@@ -233,7 +236,7 @@ class Actions:
             else:
                 files += words[1:]
         if files and said:
-            self.differs.append(f"{', '.join(files)} is not added to the answer".replace(REF, "$"))
+            self.differs.append(f"{shown(', '.join(files))} is not added to the answer")
         if files and not said:
             if len(files) > 1:
                 raise Unsayable("an answer made of several files")
@@ -249,4 +252,4 @@ def absolute(path: str, directory: str) -> str:
     """PATH as seen from DIRECTORY; a reference to the home directory is absolute."""
     if path.startswith(("/", REF + "home")):
         return path
-    return f"{directory}/{path}" if directory != "/" else f"{REF}home\x02/{path}"
+    return f"{directory.rstrip('/')}/{path}" if directory != "/" else f"{REF}home\x02/{path}"

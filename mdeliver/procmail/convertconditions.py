@@ -163,8 +163,8 @@ class RecipeConditions:
         value = self.symbols.value(name) or ""
         if value == ref(ANSWER):
             return self.answered(text)
-        if value == ref("sender"):
-            return text_condition(text, "sender", self.exactly)
+        if value in (ref("sender"), ref("extension")):
+            return text_condition(text, value[1:-1], self.exactly)
         if header := header_of(value):
             field = header.lower() if header.lower() in ("subject", "list-id") else ""
             return text_condition(text, field or f"header {quote(header)}", self.exactly)
@@ -255,7 +255,7 @@ def has_regex(expr: Expr) -> bool:
     """Whether EXPR has an expression of RE2 in it."""
     match expr:
         case Test():
-            return any(value.startswith("/") for value in expr.values)
+            return any(value[:1] not in '"0123456789' for value in expr.values)
         case All(parts) | Any(parts):
             return any(has_regex(part) for part in parts)
         case _:

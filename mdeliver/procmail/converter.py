@@ -73,10 +73,12 @@ def convert_procmailrc(
     *,
     allow_shell: bool = False,
     whose: Whose = NOBODY,
+    filters_succeed: bool = False,
 ) -> Converted:
     """FILE as rules.
 
     whose        user and home directory, where it is one user's file
+    filters_succeed  whether what is done where a filter fails is left out
     read_file    gives the text of an included file by its path (`~/` is home), None without one
     allow_shell  whether commands that need a shell become `sh -c`
     """
@@ -85,6 +87,7 @@ def convert_procmailrc(
     tries = 0
     while True:
         converter = Converter(file, read_file, allow_shell, whose, lets)
+        converter.filters_succeed = filters_succeed
         converted = converter.convert()
         useless |= {name for name in lets if f"{{{let_name(name)}}}" not in converted.text}
         wanted = (converter.symbols.wanted | set(lets)) - useless
@@ -115,6 +118,7 @@ class Converter:
         self.symbols = Symbols()
         self.mailboxes = Mailboxes(whose)
         self.actions = Actions(self.mailboxes, allow_shell)
+        self.filters_succeed = False
         self.entries: list[Entry] = []
         self.findings = list(file.findings)
         self.assigned: dict[str, set[str]] = {}
@@ -229,7 +233,10 @@ class Converter:
         conditions = RecipeConditions(recipe, self.symbols, self.allow_shell)
         conditions_alone = all_of([failed, conditions.expr()])
         nodes, expr = self.body(recipe, conditions_alone)
-        comments = [*comments, *self.quoted(recipe, conditions.unclear)]
+        unclear = conditions.unclear
+        if expr == Constant(False):
+            unclear = [condition.text for condition in recipe.conditions]
+        comments = [*comments, *self.quoted(recipe, unclear)]
         for text in (*conditions.differs, *self.actions.differs):
             self.note("differs", recipe, "", text)
         self.actions.differs = []
@@ -302,6 +309,8 @@ class Converter:
             # It answers those who are new to the `formail -rD` before it.
             return Constant(True)
         place, header = mark_of(anchor.block) if anchor is not None else (0, "")
+        if header and self.filters_succeed:
+            return Constant(False)
         if anchor is None or not header:
             raise Unsayable("done only where the recipe before it fails")
         # What the message came with says nothing.

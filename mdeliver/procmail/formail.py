@@ -14,6 +14,7 @@ import re
 
 from mdeliver.record import Record
 
+_NAME = re.compile(r"[!-9;-~]+")
 _FIELD = re.compile(rb"[\x21-\x39\x3b-\x7e]+[ \t]*:")
 
 
@@ -92,6 +93,8 @@ def read_arguments(argv: list[str]) -> Asked | None:
                 value = letters or (rest.pop(0) if rest else "")
                 letters = ""
                 name, colon, text = value.partition(":")
+                if name and not colon and letter in "Iix" and _NAME.fullmatch(name):
+                    colon = ":"
                 if not name or (not colon and name != "From "):
                     return None
                 if letter == "x":

@@ -8,6 +8,8 @@ Fails with  Unsayable where an expression goes over the end of a line
 
 from __future__ import annotations
 
+import re
+
 from mdeliver.procmail.pattern import (
     Char,
     Choice,
@@ -45,6 +47,15 @@ def head_has_times(text: str, times: int, exactly: bool) -> Fact:
     """A condition: so many lines of the head match TEXT."""
     marks = "x" * times
     return _sed(f"/^$/q1; {_address(text, exactly)}!bx; x; s/$/x/; /{marks}/q; x; :x; $q1")
+
+
+def sed_arguments(text: str) -> frozenset[tuple[str, ...]]:
+    """The calls of sed(1) that stand in the rules TEXT, which a converter made."""
+    found = _SED.findall(text)
+    return frozenset(("sed", "-nE", re.sub(r"\\(.)", r"\1", script)) for script in found)
+
+
+_SED = re.compile(r'(?<!\\)program "sed" "-nE" "((?:[^"\\]|\\.)*)" succeeds')
 
 
 def _sed(script: str) -> Fact:

@@ -18,13 +18,20 @@ MAILER = (
 )
 
 
+_BEFORE = r"(?:[^>]*[^(.%@a-z0-9])?"
+_AFTER = r"(?:[^).!:a-z0-9][-_a-z0-9]*)?"
+
+VALUE, PATH = "mail_system", "mail_system_address"
+
+DEFINITIONS = {
+    VALUE: rf"/^{_BEFORE}{MAILER}(?:{_AFTER}[%@>\t ][^<)]*(?:\(.*\).*)?)?$/",
+    PATH: rf"/^(?:$|{_BEFORE}{MAILER}{_AFTER}(?:[%@]|$))/",
+}
+"""What the names stand for, of headers and of the envelope's sender."""
+
+_FIELDS = 'header "From", "Sender", "Resent-From", "Resent-Sender", "X-Envelope-From"'
+
+
 def from_mailer() -> Expr:
     """^FROM_MAILER as tests of the headers that it names, and of the envelope."""
-    before = r"(?:[^>]*[^(.%@a-z0-9])?"
-    after = r"(?:[^).!:a-z0-9][-_a-z0-9]*)?"
-    fields = 'header "From", "Sender", "Resent-From", "Resent-Sender", "X-Envelope-From"'
-    value = rf"^{before}{MAILER}(?:{after}[%@>\t ][^<)]*(?:\(.*\).*)?)?$"
-    path = rf"^(?:$|{before}{MAILER}{after}(?:[%@]|$))"
-    return any_of(
-        [Test(fields, "matches", (f"/{value}/",)), Test("sender", "matches", (f"/{path}/",))]
-    )
+    return any_of([Test(_FIELDS, "matches", (VALUE,)), Test("sender", "matches", (PATH,))])

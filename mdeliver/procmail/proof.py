@@ -71,6 +71,7 @@ class Compared(NamedTuple):
     unknown   why a side is not known, "" if both are
     content   what differs in what is delivered, "" if nothing does
     designed  the listed differences that it has
+    assumed   what was taken for granted about programs that were not run
     """
 
     name: str
@@ -79,6 +80,7 @@ class Compared(NamedTuple):
     unknown: str
     content: str = ""
     designed: frozenset[str] = frozenset()
+    assumed: tuple[str, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -91,12 +93,14 @@ class Tally:
     def __init__(self) -> None:
         self.all = self.same = self.unknown = 0
         self.designed: Counter[str] = Counter()
+        self.assumed: Counter[str] = Counter()
 
     def add(self, one: Compared) -> None:
         self.all += 1
         self.same += one.same
         self.unknown += bool(one.unknown)
         self.designed.update(one.designed)
+        self.assumed.update(set(one.assumed))
 
     def lines(self) -> list[str]:
         """The count in words; what is meant to differ is named by its number in MIGRATING.md."""
@@ -104,9 +108,16 @@ class Tally:
         first = f"{self.same} of {self.all} messages fare the same, {different} differ"
         if self.unknown:
             first += f", of {self.unknown} it is not known"
-        listed = [f"  {count}: {what}" for what, count in sorted(self.designed.items())]
-        heading = "of those that fare the same differ, as MIGRATING.md lists it, in"
-        return [first, heading, *listed] if listed else [first]
+        made = [first]
+        if self.designed:
+            made.append("of those that fare the same differ, as MIGRATING.md lists it, in")
+            made += [
+                f"  {count}: {one_line(what)}" for what, count in sorted(self.designed.items())
+            ]
+        if self.assumed:
+            made.append("taken for granted, since no program was run (--run-programs runs them):")
+            made += [f"  {count}: {one_line(what)}" for what, count in sorted(self.assumed.items())]
+        return made
 
 
 def compare(
@@ -123,14 +134,22 @@ def compare(
     theirs = of_fate(fate)
     unknown = fate.unknown or not_known(rehearsed)
     if unknown or theirs.deed != ours.deed:
-        return Compared(one_line(name), theirs, ours, unknown)
+        return Compared(one_line(name), theirs, ours, unknown, assumed=fate.assumed)
     found = contents(theirs.octets, ours.octets)
-    return Compared(one_line(name), theirs, ours, "", found.other, found.designed)
+    return Compared(one_line(name), theirs, ours, "", found.other, found.designed, fate.assumed)
 
 
 def not_known(rehearsed: Rehearsed) -> str:
     """Why it is not known what the rules do, "" if it is."""
-    asked = next((step for step in rehearsed.decision.trace if NOT_RUN in step.because), None)
+    # A filter that is not run leaves all as it is, here as on the other side.
+    asked = next(
+        (
+            step
+            for step in rehearsed.decision.trace
+            if NOT_RUN in step.because and not step.source.startswith("filter through")
+        ),
+        None,
+    )
     return f"{asked.rule}: {one_line(asked.because)}" if asked is not None else ""
 
 

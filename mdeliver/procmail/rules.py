@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mdeliver.procmail.wording import Constant, all_of, negate, readable, words
+from mdeliver.procmail.wording import All, Any, Constant, all_of, negate, readable, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mdeliver.procmail.wording import Expr
 
 _INDENT = "    "
+
+_LONG = 120
+"""Characters of a line, beyond which a condition is broken."""
 
 _DOUBLED = 6
 
@@ -160,7 +163,7 @@ def _print_choice(choice: Choice, white: str) -> list[str]:
     opening = ""
     for branch in choice.branches:
         lines += _comments(branch.comments, white)
-        lines.append(f"{white}{opening}if {words(branch.condition)}:")
+        lines += _broken(f"{white}{opening}if ", branch.condition, white)
         lines += print_nodes(branch.block, white + _INDENT)
         opening = "el"
     if choice.otherwise is not None:
@@ -169,6 +172,17 @@ def _print_choice(choice: Choice, white: str) -> list[str]:
     if not white:
         lines.append("")
     return lines
+
+
+def _broken(opening: str, condition: Expr, white: str) -> list[str]:
+    """A condition after OPENING; a long one has a line for each of its parts."""
+    line = f"{opening}{words(condition)}:"
+    if len(line) <= _LONG or not isinstance(condition, All | Any):
+        return [line]
+    joint = "and" if isinstance(condition, All) else "or"
+    first, *rest = [words(part, joint) for part in condition.parts]
+    more = [f"{white}{_INDENT * 2}{joint} {part}" for part in rest]
+    return [opening + first, *more[:-1], f"{more[-1]}:"]
 
 
 def as_text(lines: list[str]) -> str:

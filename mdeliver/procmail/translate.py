@@ -319,7 +319,7 @@ ADDRESSES = {"from": "from", "to": "to", "cc": "cc", "reply-to": "reply-to"}
 
 def field_groups(names: list[str], core: Core) -> list[str]:
     """NAMES as fields of the language, those that can stand in one list together."""
-    address = core.address is not None
+    address = bool(core.addresses)
     plain: list[str] = []
     headers: list[str] = []
     for name in names:
@@ -345,8 +345,8 @@ def _recipients(items: list[Node], exactly: bool, whole: bool) -> Expr:
     if items and items[0] == Repeat(Dot(), "*"):
         # What has to stand before the keyword's word is anything then.
         return test_of("recipients", core)
-    if core.address and "@" in core.address[1:]:
-        return Test("recipients", "is", (quote(core.address),), exactly)
+    if core.addresses and not any(address.startswith("@") for address in core.addresses):
+        return Test("recipients", "is", tuple(map(quote, core.addresses)), exactly)
     if core.variable:
         return Test("recipients local part", "is", (quote(core.variable),), exactly)
     if core.literal is not None and REF in core.literal:

@@ -35,7 +35,8 @@ class Core:
         self.mark = self._trim()
         self.edges = (False, False)
         self.literal = literal(Sequence(tuple(self.items))) if self.mark is None else None
-        self.address = self._address()
+        self.addresses = self._addresses()
+        """The addresses that this is about, none if it is about something else."""
 
     def _trim(self) -> int | None:
         """Take `.*` off both ends, and a `$` off the end; where a mark is, None without one."""
@@ -60,11 +61,10 @@ class Core:
                 items.pop(0)
         return None
 
-    def _address(self) -> str | None:
-        """The address that this is about, None if it is about something else."""
+    def _addresses(self) -> tuple[str, ...]:
         items = list(self.items)
         if self.mark is not None or self.in_body:
-            return None
+            return ()
         left = self.starts or (
             bool(items) and (items[0] == Char("<") or isinstance(items[0], Edge))
         )
@@ -75,12 +75,12 @@ class Core:
         )
         if items and (items[-1] == Char(">") or isinstance(items[-1], Edge)):
             items.pop()
-        text = literal(Sequence(tuple(items)))
-        if not text or "@" not in text or set(text) - _ADDRESS or text.count("@") > 1:
-            return None
-        local, _, domain = text.partition("@")
-        self.edges = left and bool(local), right and "." in domain
-        return text
+        found = _texts(items) or ()
+        if not all(text.count("@") == 1 and not set(text) - _ADDRESS for text in found):
+            return ()
+        whole = [text.partition("@")[0] and "." in text.partition("@")[2] for text in found]
+        self.edges = (left and all(text[0] != "@" for text in found), right and all(whole))
+        return found
 
     @property
     def variable(self) -> str | None:
@@ -97,14 +97,7 @@ class Core:
 
     def values(self) -> tuple[str, ...] | None:
         """The literal texts that this is, None if it is none or too many."""
-        made = [""]
-        for item in self.items:
-            options = item.options if isinstance(item, Choice) else (item,)
-            found = [literal(option) for option in options]
-            if None in found or len(made) * len(found) > _LISTED:
-                return None
-            made = [a + (b or "") for a in made for b in found]
-        return tuple(dict.fromkeys(made))
+        return _texts(self.items)
 
     def glob(self) -> str | None:
         """A glob that says the same, None if there is none."""
@@ -140,6 +133,18 @@ class Core:
         return regex(f"{prefix}{head}{before}({after}){tail}"), True
 
 
+def _texts(items: list[Node]) -> tuple[str, ...] | None:
+    """The literal texts that ITEMS are, None if they are none or too many."""
+    made = [""]
+    for item in items:
+        options = item.options if isinstance(item, Choice) else (item,)
+        found = [literal(option) for option in options]
+        if None in found or len(made) * len(found) > _LISTED:
+            return None
+        made = [a + (b or "") for a in made for b in found]
+    return tuple(dict.fromkeys(made))
+
+
 def _is_line_end(node: Node) -> bool:
     return isinstance(node, Newline)
 
@@ -158,10 +163,10 @@ def _begins_line(items: list[Node]) -> bool:
 
 def test_of(fields: str, core: Core) -> Expr:
     """The test of FIELDS for CORE."""
-    if core.address is not None and not fields.startswith(("header", "any", "subject", "list-id")):
+    if core.addresses and not fields.startswith(("header", "any", "subject", "list-id")):
         operator = "starts with" if core.starts else "ends with" if core.ends else "contains"
         operator = "is" if all(core.edges) else operator
-        return Test(fields, operator, (quote(core.address),), core.exactly)
+        return Test(fields, operator, tuple(map(quote, core.addresses)), core.exactly)
     values = core.values() if core.mark is None else None
     if values is not None and not any(_odd(value, core) for value in values):
         return _plain(fields, core, values)

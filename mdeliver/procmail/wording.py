@@ -48,6 +48,11 @@ def ref(name: str) -> str:
     return f"{REF}{name}{END}"
 
 
+def shown(text: str) -> str:
+    """TEXT for people, with references as a procmailrc has them."""
+    return text.replace(ref("home"), "$HOME").replace(REF, "{").replace(END, "}")
+
+
 def has_ref(text: str) -> bool:
     return REF in text
 

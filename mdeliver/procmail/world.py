@@ -45,8 +45,8 @@ class World:
     directory    where procmail runs, for relative names before MAILDIR is set
     variables    more that are preset, or others in their place
     now_s        the time for date(1), seconds since 1970; None for now
-    pretends     whether every directory is taken to be there, as where the file is in use, and
-                 no message to have been there before
+    pretends     whether every directory is taken to be there, as where the file is in use, no
+                 message to have been there before, and filters that are not run to change nothing
     """
 
     def __init__(

@@ -46,6 +46,7 @@ class Rehearsal(Record):
     environ       as Postfix would make it
     run_programs  whether programs that rules ask are run; else what hangs on one is not known
     names         opens the DNS, or what stands in its place
+    always_run    programs of conditions that are run in any case, with their arguments
     """
 
     rules: Program | Outcome
@@ -54,6 +55,7 @@ class Rehearsal(Record):
     site: Site
     run_programs: bool = False
     names: Callable[[], Names] | None = None
+    always_run: frozenset[tuple[str, ...]] = frozenset()
 
     def of(self, arrived: Arrived, *, explain: bool) -> Rehearsed:
         """What would become of the message; raises nothing, as a delivery does.
@@ -76,6 +78,7 @@ class Rehearsal(Record):
                 now_s=arrived.arrived_s,
                 run_programs=self.run_programs,
                 names=self.names,
+                always_run=self.always_run,
                 # What arrived long ago is no duplicate of what is remembered of it now.
                 memory=state_directory(envelope, self.environ) if arrives_now else None,
             )
@@ -95,6 +98,7 @@ def rehearse(
     run_programs: bool,
     memory: str | None = None,
     names: Callable[[], Names] | None = None,
+    always_run: frozenset[tuple[str, ...]] = frozenset(),
 ) -> Decision:
     """What the rules make of a message.
 
@@ -102,6 +106,7 @@ def rehearse(
     memory        the state directory in which what was delivered before is looked up; None for
                   nothing was
     names         opens the DNS, or what stands in its place; None where nobody is asked
+    always_run    programs that conditions ask in any case, with their arguments
     """
     outside = Surroundings(
         envelope,
@@ -109,6 +114,7 @@ def rehearse(
         run_programs=run_programs,
         remembers=None if memory is None else lambda: Consulted(memory),
         names=names,
+        always_run=always_run,
     )
     try:
         return decide(

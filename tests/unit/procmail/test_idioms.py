@@ -105,5 +105,5 @@ def test_a_clone_with_many_copies_is_no_trouble() -> None:
 
 def test_a_path_of_ones_own_is_told() -> None:
     made = _convert("PATH=$HOME/bin:/usr/bin\n:0 fw\n| prog\n")
-    assert [entry.why for entry in made.entries] == ["no programs are looked for in $home/bin"]
+    assert [entry.why for entry in made.entries] == ["no programs are looked for in $HOME/bin"]
     assert _convert("PATH=/bin:/usr/bin\n").entries == ()
