@@ -32,6 +32,8 @@ class Mail:
         for part in ("new", "cur", "tmp"):
             (self.maildir / part).mkdir(parents=True)
         self.mbox.touch(0o600)
+        self.numbers: list[int] = []
+        """Messages that a test has something to say about."""
 
     # --- what happens ------------------------------------------------------------------------
 
