@@ -18,6 +18,7 @@ from mdeliver.decision import (
     decide,
     dns_for,
     load_rules,
+    message_of,
     outcome_of,
     recognised,
     rules_error,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import NoReturn, TypeAlias
 
+    from mdeliver.conditions.prefilter import Prefilter
     from mdeliver.deliver.journalfile import JournalFile, KeptJournal
     from mdeliver.deliver.remembered import Remembered
     from mdeliver.envelope import Envelope
@@ -206,8 +208,12 @@ class Passage:
         state: str,
         rules: str,
         journal_file: KeptJournal | None = None,
+        prefilter: Prefilter | None = None,
     ) -> None:
-        """STATE: the state directory, which exists; RULES: the option --rules, "" without it."""
+        """STATE: the state directory, which exists; RULES: the option --rules, "" without it.
+
+        journal_file, prefilter  in a process that has more than one letter
+        """
         self.now_s = time.time()
         self.account = Account(envelope, letter, site, state)
         self.letter, self.envelope = letter, envelope
@@ -217,13 +223,17 @@ class Passage:
         self.site = site
         self._program, self._state = program, state
         self._journal_file = journal_file
+        self._prefilter = prefilter
         self._outside: Surroundings | None = None
 
     def decide(self, before_asking: Callable[[], None] | None = None) -> None:
         """Run the rules. BEFORE_ASKING is called before they wait for anybody else's answer."""
-        self.letter, self.envelope = recognised(self.letter, self.envelope, self.site, self.now_s)
+        came = self.letter
+        self.letter, self.envelope = recognised(came, self.envelope, self.site, self.now_s)
         letter, envelope, site = self.letter, self.envelope, self.site
+        message = message_of(letter)
         self.account.envelope = envelope
+        self.account.message = message if letter is came else None
         self._outside = Surroundings(
             envelope,
             self._state,
@@ -239,6 +249,8 @@ class Passage:
             explain=False,
             now_s=self.now_s,
             outside=self._outside,
+            message=message,
+            prefilter=self._prefilter,
         ).plan
 
     def _memory(self) -> Remembered:

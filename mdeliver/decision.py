@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mdeliver.authentication.lookups import Names
+    from mdeliver.conditions.prefilter import Prefilter
     from mdeliver.envelope import Envelope
     from mdeliver.language.compile import Compiled
     from mdeliver.language.syntax import Program
@@ -92,17 +93,34 @@ def decide(
     explain: bool,
     now_s: float | None = None,
     outside: Outside | None = None,
+    message: Message | None = None,
+    prefilter: Prefilter | None = None,
 ) -> Decision:
     """What the rules make of a message; nothing is done but what they ask of OUTSIDE.
 
     now_s    its arrival, seconds since 1970; None for now
     outside  runs programs and remembers (evaluate.py)
+    message  LETTER as one, where somebody has that already
+    prefilter  of PROGRAM, in a process that runs it over many messages
     """
     arrived_s = time.time() if now_s is None else now_s
     letter, envelope = recognised(letter, envelope, site, arrived_s)
     site = as_the_user_chose(site, envelope.home, envelope.uid)
-    message = Message(letter.head, letter.size, cut=letter.head_cut, octets=letter.chunks)
-    return evaluate(program, message, envelope, site, arrived_s, explain=explain, outside=outside)
+    return evaluate(
+        program,
+        message or message_of(letter),
+        envelope,
+        site,
+        arrived_s,
+        explain=explain,
+        outside=outside,
+        prefilter=prefilter,
+    )
+
+
+def message_of(letter: Letter) -> Message:
+    """LETTER as rules read it."""
+    return Message(letter.head, letter.size, cut=letter.head_cut, octets=letter.chunks)
 
 
 def recognised(

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Literal
 
+    from mdeliver.conditions.prefilter import Prefilter
     from mdeliver.envelope import Envelope
     from mdeliver.language.syntax import Action, Expr, Program, Statement, Target, Text
     from mdeliver.message import Message
@@ -75,6 +76,7 @@ def evaluate(
     *,
     explain: bool,
     outside: Outside | None = None,
+    prefilter: Prefilter | None = None,
 ) -> Decision:
     """Decide what becomes of MESSAGE.
 
@@ -82,10 +84,11 @@ def evaluate(
     explain  whether the Decision has a trace; a delivery does without
     outside  who runs programs and remembers; without it no program is run (what hangs on one is
              not known) and nothing was delivered before
+    prefilter  of this program, in a process that runs it over many messages
     """
     scene = Scene(message, envelope, site, now_s, explain, outside)
     scene.tables, scene.replies = program.tables, program.replies
-    run = Run(scene)
+    run = Run(scene, None if explain else prefilter)
     if envelope.sent_tag.tag and not envelope.sent_tag.proof:
         # For the log: somebody's table is old, or somebody tries.
         run.add(plan.Note(f"not taken for a sent copy: {envelope.sent_tag.words}", None))
@@ -108,10 +111,11 @@ def evaluate(
 class Run:
     """One evaluation under way."""
 
-    __slots__ = ("actions", "fired", "scene", "trace")
+    __slots__ = ("actions", "fired", "prefilter", "scene", "trace")
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, prefilter: Prefilter | None = None) -> None:
         self.scene = scene
+        self.prefilter = prefilter
         scene.add = self.add
         self.actions: dict[str | int, plan.Action] = {}
         """What is to be done, in the order of the rules; what is filed, by its path."""
@@ -121,10 +125,12 @@ class Run:
 
     def statements(self, statements: tuple[Statement, ...], depth: int) -> Verdict | None:
         """Run STATEMENTS; how the rules ended if they did."""
-        scene = self.scene
+        scene, prefilter = self.scene, self.prefilter
         for statement in statements:
             match statement:
                 case If():
+                    if prefilter is not None and not prefilter.may_hold(statement, scene):
+                        continue
                     verdict = self.branches(statement, depth)
                     if verdict is not None:
                         return verdict

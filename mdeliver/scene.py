@@ -18,7 +18,7 @@ from mdeliver.plan import AS_IT_CAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable
     from typing import TypeAlias
 
     from mdeliver.addresses import Address
@@ -59,8 +59,8 @@ class Scene:
 
     __slots__ = (
         "_body", "_texts", "add", "authentication", "because", "came", "captures", "content",
-        "envelope", "explain", "filtered", "inbox", "lets", "lookups", "mailboxes", "marks", "me",
-        "message", "now_s", "outside", "remember", "replies", "site", "tables",
+        "envelope", "explain", "filtered", "found", "inbox", "lets", "lookups", "mailboxes",
+        "marks", "me", "message", "now_s", "outside", "remember", "replies", "site", "tables",
     )  # fmt: skip
 
     def __init__(
@@ -103,6 +103,8 @@ class Scene:
         """What decided the last condition, in words; kept only where `explain` is."""
         self.authentication: Known | None = None
         """What is known of the sender, once it was asked for."""
+        self.found: dict[tuple[str, str, str], Container[int]] = {}
+        """What conditions/prefilter.py found in the texts of fields."""
         self.add: Callable[[Edit], None] = _unplanned
         """Takes what a condition does to the header into the plan."""
         self._body: Body | None = None
@@ -114,6 +116,7 @@ class Scene:
         self.content = content
         self._body = None
         self._texts = {}
+        self.found = {}
 
     def edit(self, edit: Edit) -> None:
         """From now on the message is as EDIT makes it; the plan has it."""

@@ -34,14 +34,16 @@ class Account:
     envelope  as far as it is known
     plan      what is carried out; None as long as nothing is decided
     done      where the copies are
+    message   the letter, where somebody has read it already
     """
 
-    __slots__ = ("_began_s", "_letter", "_site", "_state", "done", "envelope", "plan")
+    __slots__ = ("_began_s", "_letter", "_site", "_state", "done", "envelope", "message", "plan")
 
     def __init__(self, envelope: Envelope, letter: Letter | None, site: Site, state: str) -> None:
         """Begin; LETTER is None where no message was looked at. STATE: the state directory."""
         self.plan: Plan | None = None
         self.done = Done()
+        self.message: Message | None = None
         self.envelope = envelope
         self._letter = letter
         self._site = site
@@ -96,7 +98,7 @@ class Account:
         queue_id = self.envelope.queue_id
         if letter is None:
             return {"queue_id": queue_id, "message_id": "", "subject": "", "size": 0, "digest": ""}
-        message = Message(letter.head, letter.size)
+        message = self.message or Message(letter.head, letter.size)
         return {
             "queue_id": queue_id or _queue_id(message),
             "message_id": _text(message, "message-id"),

@@ -17,6 +17,8 @@ See also    account.py writes, recall.py reads
 
 from __future__ import annotations
 
+import sys
+
 from mdeliver import durable, locks, system
 
 TYPE_CHECKING = False
@@ -77,8 +79,17 @@ def paths(state: str) -> list[str]:
 def as_json(value: Any) -> str:
     """VALUE as JSON in ASCII: texts, numbers, truth, null, lists and mappings of them.
 
-    The module `json` costs an import; a delivery has a dozen texts to write.
+    The module `json` costs an import; a delivery has a dozen texts to write. A process that has it
+    already, such as a worker, writes the same in C.
     """
+    json = sys.modules.get("json")
+    if json is not None:
+        written: str = json.dumps(value)
+        return written
+    return _as_json(value)
+
+
+def _as_json(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, str):
@@ -93,11 +104,11 @@ def as_json(value: Any) -> str:
 
 
 def _object(value: Mapping[str, Any]) -> str:
-    return "{" + ", ".join([f"{_quoted(name)}: {as_json(v)}" for name, v in value.items()]) + "}"
+    return "{" + ", ".join([f"{_quoted(name)}: {_as_json(v)}" for name, v in value.items()]) + "}"
 
 
 def _list(value: Sequence[Any]) -> str:
-    return "[" + ", ".join([as_json(inner) for inner in value]) + "]"
+    return "[" + ", ".join([_as_json(inner) for inner in value]) + "]"
 
 
 def _quoted(text: str) -> str:

@@ -8,6 +8,7 @@ See also   rulescache.py, which keeps them on disk; agent.py
 from __future__ import annotations
 
 from mdeliver.agent import program_for
+from mdeliver.conditions.prefilter import Prefilter
 from mdeliver.outcome import Outcome
 from mdeliver.rulescache import RulesCache
 
@@ -28,6 +29,8 @@ class KeptRules:
         self._program: Program | None = None
         self._to_keep = False
         self._looked_for: tuple[str, str | None] | None = None
+        self.prefilter: Prefilter | None = None
+        """Of the program that was asked for last."""
 
     def look_again(self) -> None:
         """What was found to be the same is looked at anew, once."""
@@ -53,9 +56,10 @@ class KeptRules:
         found = program_for(cache, envelope, rules, site)
         if isinstance(found, Outcome) or found.notice:
             # In the place of rules that were refused: those may be good a little later.
-            self._cache = self._program = None
+            self._cache = self._program = self.prefilter = None
             return found
         self._cache, self._program, self._to_keep = cache, found, True
+        self.prefilter = Prefilter(found)
         return found
 
     def keep(self) -> None:

@@ -57,6 +57,7 @@ _WORKERS_USE = (
     "mdeliver.deliver.mboxfind",
     "mdeliver.deliver.subscriptions",
     "mdeliver.mime",
+    "json",
     "re2",
 )
 """What agent.py and others import when it is first needed."""

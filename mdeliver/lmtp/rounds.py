@@ -166,7 +166,9 @@ class Round:
             self._journal = self._kept.journal(state)
             self._state = state
         options = brought.rules or ""
-        return Passage(program, letter, envelope, site, state, options, self._journal)
+        return Passage(
+            program, letter, envelope, site, state, options, self._journal, rules.prefilter
+        )
 
     def _before_asking(self, task: Task) -> None:
         self._deliver_waiting()
