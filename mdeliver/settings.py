@@ -225,14 +225,21 @@ def _checking(path: str, table: dict[str, Any]) -> Checking:
 def _servers(path: str, servers: tuple[str, ...]) -> tuple[str, ...]:
     """SERVERS, if each is an address, perhaps with a port."""
     for written in servers:
-        host, port = written, "53"
-        if written.startswith("[") or written.count(":") == 1:
-            host, _, rest = written.removeprefix("[").partition("]" if "[" in written else ":")
-            port = rest.removeprefix(":") or "53"
+        host, port = split_server(written)
         if not _is_network(host, host_only=True) or not port.isdecimal() or int(port) > 65535:
             words = "authentication.resolver is a list of addresses, such as 127.0.0.1"
             raise Deferral(f'{path}: {words}, not "{written}"', "4.3.5")
     return servers
+
+
+def split_server(written: str) -> tuple[str, str]:
+    """Address and port of `ADDRESS`, `ADDRESS:PORT`, `[ADDRESS]` or `[ADDRESS]:PORT`."""
+    address, colon, port = written.rpartition(":")
+    if not colon or written.endswith("]") or (":" in address and not address.endswith("]")):
+        address, port = written, "53"
+    if address.startswith("[") and address.endswith("]"):
+        address = address[1:-1]
+    return address, port
 
 
 def _networks(path: str, networks: tuple[str, ...]) -> tuple[str, ...]:

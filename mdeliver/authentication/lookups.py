@@ -25,6 +25,7 @@ import dns.resolver
 import dns.zone
 
 from mdeliver import limits
+from mdeliver.settings import split_server
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,16 +147,7 @@ def _resolver(servers: tuple[str, ...]) -> dns.resolver.Resolver:
 
 def _server(written: str) -> dns.nameserver.Nameserver:
     address, port = split_server(written)
-    return dns.nameserver.Do53Nameserver(address, port)
-
-
-def split_server(written: str) -> tuple[str, int]:
-    """Address and port of `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`."""
-    bracketed = written.startswith("[")
-    if (bracketed and written.endswith("]")) or (not bracketed and written.count(":") != 1):
-        return written.strip("[]"), 53
-    address, _, port = written.rpartition(":")
-    return address.strip("[]"), int(port)
+    return dns.nameserver.Do53Nameserver(address, int(port))
 
 
 class ZoneFile(Names):

@@ -42,6 +42,25 @@ def test_remove_takes_the_folded_lines_with_it() -> None:
     assert edited(HEAD, edit("remove", "SUBJECT")) == b"Received: by x\n\tfor y\nTo: ann@x\n\n"
 
 
+def test_prepend_stands_above_the_first_received_and_is_folded() -> None:
+    line = edit("prepend", "X-Results", "host; a=1; b=2")
+    assert edited(b"Return-Path: <a>\n" + HEAD, line) == (
+        b"Return-Path: <a>\nX-Results: host;\n\ta=1;\n\tb=2\n" + HEAD
+    )
+    assert edited(b"To: x\r\n\r\n", line) == (
+        b"X-Results: host;\r\n\ta=1;\r\n\tb=2\r\nTo: x\r\n\r\n"
+    )
+    assert edited(b"\n", line) == b"X-Results: host;\n\ta=1;\n\tb=2\n\n"
+
+
+def test_drop_takes_those_that_are_numbered() -> None:
+    head = b"X-A: 1\nx-a: 2\n 2\nTo: x\nX-A : 3\nX-A: 4\n\n"
+    assert edited(head, edit("drop", "X-A", "2,4")) == b"X-A: 1\nTo: x\nX-A : 3\n\n"
+    assert edited(head, edit("drop", "X-A", "9")) == head
+    # What is cut at the limit stays: the rest of it would be a field of its own.
+    assert edited(b"X-A: 1\nX-A: 2", edit("drop", "X-A", "1,2"), cut=True) == b"X-A: 2"
+
+
 @pytest.mark.parametrize("field", [b"X-A: 1", b"X-A : 1", b"X-A\t:", b"x-a:1\n\t\n 2"])
 def test_every_way_to_write_a_field_is_that_field(field: bytes) -> None:
     assert edited(field + b"\nTo: x\n\n", edit("remove", "X-A")) == b"To: x\n\n"

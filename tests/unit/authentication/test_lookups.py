@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from mdeliver import limits
-from mdeliver.authentication.lookups import Names, Resolved, Unanswered, ZoneFile, split_server
+from mdeliver.authentication.lookups import Names, Resolved, Unanswered, ZoneFile
 from tests.servers.zone import Zone
 
 ZONE = """\
@@ -156,17 +156,3 @@ def test_nobody_listens() -> None:
         pass
     with pytest.raises(Unanswered):
         Resolved((gone.address,), 0.3).texts("example.org")
-
-
-@pytest.mark.parametrize(
-    ("written", "server_and_port"),
-    [
-        ("192.0.2.1", ("192.0.2.1", 53)),
-        ("192.0.2.1:5353", ("192.0.2.1", 5353)),
-        ("2001:db8::1", ("2001:db8::1", 53)),
-        ("[2001:db8::1]", ("2001:db8::1", 53)),
-        ("[2001:db8::1]:5353", ("2001:db8::1", 5353)),
-    ],
-)
-def test_servers_as_settings_write_them(written: str, server_and_port: tuple[str, int]) -> None:
-    assert split_server(written) == server_and_port
