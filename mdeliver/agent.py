@@ -352,8 +352,10 @@ def start_deadline(seconds: int) -> None:
     """
     import _signal
 
-    def give_up(_signal_number: int, _frame: object) -> NoReturn:
-        raise DeadlinePassed
-
-    _signal.signal(_signal.SIGALRM, give_up)
+    if _signal.getsignal(_signal.SIGALRM) is not _give_up:
+        _signal.signal(_signal.SIGALRM, _give_up)
     _signal.alarm(seconds)
+
+
+def _give_up(_signal_number: int, _frame: object) -> NoReturn:
+    raise DeadlinePassed

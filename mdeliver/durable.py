@@ -286,6 +286,8 @@ def remove(path: str) -> bool:
 
 def make_directory(path: str, mode: int = 0o700) -> None:
     """Make PATH and its missing parents; each is durable once this returns."""
+    if system.is_directory(path):
+        return
     try:
         system.mkdir(path, mode)
     except FileExistsError:

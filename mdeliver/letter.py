@@ -67,12 +67,11 @@ def read_letter(fd: int, spool_directory: str) -> Letter:
 
     spool_directory  where a message too large for memory is put meanwhile
     """
-    start = _read_up_to(fd, limits.COPY_BYTES)
+    start, at_end = _read_up_to(fd, limits.COPY_BYTES)
     from_line, start = _split_from_line(start)
     pieces = [start]
     size = len(start)
     digest = blake2b(start, digest_size=16)
-    at_end = not start and not from_line
     while not at_end and size <= limits.MEMORY_BYTES:
         piece = system.read(fd, limits.COPY_BYTES)
         at_end = not piece
@@ -129,8 +128,9 @@ def letter_in(fd: int, *, from_line: bool) -> Letter:
     return Letter(b"", head, cut, size - skipped, b"", None, fd, front=head, body_at=read)
 
 
-def _read_up_to(fd: int, count: int) -> bytes:
-    """At least one read, and more until COUNT octets or the end: a pipe gives small pieces."""
+def _read_up_to(fd: int, count: int) -> tuple[bytes, bool]:
+    """At least one read, and more until COUNT octets or the end, for a pipe gives small pieces; and
+    whether the end was reached."""
     piece = system.read(fd, count)
     pieces = [piece]
     size = len(piece)
@@ -138,7 +138,7 @@ def _read_up_to(fd: int, count: int) -> bytes:
         piece = system.read(fd, count - size)
         pieces.append(piece)
         size += len(piece)
-    return b"".join(pieces)
+    return b"".join(pieces), not piece
 
 
 def _split_from_line(start: bytes) -> tuple[bytes, bytes]:

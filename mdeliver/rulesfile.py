@@ -57,12 +57,10 @@ def cases_beside(rules: Sequence[str]) -> list[str]:
 def _exists(path: str) -> bool:
     """Whether there is a file; one that cannot be looked at counts, so that it is reported."""
     try:
-        system.stat(path)
-    except OSError as error:
-        if error.errno == errno.ENOTDIR:
-            return False
         # A link that leads nowhere is a mistake to report, not a file that is not there.
-        return error.errno != errno.ENOENT or system.exists(path)
+        system.lstat(path)
+    except OSError as error:
+        return error.errno not in (errno.ENOTDIR, errno.ENOENT)
     return True
 
 
