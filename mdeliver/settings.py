@@ -131,12 +131,7 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
     log = _table(path, tables, "log")
     forward = _table(path, tables, "forward")
     authentication = _table(path, tables, "authentication")
-    for elsewhere in ("bcc_maps", "lmtp", "pop_sync"):
-        _table(path, tables, elsewhere)
-    for table in tables:
-        known = "[site], [rules], [authentication], [forward], [sent], [log], [bcc_maps], [lmtp]"
-        words = f"there is no table [{table}]; there are {known} and [pop_sync]"
-        raise Deferral(f"{path}: {words}", "4.3.5")
+    _no_other_table(path, tables)
     found = Site(
         _take_list(path, site, "site", "domains"),
         _take(path, site, "site", "hostname", hostname),
@@ -159,6 +154,15 @@ def load_site(path: str = SETTINGS_PATH) -> Site:
     read = {"site": site, "rules": rules, "sent": sent, "log": log, "forward": forward}
     _nothing_left(path, read | {"authentication": authentication})
     return found.replace(pop3_gets=pop3_gets)
+
+
+def _no_other_table(path: str, tables: dict[str, Any]) -> None:
+    for elsewhere in ("bcc_maps", "lmtp", "pop_sync"):
+        _table(path, tables, elsewhere)
+    for table in tables:
+        known = "[site], [rules], [authentication], [forward], [sent], [log], [bcc_maps], [lmtp]"
+        words = f"there is no table [{table}]; there are {known} and [pop_sync]"
+        raise Deferral(f"{path}: {words}", "4.3.5")
 
 
 def _nothing_left(path: str, tables: dict[str, dict[str, Any]]) -> None:

@@ -33,6 +33,7 @@ from mdeliver.settings import Site
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mdeliver.authentication.lookups import Names
     from mdeliver.diagnostic import Level
     from mdeliver.language.syntax import Statement
 
@@ -148,13 +149,8 @@ def try_case(
     message = Message(letter.head, letter.size, cut=letter.head_cut)
     envelope = _envelope(case, message, letter, asker, site)
     now_s = float(case.said["arrived"]) if "arrived" in case.said else time.time()
-    names = None
-    if "zone" in case.said:
-        zone = os.path.join(os.path.dirname(trial.path), case.said["zone"])
-        try:
-            names = zone_of(stores.read_text(zone))
-        except ValueError as error:
-            raise OSError(errno.EINVAL, str(error), zone) from None
+    names = _zone(trial, case)
+    if names is not None:
         site = checking_by_zone(site)
 
     def planned(program: Program, explain: bool) -> Rehearsed:
@@ -179,6 +175,17 @@ def try_case(
     rehearsed = planned(trial.program, True)
     wanted = {expected: ruled(expected) for expected in case.expected}
     return Tried(case, rehearsed, tuple(failures(rehearsed, wanted)))
+
+
+def _zone(trial: Trial, case: Case) -> Callable[[], Names] | None:
+    """What answers in the place of the DNS; None where the case names no zone."""
+    if "zone" not in case.said:
+        return None
+    path = os.path.join(os.path.dirname(trial.path), case.said["zone"])
+    try:
+        return zone_of(stores.read_text(path))
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error), path) from None
 
 
 def failing(trial: Trial, asker: Envelope, site: Site, level: Level) -> Iterator[Diagnostic]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 
 import dkim as dkimpy
 import pytest
 from cryptography.hazmat.primitives import serialization
 
 from mdeliver import limits
-from mdeliver.authentication import signed as signed_module
 from mdeliver.authentication.dkim import check_dkim
 from mdeliver.authentication.lookups import ZoneFile
 from mdeliver.authentication.results import Result
@@ -238,8 +238,8 @@ class Slow(ZoneFile):
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(RSA)
-        self._now_s = signed_module.time.monotonic()
-        monkeypatch.setattr(signed_module.time, "monotonic", lambda: self._now_s)
+        self._now_s = time.monotonic()
+        monkeypatch.setattr("mdeliver.authentication.signed.time.monotonic", lambda: self._now_s)
 
     def texts(self, name: str) -> tuple[bytes, ...]:
         self._now_s += 21
