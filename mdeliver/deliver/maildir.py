@@ -29,6 +29,9 @@ _FLAG_LETTERS = (("draft", "D"), ("flagged", "F"), ("answered", "R"), ("seen", "
 
 _NOT_OPEN = -1
 
+_HOST_OCTETS = 100
+"""So much of the host's name goes into a file's: that may have 255 octets, flags included."""
+
 _PARTS = ("cur", "new", "tmp")
 """In the order of making: a delivery begins in tmp, so where tmp is, all the rest is too."""
 
@@ -210,6 +213,7 @@ def _make_parts(path: str) -> None:
 def _unique_name(key: bytes, hostname: str, size: int) -> str:
     now_ns = time.time_ns()
     host = hostname.replace("/", "\\057").replace(":", "\\072").replace(",", "\\054")
+    host = system.from_octets(system.to_octets(host)[:_HOST_OCTETS])
     seconds, rest_ns = divmod(now_ns, 1_000_000_000)
     pid = system.getpid()
     return f"{seconds}.M{rest_ns // 1000}P{pid}K{key[:12].decode()}.{host},S={size}"

@@ -125,7 +125,12 @@ class Soak:
     def _supervise(self) -> None:
         process = self._server.process
         if process is not None and process.poll() is not None:
-            self._server.start()
+            try:
+                self._server.start()
+            except AssertionError:
+                if self._server.process.poll() is None:
+                    raise
+                # It was killed again before it listened.
         self._over.wait(0.1)
 
     def _kill(self) -> None:

@@ -14,7 +14,7 @@ from mdeliver.deliver.maildir import MaildirCopy
 from mdeliver.deliver.mbox import MboxCopy
 from mdeliver.deliver.subscriptions import subscribe
 from mdeliver.dotlock import remove_if_stale, try_dotlock
-from mdeliver.letter import Letter, read_letter
+from mdeliver.letter import Letter, letter_of, read_letter
 from mdeliver.outcome import Deferral
 from mdeliver.plan import File
 
@@ -260,6 +260,12 @@ def test_only_a_plain_file_of_ours_is_written_to(tmp_path: Path, kind: str) -> N
         mbox_copy(tmp_path).prepare(None, False)
     assert target.read_bytes() == ENTRY
     assert not (tmp_path / "mbox.lock").exists()
+
+
+def test_a_host_with_a_long_name_has_files_with_shorter_ones(tmp_path: Path) -> None:
+    file = File("maildir", str(tmp_path), str(tmp_path), None, None, (), None)
+    copy = MaildirCopy(file, letter_of(b"Subject: x\n\n"), b"0" * 32, "hö." * 100)
+    assert len(copy.words()[-1].encode()) < 200
 
 
 # --- dotlock -----------------------------------------------------------------------------------
