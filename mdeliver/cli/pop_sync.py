@@ -1,7 +1,7 @@
 """`mdeliver pop-sync`: what POP3 has downloaded is marked, archived or deleted in the Maildir.
 
-Runs        for one user, or, started by root without --user, for all users of the site, each in a
-            process of that user's own
+Runs        for oneself; started by root, or by the user to whom all virtual users' mail belongs,
+            for all users of the site or for the one who is named, in a process of that user's own
 Prints      a line, or with --json an object, for each change to standard output; what the
             administrator should know to standard error
 Exit status 0 fine; 1 if an mbox could not be looked at; 2 wrong usage; 75 while another pop-sync is
@@ -28,6 +28,7 @@ from mdeliver.popsync import daemon, site, sync
 from mdeliver.popsync.accounts import account_of
 from mdeliver.popsync.carry import Change
 from mdeliver.popsync.ledger import Ledger
+from mdeliver.popsync.people import everybody
 from mdeliver.popsync.settings import PopSync, load_site_choices
 from mdeliver.popsync.sync import Account
 from mdeliver.settings import SETTINGS_PATH, load_site
@@ -47,7 +48,7 @@ _HOW = {
 @click.option("--dry-run", is_flag=True, help="Only show what would be done; implies --once.")
 @click.option("--both-ways", is_flag=True, help="What was deleted in IMAP leaves the mbox too.")
 @click.option("--status", is_flag=True, help="Show what is known of each mbox, and end.")
-@click.option("--user", help="Login name of the user; root without it serves all users.")
+@click.option("--user", help="Login name or address; root without it serves all users.")
 @click.option("--home", metavar="DIRECTORY", help="Home directory of the user.")
 @click.option("--rules", metavar="FILE", help="These rules instead of the site's and the user's.")
 @click.option("--settings", metavar="FILE", default=SETTINGS_PATH, help="Settings to read.")
@@ -61,9 +62,13 @@ def command(**given: Any) -> None:
     once = given["once"] or given["dry_run"] or given["status"]
     try:
         lmtp = load_lmtp(given["settings"])
-        if given["user"] is None and given["home"] is None and _serves_all(lmtp):
-            sys.exit(_site(given, once=once))
-        given["home"] = given["home"] or _virtual_home(given, lmtp)
+        if given["home"] is None and _serves_all(lmtp):
+            if not given["dry_run"] and not given["status"]:
+                sys.exit(_site(given, once=once))
+            if given["user"] is None:
+                words = "--dry-run and --status are for one user: name one with --user"
+                raise click.UsageError(words)
+            given["home"] = _virtual_home(given, lmtp)
         sys.exit(_one(given, once=once))
     except (OSError, Deferral) as error:
         _report(deferred_by(error).text)
@@ -160,16 +165,20 @@ def _status(account: Account, as_json: bool) -> int:
 
 
 def _site(given: dict[str, Any], *, once: bool) -> int:
-    if given["dry_run"] or given["status"]:
-        raise click.UsageError("--dry-run and --status are for one user: name one with --user")
+    """Serve everybody, or the one who is named."""
+
+    def load() -> site.Settings:
+        choices = _choices(given)
+        if given["user"] is not None:
+            choices = choices.replace(users=(given["user"],), lowest_uid=1)
+        lmtp = site.wide(load_lmtp(given["settings"]))
+        return site.Settings(load_site(given["settings"]), choices, lmtp, given["rules"])
 
     def tell(user: str, change: Change) -> None:
         _teller(user, given["as_json"])(change)
 
-    def load() -> site.Settings:
-        lmtp = site.wide(load_lmtp(given["settings"]))
-        return site.Settings(load_site(given["settings"]), _choices(given), lmtp, given["rules"])
-
+    if given["user"] is not None and not everybody(*load()[:3]):
+        raise click.ClickException(f"there is no user {one_line(given['user'])} with a home")
     return site.run(load, _report, tell, once=once)
 
 

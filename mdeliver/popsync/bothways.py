@@ -8,8 +8,10 @@ Order      Noted as leaving; then the mbox is held, looked through once more, an
            without these messages, in one step. Killed in between, the next look goes on, or takes
            the note back where the copy has come back. POP3 has not downloaded what was leaving.
 Replaced   not rewritten in place as Dovecot does: at any moment the mbox is the old or the new, and
-           whole. All who write to an mbox take its dotlock before they open it, and we hold that;
-           where the directory lets us make none, it does not let us replace the file either.
+           whole. Who takes its dotlock before opening it, and who looks again once it is locked as
+           deliveries do, has the new one. Dovecot may wait with the old one open where it takes
+           fcntl first; as long as anybody waits, we do not replace it but try again later.
+Closed     Where the directory lets us make no dotlock, it does not let us replace a file either.
 UIDs       Dovecot keeps their base in the first message; it is handed on to the next.
 Cost       nothing while no directory of the Maildirs has changed; then a look at all messages that
            were not downloaded.
@@ -43,6 +45,8 @@ _LOCK_WAIT_S = 20.0
 
 _SAME_TICK_NS = 1_000_000_000
 """A directory that was changed so shortly ago may change again, and its time still be the same."""
+
+_LOCKS_BYTES = 64 << 20
 
 _WORDS = "way back"
 
@@ -80,6 +84,10 @@ def watched_directories(roots: Iterable[str], choices: PopSync) -> list[str]:
     return [f"{folder}/{part}/" for folder in folders for part in ("new", "cur")]
 
 
+class WaitedFor(Exception):
+    """Somebody waits for the mbox, with the file open that is to be replaced."""
+
+
 class WentBack(NamedTuple):
     """What a look at what was deleted came to.
 
@@ -110,12 +118,15 @@ class WayBack:
         words = self._words(mboxes)
         if words and words == self._ledger.words(_WORDS):
             return WentBack(changes, troubles, settled=True)
+        waited_for = False
         for mbox in mboxes:
             try:
                 changes += self._follow(mbox, tell)
+            except WaitedFor:
+                waited_for = True
             except (NotWhole, Deferral) as trouble:
                 troubles.append(f"{mbox}: {trouble}")
-        settled = bool(words) and not changes
+        settled = bool(words) and not changes and not waited_for
         with self._ledger.transaction():
             self._ledger.note_words(_WORDS, words if settled and not troubles else "")
         return WentBack(changes, troubles, settled)
@@ -270,8 +281,18 @@ def _replace(mbox: str, held: HeldMbox, pieces: Sequence[Span | bytes]) -> None:
             "in its directory; root's mdeliver pop-sync may, by the group lmtp.mail_group"
         )
     _as_may_be(mbox, _write, held.fd, _fresh(mbox), pieces)
+    if _is_waited_for(held.fd):
+        _as_may_be(mbox, durable.remove, _fresh(mbox))
+        raise WaitedFor
     _as_may_be(mbox, durable.rename, _fresh(mbox), mbox)
     durable.sync_directory(system.dirname(mbox))
+
+
+def _is_waited_for(fd: int) -> bool:
+    """Whether a process waits for a lock on the file FD, or on one with its number elsewhere."""
+    number = b":%d" % system.fstat(fd).st_ino
+    locks = durable.read_file("/proc/locks", _LOCKS_BYTES).splitlines()
+    return any(word.endswith(number) for line in locks if b" -> " in line for word in line.split())
 
 
 def _fresh(mbox: str) -> str:

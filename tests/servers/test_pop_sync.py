@@ -246,7 +246,7 @@ def test_killed_and_restarted_while_mail_comes_and_goes(
 ) -> None:
     choose(ann, 'downloaded = "read"')
     fetched = [f"fetched {n}." for n in range(10)]
-    left = [f"left {n}." for n in range(100)]
+    left = [f"left {n}." for n in range(200)]
     bring(postfix, ann, *fetched)
     with ThreadPoolExecutor(2) as pool, daemon(ann) as first:
         arriving = pool.submit(bring, postfix, ann, *left)
@@ -264,6 +264,68 @@ def test_killed_and_restarted_while_mail_comes_and_goes(
         wait_for(lambda: seen(dovecot, ann) == wanted, "all marks, and none besides")
     in_mbox = {subject_of(m.message) for m in read_mbox((SPOOL / ann.name).read_bytes())}
     assert in_mbox == {*left, *fetched[2:4], fetched[5], *fetched[6:]}
+
+
+def test_what_is_deleted_in_imap_leaves_pop3(
+    postfix: Postfix, dovecot: Dovecot, ann: Person
+) -> None:
+    choose(ann, 'downloaded = "read"', "both_ways = true")
+    bring(postfix, ann, "deleted", "thrown away", "fetched", "kept")
+    with daemon(ann), imap_session(dovecot, ann) as imap:
+        before = pop3_uids(dovecot, ann)
+        download(dovecot, ann, "fetched")
+        wait_for(lambda: seen(dovecot, ann)["fetched"], "the mark")
+        imap.create("Trash")
+        imap.select("INBOX")
+        for subject in ("deleted", "thrown away", "fetched"):
+            (number,) = imap.search(None, "SUBJECT", f'"{subject}"')[1][0].split()
+            if subject == "thrown away":
+                imap.copy(number, "Trash")
+            imap.store(number.decode(), "+FLAGS", r"\Deleted")
+        imap.expunge()
+        wait_for(lambda: len(pop3_uids(dovecot, ann)) == 2, "two to leave")
+        bring(postfix, ann, "later")
+    after = pop3_uids(dovecot, ann)
+    assert sorted(after) == ["fetched", "kept", "later"]
+    # A client that leaves mail on the server knows what it has by these.
+    assert [after[subject] for subject in ("fetched", "kept")] == [
+        before[subject] for subject in ("fetched", "kept")
+    ]
+    assert seen(dovecot, ann, "Trash") == {"thrown away": False}
+
+
+def pop3_uids(dovecot: Dovecot, person: Person) -> dict[str, bytes]:
+    """What POP3 has: subjects, and the UIDL of each."""
+    session = pop3_session(dovecot, person)
+    found = {}
+    for line in session.uidl()[1]:
+        number, uid = line.split()
+        (subject,) = [
+            text.removeprefix(b"Subject: ").decode()
+            for text in session.top(int(number), 0)[1]
+            if text.startswith(b"Subject: ")
+        ]
+        found[subject] = uid
+    session.quit()
+    return found
+
+
+def test_which_mail_pop3_gets(postfix: Postfix, dovecot: Dovecot, ann: Person) -> None:
+    choose(ann, 'pop3_gets = "nothing"')
+    bring(postfix, ann, "one", "two")
+    assert pop3_uids(dovecot, ann) == {}
+    assert set(seen(dovecot, ann)) == {"one", "two"}
+    choose(ann, 'pop3_gets = "mail from now on"', 'downloaded = "read"')
+    bring(postfix, ann, "three")
+    once(ann)
+    assert sorted(pop3_uids(dovecot, ann)) == ["three"]
+    choose(ann, 'pop3_gets = "all mail"', 'downloaded = "read"')
+    assert once(ann).count("is for POP3 too: put there") == 2
+    assert sorted(pop3_uids(dovecot, ann)) == ["one", "three", "two"]
+    download(dovecot, ann, "one", delete=True)
+    once(ann)
+    assert seen(dovecot, ann) == {"one": True, "two": False, "three": False}
+    assert sorted(pop3_uids(dovecot, ann)) == ["three", "two"]
 
 
 def test_all_users_of_the_site(

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+from unittest import mock
 
 import pytest
 
+from mdeliver.deliver.mboxlock import HeldMbox, lock_mbox
+from mdeliver.popsync import bothways
 from mdeliver.popsync.carry import Change
 from tests.popsyncbox import Mail
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -170,3 +176,31 @@ def test_what_pop3_downloads_while_it_is_leaving_stays(
     mail.pop3(2)
     mail.look()
     assert mail.in_mbox() == [1, 2, 3, 4]
+
+
+def test_who_waits_for_the_mbox_keeps_the_file_that_it_has_open(mail: Mail) -> None:
+    """As Dovecot does where it takes fcntl first: its changes would go nowhere."""
+    mail.imap(2, folder="gone")
+    waiting: list[subprocess.Popen[bytes]] = []
+
+    def locked(*arguments: Any, **named: Any) -> HeldMbox:
+        held = lock_mbox(*arguments, **named)
+        text = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX)"
+        waiting.append(subprocess.Popen([sys.executable, "-c", text, str(mail.mbox)]))
+        number = b":%d " % mail.mbox.stat().st_ino
+        wait_for(lambda: b" -> " in _lines_with(number), "the other to wait")
+        return held
+
+    before = mail.mbox.stat().st_ino
+    with mock.patch.object(bothways, "lock_mbox", locked):
+        looked = mail.look()
+    assert waiting[0].wait(30) == 0
+    assert (looked.changes, looked.unsettled) == ([], True)
+    assert mail.mbox.stat().st_ino == before
+    assert len(mail.look().changes) == 1
+    assert mail.in_mbox() == [1, 3, 4]
+
+
+def _lines_with(number: bytes) -> bytes:
+    lines = Path("/proc/locks").read_bytes().splitlines()
+    return b"\n".join(line for line in lines if number in line)
