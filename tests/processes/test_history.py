@@ -144,3 +144,19 @@ def test_apply_that_is_killed_is_finished_by_the_next(home: Home) -> None:
     assert run(home, "apply", "--undo").returncode == 0
     assert run(home, "apply", "--undo").returncode == 0
     assert len(list((maildir / "new").iterdir())) == 300
+
+
+def test_what_was_found_out_about_senders_is_counted(home: Home) -> None:
+    name = os.uname().nodename
+    head = (
+        f"Authentication-Results: {name}; spf=fail smtp.mailfrom=example.org; dkim=none;\n"
+        " dmarc=fail header.from=example.org policy.dmarc=none\n"
+        f"Received: from x (x [203.0.113.5]) by {name} (Postfix) with ESMTP id 4XyZ; today\n"
+    ).encode()
+    for _ in range(2):  # brought twice is one message
+        assert home.deliver(head + MESSAGE, CLIENT_ADDRESS="203.0.113.5").verdict == "sent"
+    assert home.deliver(MESSAGE).verdict == "sent"
+    (said,) = [json.loads(line) for line in run(home, "report", "--json").stdout.splitlines()]
+    assert (said["domain"], said["would_fail"], said["policies"]) == ("example.org", 1, {"none": 1})
+    (source,) = said["failing"]
+    assert source == {"client": "203.0.113.5", "spf": "fail", "dkim": "none", "messages": 1}
