@@ -12,7 +12,6 @@ See also   rounds.py, frames.py, jobs.py, door.py
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 import time
@@ -23,7 +22,7 @@ from mdeliver.deliver import quota
 from mdeliver.envelope import Envelope
 from mdeliver.intake import state_directory
 from mdeliver.lmtp import frames
-from mdeliver.lmtp.door import Caller, change_environment
+from mdeliver.lmtp.door import Caller, Environment
 from mdeliver.lmtp.jobs import Job, letter_for, unpack_job
 from mdeliver.lmtp.rounds import MESSAGES, Brought, Kept, Round
 from mdeliver.outcome import Deferral, Outcome
@@ -74,6 +73,7 @@ class Worker:
         self._doors: deque[int] = deque()
         self.limit_s = settings.delivery_s
         self._kept = Kept()
+        self._environment = Environment()
         self._retiring = False
         self._unwanted = False
         self._environ = {
@@ -183,7 +183,6 @@ class Worker:
     def _go_round(self) -> None:
         """Deliver what is there; what comes meanwhile too, up to a round's fill."""
         this = Round(self._kept)
-        own = dict(os.environ)
         looked_s = time.monotonic()
         taken = 0
         try:
@@ -198,13 +197,12 @@ class Worker:
                     looked_s = time.monotonic()
         finally:
             this.end()
-            change_environment(own)
 
     def _callers(self) -> list[Caller]:
         """Launchers that wait, each with its request."""
         callers: list[Caller] = []
         while self._doors and len(callers) < CALLERS:
-            caller = Caller(self._doors.popleft(), self._site)
+            caller = Caller(self._doors.popleft(), self._site, self._environment)
             if caller.greet():
                 callers.append(caller)
         return [caller for caller in callers if caller.hear()]
@@ -233,6 +231,7 @@ class Worker:
 
     def bring(self, job: Job, letter: Letter) -> Brought:
         """JOB's LETTER for a round."""
+        self._environment.become(self._environment.own)
         envelope = self._envelope(job)
         state = state_directory(envelope, self._environ)
         durable.make_directory(state)

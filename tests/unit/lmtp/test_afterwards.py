@@ -57,7 +57,7 @@ def test_the_answer_goes_before_the_account(
         monkeypatch.setattr(Account, "close", close)
         bring(asked, tmp_path, b"Subject: x\n\nhello\n", rules)
         site = Site(hostname="host", syslog="")
-        caller = door.Caller(answering.detach(), site)
+        caller = door.Caller(answering.detach(), site, door.Environment())
         assert caller.greet()
         assert caller.hear()
         this = Round(Kept())
