@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import shutil
 import smtplib
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from pathlib import Path
 from tests.installation import open_directory
 from tests.servers.milter import listening
 from tests.servers.ports import answers, free_ports
-from tests.servers.postfix import Postfix
+from tests.servers.postfix import OWN_PLACE, SERVICES, Postfix
 from tests.servers.zone import served
 from tests.waiting import wait_for
 
@@ -40,15 +39,9 @@ spammer.example.net A 198.51.100.66
 spammer.example.net.rhsbl.test A 127.0.0.2
 """
 
-MAIN_CF = """\
-compatibility_level = 3.6
-queue_directory = {top}/queue
-data_directory = {top}/data
-maillog_file = {top}/maillog
-maillog_file_prefixes = {top}
-mail_owner = postfix
-setgid_group = postdrop
-meta_directory = /etc/postfix
+MAIN_CF = (
+    OWN_PLACE
+    + """\
 myhostname = mail.example.org
 mydomain = example.org
 mydestination = $mydomain, $myhostname
@@ -93,6 +86,7 @@ smtpd_data_restrictions = {data_checks}
 warned_checks = {warned_checks}
 warned_data_checks = {warned_data_checks}
 """
+)
 
 CHECKS = (
     "check_client_access inline:{ { 198.51.100.50 = REJECT go away } { 198.51.100.51 = REJECT } }",
@@ -115,7 +109,8 @@ CHECKS = (
 )
 DATA_CHECKS = ("reject_unauth_pipelining", "reject_multi_recipient_bounce")
 
-MASTER_CF = """\
+MASTER_CF = (
+    """\
 127.0.0.1:{checks} inet n - n - - smtpd
 127.0.0.1:{warns}  inet n - n - - smtpd
   -o smtpd_recipient_restrictions=$warned_checks
@@ -133,26 +128,9 @@ MASTER_CF = """\
 smtpd     pass  - - n -   -   smtpd
 dnsblog   unix  - - n -   0   dnsblog
 tlsproxy  unix  - - n -   0   tlsproxy
-pickup    unix n - n 60  1   pickup
-cleanup   unix n - n -   0   cleanup
-qmgr      unix n - n 300 1   qmgr
-tlsmgr    unix - - n 1000? 1 tlsmgr
-rewrite   unix - - n -   -   trivial-rewrite
-bounce    unix - - n -   0   bounce
-defer     unix - - n -   0   bounce
-trace     unix - - n -   0   bounce
-verify    unix - - n -   1   verify
-flush     unix n - n 1000? 0 flush
-proxymap  unix - - n -   -   proxymap
-proxywrite unix - - n -  1   proxymap
-showq     unix n - n -   -   showq
-error     unix - - n -   -   error
-retry     unix - - n -   -   error
-discard   unix - - n -   -   discard
-anvil     unix - - n -   1   anvil
-scache    unix - - n -   1   scache
-postlog   unix-dgram n - n - 1 postlogd
 """
+    + SERVICES
+)
 
 
 class Gatekeeper(Postfix):
@@ -182,14 +160,7 @@ class Gatekeeper(Postfix):
 
     def start(self) -> None:
         """Start it where its own resolv.conf is the system's, and wait until its ports answer."""
-        mounted = 'mount --bind "$1" /etc/resolv.conf && exec postfix -c "$2" start'
-        command = ["unshare", "--mount", "sh", "-c", mounted, "sh"]
-        subprocess.run(
-            [*command, self.top / "resolv.conf", self.configuration],
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
+        self.start_with_names(self.top / "resolv.conf")
         wait_for(lambda: all(answers(port) for port in self.ports), f"Postfix\n{self.log}")
 
 

@@ -24,20 +24,14 @@ from click.testing import CliRunner, Result
 from mdeliver.cli.postfix import command
 from tests.installation import lacking, open_directory
 from tests.servers.gatekeeper import ZONE
-from tests.servers.postfix import Postfix, make_certificate
+from tests.servers.postfix import OWN_PLACE, SERVICES, Postfix, make_certificate
 from tests.servers.zone import served
 from tests.waiting import wait_for
 
-MAIN_CF = """\
+MAIN_CF = (
+    OWN_PLACE
+    + """\
 # As it was installed.
-compatibility_level = 3.6
-queue_directory = {top}/queue
-data_directory = {top}/data
-maillog_file = {top}/maillog
-maillog_file_prefixes = {top}
-mail_owner = postfix
-setgid_group = postdrop
-meta_directory = /etc/postfix
 myhostname = mail.example.org
 mydomain = example.org
 mydestination = $mydomain, $myhostname
@@ -57,33 +51,18 @@ local_transport = discard:
 smtpd_client_connection_count_limit = 0
 smtpd_error_sleep_time = 0
 """
+)
 
 # Postfix's own, with what these tests need of it.
-MASTER_CF = """\
+MASTER_CF = (
+    """\
 # Service by service.
 smtp      inet  n - n - - smtpd
-pickup    unix n - n 60  1   pickup
-cleanup   unix n - n -   0   cleanup
-qmgr      unix n - n 300 1   qmgr
-tlsmgr    unix - - n 1000? 1 tlsmgr
-rewrite   unix - - n -   -   trivial-rewrite
-bounce    unix - - n -   0   bounce
-defer     unix - - n -   0   bounce
-trace     unix - - n -   0   bounce
-verify    unix - - n -   1   verify
-flush     unix n - n 1000? 0 flush
-proxymap  unix - - n -   -   proxymap
-proxywrite unix - - n -  1   proxymap
 smtp      unix - - n -   -   smtp
 lmtp      unix - - y -   -   lmtp
-showq     unix n - n -   -   showq
-error     unix - - n -   -   error
-retry     unix - - n -   -   error
-discard   unix - - n -   -   discard
-anvil     unix - - n -   1   anvil
-scache    unix - - n -   1   scache
-postlog   unix-dgram n - n - 1 postlogd
 """
+    + SERVICES
+)
 
 DOVECOT_CONF = """\
 base_dir = {top}/run
@@ -148,14 +127,7 @@ class PlainBox(Postfix):
 
     def start(self) -> None:
         """Start it where its own resolv.conf is the system's, and wait until port 25 answers."""
-        mounted = 'mount --bind "$1" /etc/resolv.conf && exec postfix -c "$2" start'
-        words = ["unshare", "--mount", "sh", "-c", mounted, "sh"]
-        subprocess.run(
-            [*words, self.top / "resolv.conf", self.configuration],
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
+        self.start_with_names(self.top / "resolv.conf")
         wait_for(lambda: self.listens(25), f"Postfix\n{self.log}")
 
     def listens(self, port: int) -> bool:

@@ -22,7 +22,7 @@ from tests.local8 import Person
 from tests.servers.ports import answers, free_ports
 from tests.waiting import wait_for
 
-MAIN_CF = """\
+OWN_PLACE = """\
 compatibility_level = 3.6
 queue_directory = {top}/queue
 data_directory = {top}/data
@@ -31,6 +31,35 @@ maillog_file_prefixes = {top}
 mail_owner = postfix
 setgid_group = postdrop
 meta_directory = /etc/postfix
+"""
+"""What every private Postfix says in main.cf of where it is."""
+
+SERVICES = """\
+pickup    unix n - n 60  1   pickup
+cleanup   unix n - n -   0   cleanup
+qmgr      unix n - n 300 1   qmgr
+tlsmgr    unix - - n 1000? 1 tlsmgr
+rewrite   unix - - n -   -   trivial-rewrite
+bounce    unix - - n -   0   bounce
+defer     unix - - n -   0   bounce
+trace     unix - - n -   0   bounce
+verify    unix - - n -   1   verify
+flush     unix n - n 1000? 0 flush
+proxymap  unix - - n -   -   proxymap
+proxywrite unix - - n -  1   proxymap
+showq     unix n - n -   -   showq
+error     unix - - n -   -   error
+retry     unix - - n -   -   error
+discard   unix - - n -   -   discard
+anvil     unix - - n -   1   anvil
+scache    unix - - n -   1   scache
+postlog   unix-dgram n - n - 1 postlogd
+"""
+"""What every one has in master.cf beside its own doors and ways out."""
+
+MAIN_CF = (
+    OWN_PLACE
+    + """\
 myhostname = {hostname}
 mydomain = example.org
 myorigin = $mydomain
@@ -62,8 +91,10 @@ message_size_limit = 40000000
 sender_bcc_maps = inline:{{ {bcc} }}
 mailbox_command = {mailbox_command}
 """
+)
 
-MASTER_CF = """\
+MASTER_CF = (
+    """\
 127.0.0.1:{outside}    inet n - n - - smtpd
 127.0.0.1:{submission} inet n - n - - smtpd
   -o syslog_name=postfix/submission
@@ -71,30 +102,13 @@ MASTER_CF = """\
   -o smtpd_sasl_auth_enable=yes
   -o smtpd_tls_auth_only=yes
   -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject
-pickup    unix n - n 60  1   pickup
-cleanup   unix n - n -   0   cleanup
-qmgr      unix n - n 300 1   qmgr
-tlsmgr    unix - - n 1000? 1 tlsmgr
-rewrite   unix - - n -   -   trivial-rewrite
-bounce    unix - - n -   0   bounce
-defer     unix - - n -   0   bounce
-trace     unix - - n -   0   bounce
-verify    unix - - n -   1   verify
-flush     unix n - n 1000? 0 flush
-proxymap  unix - - n -   -   proxymap
-proxywrite unix - - n -  1   proxymap
 smtp      unix - - n -   -   smtp
 relay     unix - - n -   -   smtp
 lmtp      unix - - n -   -   lmtp
-showq     unix n - n -   -   showq
-error     unix - - n -   -   error
-retry     unix - - n -   -   error
-discard   unix - - n -   -   discard
 local     unix - n n -   -   local
-anvil     unix - - n -   1   anvil
-scache    unix - - n -   1   scache
-postlog   unix-dgram n - n - 1 postlogd
 """
+    + SERVICES
+)
 
 
 class Postfix:
@@ -153,6 +167,14 @@ class Postfix:
         wait_for(
             lambda: answers(self.outside) and answers(self.submission),
             f"Postfix to listen\n{self.log}",
+        )
+
+    def start_with_names(self, resolv_conf: Path) -> None:
+        """Start it where RESOLV_CONF is the system's."""
+        mounted = 'mount --bind "$1" /etc/resolv.conf && exec postfix -c "$2" start'
+        words = ["unshare", "--mount", "sh", "-c", mounted, "sh"]
+        subprocess.run(
+            [*words, resolv_conf, self.configuration], check=True, capture_output=True, timeout=60
         )
 
     def stop(self) -> None:
