@@ -29,6 +29,7 @@ from mdeliver.outcome import one_line
 from mdeliver.procmail import proof
 from mdeliver.procmail.linetext import sed_arguments
 from mdeliver.procmail.report import Converted, Entry
+from mdeliver.procmail.tally import Tally
 from mdeliver.rulesfile import reader
 from mdeliver.settings import load_site
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 TROUBLE = 2
 STDIN = "-"
+_HALF = 110
+"""Characters at either end of a reason that is shown."""
 MOST_BYTES = 8 << 20
 
 Convert = Callable[[str, str], Converted]
@@ -104,12 +107,16 @@ def procmailrc(
         _print(converted, as_json, reader(home, uid))
         return
     world = World(home, name, programs=run_programs, pretends=True)
+    reported = [entry.place.where for entry in converted.entries if entry.level == "lost"]
+    site = load_site()
+    lost = frozenset() if rules else proof.recipes_within(parsed, reported)
 
     def compare(
         stored: Stored, arrived: Arrived, rehearse: Callable[[Arrived], Rehearsed]
     ) -> proof.Compared:
         world.now_s = arrived.arrived_s
-        return proof.compare(stored.name, arrived, parsed, world, rehearse)
+        world.argument = proof.extension(arrived, site)
+        return proof.compare(stored.name, arrived, parsed, world, rehearse, lost)
 
     rehearsal = _rehearsal(converted, rules, name, home, run_programs)
     _prove(prove, rehearsal, as_json, compare, "procmail")
@@ -303,7 +310,7 @@ def _prove(mailbox: str, rehearsal: Rehearsal, as_json: bool, compare: Compare, 
     except OSError as error:
         raise click.ClickException(f"{one_line(mailbox)}: {error.strerror}") from None
     reading = stores.Reader()
-    tally = proof.Tally()
+    tally = Tally()
     with _progress(found) as messages:
         for stored in messages:
             try:
@@ -312,7 +319,7 @@ def _prove(mailbox: str, rehearsal: Rehearsal, as_json: bool, compare: Compare, 
                 raise click.ClickException(f"{one_line(stored.name)}: {error.strerror}") from None
             one = compare(stored, arrived, lambda it: rehearsal.of(it, explain=True))
             tally.add(one)
-            if not one.same:
+            if not one.same and (as_json or not one.lost):
                 click.echo(_compared_json(one) if as_json else _compared(one, other))
     if not as_json:
         for line in tally.lines():
@@ -361,8 +368,13 @@ def _compared(one: proof.Compared, other: str) -> str:
         return f"{one.name}\n  both      {one.ours.words}\n            {one_line(one.content)}"
     for label, side in ((other, one.theirs), ("rules", one.ours)):
         lines.append(f"  {label:8}  {side.words}")
-        lines += [f"            {reason}" for reason in side.reasons]
+        lines += [f"            {_short(reason)}" for reason in side.reasons]
     return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    """TEXT, or the beginning and the end of it: what was found stands there."""
+    return text if len(text) <= 2 * _HALF else f"{text[:_HALF]} … {text[-_HALF:]}"
 
 
 def _compared_json(one: proof.Compared) -> str:
@@ -370,5 +382,11 @@ def _compared_json(one: proof.Compared) -> str:
         label: {"done": sorted(side.done), "fate": side.fate, "reasons": list(side.reasons)}
         for label, side in (("original", one.theirs), ("rules", one.ours))
     }
-    told = {"message": one.name, "unknown": one.unknown, "content": one.content, **sides}
+    told = {
+        "message": one.name,
+        "unknown": one.unknown,
+        "content": one.content,
+        "lost": one.lost,
+        **sides,
+    }
     return json.dumps(told, ensure_ascii=False)

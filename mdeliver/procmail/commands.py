@@ -93,15 +93,26 @@ class Commands:
         return ["sh", "-c", f'e=$1; shift; "$@" | grep {option} -e "$e"', "sh", wanted, *argv]
 
 
+_ADDED = re.compile(r"^(?:cd (?:~|/)\S* && )?(?:\w+=(?:'[^']*'|[^'\s;]*); )*")
+
+
+def bare_command(command: str) -> str:
+    """COMMAND, a shell's, without the directory and the variables that may stand before it."""
+    return _ADDED.sub("", command, count=1)
+
+
 def unwrapped(argv: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     """The program that ARGV runs, and which part of the message it gets: "head", "body" or ""."""
+    while argv[0] == "env" or "=" in argv[0]:
+        argv = argv[1:]
     if argv[:2] != ("sh", "-c") or len(argv) < 3:
         return argv, ""
     for part, before in _GIVEN.items():
         if argv[2] == f'{before}"$@"':
             return argv[4:], part
-        if argv[2].startswith(f"{before}(") and argv[2].endswith(")"):
-            return ("sh", "-c", argv[2][len(before) + 1 : -1]), part
+        command = bare_command(argv[2])
+        if command.startswith(f"{before}(") and command.endswith(")"):
+            return ("sh", "-c", command[len(before) + 1 : -1]), part
     return argv, ""
 
 

@@ -17,7 +17,8 @@ from mdeliver.procmail.fate import Delivery
 from mdeliver.procmail.mail import read_mail, with_last_newline
 from mdeliver.procmail.state import State
 from mdeliver.procmail.syntax import Folder, Forward, Pipe, Recipe
-from mdeliver.procmail.world import World
+from mdeliver.procmail.words import SPLIT, read_words
+from mdeliver.procmail.world import World, needs_shell
 
 
 class Done(NamedTuple):
@@ -208,6 +209,9 @@ class Deeds:
 
     def filter(self, flags: str, argv: list[str], shell: bool, given: bytes) -> Done:
         made: bytes | None = None
+        if shell and not needs_shell(argv[0]):
+            # The shell would make the same words of it.
+            argv, shell = self.state.words(read_words(argv[0], 0, SPLIT).words), False
         if not shell and os.path.basename(argv[0]) == "formail":
             wanted = formail.read_arguments(argv[1:])
             if (

@@ -79,7 +79,7 @@ def _of(node: Node, first: bool, last: bool) -> str:
         case Newline() if first or last:
             return "^" if first and node.sign == "^" else "$" if last else "^"
         case Edge():
-            return "(^|\\W)" if first else "(\\W|$)" if last else "\\W"
+            return "(^|\\W)" if first else "(\\W|$)" if last else "(^|\\W|$)"
         case Sequence(items):
             end = len(items) - 1
             return "".join(
@@ -98,6 +98,8 @@ def _class(node: Class) -> str:
     """A class: `]` stands first in it, `[`, `^` and `-` last."""
     if any(not (" " <= c <= "~" or c == "\t") for pair in node.ranges for c in pair):
         raise Unsayable("bytes that are no ASCII in a [class]")
+    if not node.ranges:
+        raise Unsayable("a [class] without an end")
     singles = [low for low, high in node.ranges if low == high]
     ranges = "".join([f"{low}-{high}" for low, high in node.ranges if low != high])
     plain = "".join([c for c in singles if c not in "][^-"]).replace("\\", "\\\\")

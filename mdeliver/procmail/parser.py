@@ -211,7 +211,7 @@ class _Parser:
         if not read.closed:
             self.report(
                 "P101",
-                "a quote or brace is open at the end of the file",
+                "a quote or brace is never closed",
                 self.span(begin, begin + 1),
             )
 

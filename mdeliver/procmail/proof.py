@@ -12,26 +12,33 @@ from __future__ import annotations
 
 import os.path
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from mdeliver.edits import edited_letter
+from mdeliver.intake import Options
 from mdeliver.letter import Letter
+from mdeliver.message import Message
 from mdeliver.outcome import one_line
 from mdeliver.outside import NOT_RUN
 from mdeliver.plan import Content, File, Forward, Pipe, Plan, Reply, Run
 from mdeliver.procmail import octets
-from mdeliver.procmail.commands import unwrapped
+from mdeliver.procmail.commands import bare_command, unwrapped
 from mdeliver.procmail.fate import Delivery, Fate
 from mdeliver.procmail.folders import whole_maildir
 from mdeliver.procmail.machine import run_procmailrc
 from mdeliver.procmail.mail import skip_from_line
+from mdeliver.procmail.syntax import Block, Recipe
 from mdeliver.procmail.syntax import File as Procmailrc
 from mdeliver.procmail.world import World
 from mdeliver.replay.against import reasons
-from mdeliver.replay.rehearsal import Rehearsed
+from mdeliver.replay.rehearsal import Rehearsed, traced
 from mdeliver.replay.stores import Arrived
+from mdeliver.settings import Site
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mdeliver.procmail.syntax import Item
 
 Delivered = File | Forward | Pipe | Run | Reply
 
@@ -72,6 +79,7 @@ class Compared(NamedTuple):
     content   what differs in what is delivered, "" if nothing does
     designed  the listed differences that it has
     assumed   what was taken for granted about programs that were not run
+    lost      the recipe of this message that was not carried over, "" if there is none
     """
 
     name: str
@@ -81,43 +89,11 @@ class Compared(NamedTuple):
     content: str = ""
     designed: frozenset[str] = frozenset()
     assumed: tuple[str, ...] = ()
+    lost: str = ""
 
     @property
     def same(self) -> bool:
         return not self.unknown and not self.content and self.theirs.deed == self.ours.deed
-
-
-class Tally:
-    """How many messages there were, and what became of them."""
-
-    def __init__(self) -> None:
-        self.all = self.same = self.unknown = 0
-        self.designed: Counter[str] = Counter()
-        self.assumed: Counter[str] = Counter()
-
-    def add(self, one: Compared) -> None:
-        self.all += 1
-        self.same += one.same
-        self.unknown += bool(one.unknown)
-        self.designed.update(one.designed)
-        self.assumed.update(set(one.assumed))
-
-    def lines(self) -> list[str]:
-        """The count in words; what is meant to differ is named by its number in MIGRATING.md."""
-        different = self.all - self.same - self.unknown
-        first = f"{self.same} of {self.all} messages fare the same, {different} differ"
-        if self.unknown:
-            first += f", of {self.unknown} it is not known"
-        made = [first]
-        if self.designed:
-            made.append("of those that fare the same differ, as MIGRATING.md lists it, in")
-            made += [
-                f"  {count}: {one_line(what)}" for what, count in sorted(self.designed.items())
-            ]
-        if self.assumed:
-            made.append("taken for granted, since no program was run (--run-programs runs them):")
-            made += [f"  {count}: {one_line(what)}" for what, count in sorted(self.assumed.items())]
-        return made
 
 
 def compare(
@@ -126,17 +102,45 @@ def compare(
     file: Procmailrc,
     world: World,
     rehearse: Callable[[Arrived], Rehearsed],
+    lost: frozenset[str] = frozenset(),
 ) -> Compared:
-    """What becomes of one message on either side."""
+    """What becomes of one message on either side; LOST are recipes without a rule."""
     rehearsed = rehearse(arrived)
     ours = of_plan(rehearsed, world.home, arrived.letter)
     fate = run_procmailrc(file, with_from_line(arrived), world)
     theirs = of_fate(fate)
     unknown = fate.unknown or not_known(rehearsed)
     if unknown or theirs.deed != ours.deed:
-        return Compared(one_line(name), theirs, ours, unknown, assumed=fate.assumed)
+        did = "" if unknown else _lost(fate, lost, ours)
+        return Compared(one_line(name), theirs, ours, unknown, assumed=fate.assumed, lost=did)
     found = contents(theirs.octets, ours.octets)
     return Compared(one_line(name), theirs, ours, "", found.other, found.designed, fate.assumed)
+
+
+def _lost(fate: Fate, lost: frozenset[str], ours: Deeds) -> str:
+    """The recipe among LOST by which FATE differs from OURS, "" if it is not only that one."""
+    gone = [delivery for delivery in fate.deliveries if delivery.rule in lost]
+    rest = {words for d in fate.deliveries if d.rule not in lost for words in _delivery_words(d)}
+    return gone[0].rule if gone and (not rest or rest == ours.done) else ""
+
+
+def recipes_within(file: Procmailrc, places: Iterable[str]) -> frozenset[str]:
+    """The places of the recipes in FILE that stand at PLACES, and of all those in their blocks."""
+    wanted = set(places)
+    found: set[str] = set(wanted)
+
+    def look(items: tuple[Item, ...], within: bool) -> None:
+        for item in items:
+            if not isinstance(item, Recipe):
+                continue
+            inside = within or item.span.where in wanted
+            if inside:
+                found.add(item.span.where)
+            if isinstance(item.action, Block):
+                look(item.action.items, inside)
+
+    look(file.items, False)
+    return frozenset(found)
 
 
 def not_known(rehearsed: Rehearsed) -> str:
@@ -182,6 +186,13 @@ def with_from_line(arrived: Arrived) -> bytes:
             break
     when = time.asctime(time.gmtime(arrived.arrived_s))
     return f"From {sender}  {when}\n".encode("latin-1") + message
+
+
+def extension(arrived: Arrived, site: Site) -> str:
+    """What Postfix would give as the extension of the address it came to."""
+    letter = arrived.letter
+    message = Message(letter.head, letter.size, cut=letter.head_cut)
+    return traced(Options(), {}, message, letter, site).extension or ""
 
 
 # --- the one side ----------------------------------------------------------------------------
@@ -238,7 +249,7 @@ def _program_words(argv: tuple[str, ...], shell: bool) -> list[str]:
         last = command.rpartition("|")[2].split()
         if last and os.path.basename(last[0]) in ("sendmail", "$SENDMAIL"):
             return _addresses(last[1:])
-        return [f"program {one_line(' '.join(command.split()))}"]
+        return [f"program {one_line(' '.join(bare_command(command).split()))}"]
     if os.path.basename(argv[0]) == "formail" and "D" in "".join(argv[1:2]):
         # A question, and no delivery.
         return []

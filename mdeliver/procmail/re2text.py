@@ -45,6 +45,18 @@ def literal(node: Node) -> str | None:
             return None
 
 
+def _may_be_nothing(node: Node) -> bool:
+    match node:
+        case Repeat(item, sign):
+            return sign != "+" or _may_be_nothing(item)
+        case Sequence(items):
+            return all(_may_be_nothing(item) for item in items)
+        case Choice(options):
+            return any(_may_be_nothing(option) for option in options)
+        case _:
+            return False
+
+
 def is_word(char: str) -> bool:
     return char == "_" or (char.isascii() and char.isalnum())
 
@@ -95,7 +107,10 @@ class Re2Text:
             return r"\b"
         if before is None:
             return r"(?:^|\W)"
-        return r"(?:\W|$)" if after is None else r"\W"
+        if after is None:
+            return r"(?:\W|$)"
+        # What may be nothing leaves the text's beginning, or its end, next to it.
+        return r"(?:^|\W|$)" if _may_be_nothing(before) or _may_be_nothing(after) else r"\W"
 
     def one(self, node: Node, starts: bool, ends: bool, lazy: bool) -> str:
         match node:

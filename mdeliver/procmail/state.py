@@ -41,7 +41,9 @@ class State:
         if name == "?":
             return str(self.exit_code)
         if name in ("#", "@") or name.isdigit():
-            return "0" if name == "#" else None
+            argument = self.world.argument
+            given = {"#": "0" if argument is None else "1", "@": argument, "1": argument}
+            return given.get(name)
         found = self.variables.get("LASTFOLDER" if name == "-" else name)
         if isinstance(found, Unknown):
             raise found

@@ -8,16 +8,13 @@ is `wanted`: the file is converted once more, with a `let` for it.
 from __future__ import annotations
 
 import os.path
-import re
 
 from mdeliver.procmail import formail
 from mdeliver.procmail.expand import Expander
 from mdeliver.procmail.syntax import Words
 from mdeliver.procmail.wording import ANSWER, END, HEADER, REF, SHORT_YEAR, Unsayable, ref
 from mdeliver.procmail.words import SPLIT, read_words
-from mdeliver.procmail.world import has_shell_signs
-
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|\\.', re.DOTALL)
+from mdeliver.procmail.world import needs_shell
 
 _DATES = {"%Y": "year", "%y": SHORT_YEAR, "%m": "month", "%d": "day"}
 
@@ -134,17 +131,6 @@ class Symbols:
         if not shell and name == "echo":
             return " ".join(argv[1:])
         raise OfProgram(command)
-
-
-def needs_shell(command: str) -> bool:
-    """Whether COMMAND means something else without a shell.
-
-    procmail calls one for any of its signs; within quotes they are only themselves.
-    """
-    if not has_shell_signs(command) or command.split(" ")[0] == "test":
-        return "`" in command or "$(" in command
-    bare = _QUOTED.sub("", command)
-    return has_shell_signs(bare) or "`" in command or "$(" in command
 
 
 def _date(form: str) -> str:

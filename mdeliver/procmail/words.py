@@ -32,7 +32,7 @@ class Read(NamedTuple):
 
     end      the place after them: behind the line's end, or at the white space that ended ONE
     comment  the comment that ended them, without its `#`
-    closed   whether no quote was open at the end of the text
+    closed   whether no quote was open at the end of the text, and no `${` at the words' end
     """
 
     words: Words
@@ -89,6 +89,7 @@ class _Reading:
                 break
             if not self.one(char):
                 break
+        closed = closed and not self.open
         while self.open:
             self.close_alternate()
         while self.pieces and isinstance(self.pieces[-1], Gap):

@@ -23,6 +23,8 @@ SHELL_SIGNS = "&|<>~;?*["
 
 PROGRAM_TIMEOUT_S = 120.0
 
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|\\.', re.DOTALL)
+
 _DATE = re.compile(r"\+(?:[^%]|%[YmdyHMSjbBaAeFT%])*")
 
 
@@ -69,6 +71,8 @@ class World:
         self.extra = dict(variables or {})
         self.now_s = now_s
         self.pretends = pretends
+        self.argument: str | None = None
+        """What stands behind `procmail -a`: in Postfix's mailbox_command the extension."""
         self.seen_ids: dict[str, set[str]] = {}
         """What `formail -D` remembers, by its file."""
 
@@ -118,7 +122,8 @@ class World:
     def run(self, argv: list[str], given: bytes, environ: Mapping[str, str], directory: str) -> Ran:
         """Run a program. Raises Unknown where none may be run, or it cannot be."""
         if not self.programs:
-            raise Unknown(f"what {argv[0]!r} does is known only with --run-programs")
+            said = argv[2] if argv[1:2] == ["-c"] else argv[0]
+            raise Unknown(f"what {said!r} does is known only with --run-programs")
         octets = {key.encode("latin-1"): value.encode("latin-1") for key, value in environ.items()}
         try:
             done = subprocess.run(
@@ -161,3 +166,14 @@ def has_shell_signs(command: str, signs: str = SHELL_SIGNS) -> bool:
     # procmail leaves test(1) to the shell, which has it built in.
     words = read_words(command, 0, SPLIT).words.plain
     return words is not None and words.split(" ")[0] == "test"
+
+
+def needs_shell(command: str) -> bool:
+    """Whether COMMAND means something else without a shell.
+
+    procmail calls one for any of its signs; within quotes they are only themselves.
+    """
+    if not has_shell_signs(command) or command.split(" ")[0] == "test":
+        return "`" in command or "$(" in command
+    bare = _QUOTED.sub("", command)
+    return has_shell_signs(bare) or "`" in command or "$(" in command

@@ -103,6 +103,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         procmail.symbols procmail.commands procmail.convertactions procmail.scorewords
         procmail.convertconditions procmail.level procmail.special procmail.advice
         procmail.assignments procmail.converter procmail.octets procmail.proof
+        procmail.tally
         sieve sieve.reader sieve.tests sieve.converter sieve.proof""",
     ),
     (
