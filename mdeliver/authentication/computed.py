@@ -108,7 +108,8 @@ def _signatures(
 
 
 def _dmarc(message: Message, spf: Result, dkim: tuple[Result, ...], names: Names) -> Result:
-    from mdeliver.authentication.dmarc import ascii_domain, check_dmarc
+    from mdeliver.authentication.dmarc import check_dmarc
+    from mdeliver.authentication.lookups import ascii_domain
 
     if message.cut or len(message.fields) >= limits.HEADER_LINES:
         # One more From may stand where nobody looks.

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import publicsuffixlist
 
 from mdeliver import limits
-from mdeliver.authentication.lookups import Unanswered
+from mdeliver.authentication.lookups import Unanswered, ascii_domain
 from mdeliver.authentication.results import Result
 from mdeliver.record import Record
 
@@ -186,19 +186,6 @@ def _tags(text: str) -> dict[str, str] | None:
         if equals:
             tags.setdefault(name.strip().lower(), value.strip().lower())
     return tags
-
-
-def ascii_domain(domain: str) -> str:
-    """DOMAIN as the DNS has it (A-labels), in lower case; "" where it can be none."""
-    domain = domain.lower().strip().rstrip(".")
-    if not domain.isascii():
-        try:
-            domain = domain.encode("idna").decode("ascii")
-        except UnicodeError:
-            return ""
-    labels = domain.split(".")
-    fits = len(domain) <= 253 and all(0 < len(label) < 64 for label in labels)
-    return domain if fits else ""
 
 
 @lru_cache(maxsize=1)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _NO_ANSWER = "; no answer:"
 
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+
 
 class Unanswered(Exception):
     """What was asked cannot be known now; a later try may know."""
@@ -199,3 +201,16 @@ class ZoneFile(Names):
             return dns.name.from_text(name.lower())
         except (dns.exception.DNSException, UnicodeError, ValueError):
             return None
+
+
+def ascii_domain(domain: str) -> str:
+    """DOMAIN as the DNS has it (A-labels), in lower case; "" where it can be none."""
+    domain = domain.lower().strip().rstrip(".")
+    if not domain.isascii():
+        try:
+            domain = domain.encode("idna").decode("ascii")
+        except UnicodeError:
+            return ""
+    labels = domain.split(".")
+    fits = len(domain) <= 253 and all(0 < len(label) < 64 for label in labels)
+    return domain if fits and _NAME.issuperset(domain) else ""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import spf
 
 from mdeliver.authentication.client import is_forwarder
-from mdeliver.authentication.lookups import Unanswered
+from mdeliver.authentication.lookups import Unanswered, ascii_domain
 from mdeliver.authentication.results import Result
 
 if TYPE_CHECKING:
@@ -68,8 +68,9 @@ def check_spf(
 def identity(client: Client, sender: str) -> tuple[tuple[str, str], ...]:
     """Whose record is asked, as a property of RFC 8601."""
     if sender:
-        return (("smtp.mailfrom", sender.rpartition("@")[2].lower() or sender),)
-    return (("smtp.helo", client.helo.lower()),)
+        domain = sender.rpartition("@")[2]
+        return (("smtp.mailfrom", ascii_domain(domain) or domain or sender),)
+    return (("smtp.helo", ascii_domain(client.helo) or client.helo),)
 
 
 def original_sender(sender: str) -> str:

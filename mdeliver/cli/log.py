@@ -112,8 +112,12 @@ def _lines(said: Mapping[str, Any], paint: Callable[[str, str], str]) -> list[st
     lines.append(
         f"  {one_line(said['message_id']) or 'no Message-ID'}, {said['size']} bytes{queue}"
     )
+    if said.get("authentication"):
+        lines.append(f"  {one_line(str(said['authentication']))}")
     for action in said["actions"]:
-        lines.append(f"  {_action(action, paint)}")
+        # What is found out is added as a header; it stands above already.
+        if action.get("action") != "prepend header":
+            lines.append(f"  {_action(action, paint)}")
     return lines
 
 
@@ -125,7 +129,8 @@ def _also_known(said: Mapping[str, Any]) -> str:
 def _action(action: Mapping[str, Any], paint: Callable[[str, str], str]) -> str:
     """What was done, as a rule would say it, and by which."""
     name = str(action.get("action"))
-    by = paint("dim", one_line(str(action.get("rule") or "no rule took it: the inbox")))
+    inbox = "no rule took it: the inbox" if name == "file" else ""
+    by = paint("dim", one_line(str(action.get("rule") or inbox)))
     if name == "file":
         place = "/".join([str(w) for w in (action.get("mailbox"), action.get("folder")) if w])
         path = str(action.get("path"))
@@ -136,7 +141,7 @@ def _action(action: Mapping[str, Any], paint: Callable[[str, str], str]) -> str:
         return f"file to {paint('bold', one_line(place or path))}{one_line(marked + where)}  {by}"
     rest = {key: value for key, value in action.items() if key not in ("action", "rule")}
     words = ", ".join(filter(None, [_words(value) for value in rest.values()]))
-    return f"{one_line(f'{name} {words}')}  {by}"
+    return f"{one_line(f'{name} {words}')}  {by}".rstrip()
 
 
 def _words(value: object) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mdeliver.authentication.client import Client
-from mdeliver.authentication.dmarc import ascii_domain, check_dmarc
-from mdeliver.authentication.lookups import ZoneFile
+from mdeliver.authentication.dmarc import check_dmarc
+from mdeliver.authentication.lookups import ZoneFile, ascii_domain
 from mdeliver.authentication.results import Result
 from mdeliver.authentication.spf import check_spf
 from tests.casefile import Case, cases

@@ -57,6 +57,18 @@ def test_all_of_it_without_arguments(home: Path) -> None:
     assert "(10 ms)" in result.stdout
 
 
+def test_what_is_known_of_the_sender_is_said_once(home: Path) -> None:
+    known = "spf=fail smtp.mailfrom=bank.example; dkim=none"
+    edits = [
+        {"action": "drop header", "name": "Authentication-Results", "text": "1", "rule": None},
+        {"action": "prepend header", "name": "Authentication-Results", "text": known, "rule": None},
+    ]
+    log = home / ".local" / "state" / "mdeliver" / "log"
+    log.write_text(json.dumps(SAID | {"authentication": known, "actions": edits}) + "\n")
+    lines = run(home).stdout.splitlines()
+    assert lines[-2:] == [f"  {known}", "  drop header Authentication-Results, 1"]
+
+
 def test_only_the_newest_ten_without_arguments(home: Path) -> None:
     log = home / ".local" / "state" / "mdeliver" / "log"
     log.write_text("".join(json.dumps(SAID | {"time": n}) + "\n" for n in range(30)))
