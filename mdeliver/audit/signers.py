@@ -58,13 +58,19 @@ def signing_keys(host: Host) -> list[SigningKey]:
     found = [*_given(host.given.dkim), *_own(f"{etc}/mdeliver/dkim")]
     found += _conf(f"{etc}/opendkim.conf", "OpenDKIM")
     found += _conf(f"{etc}/dkimpy-milter/dkimpy-milter.conf", "dkimpy-milter")
-    found += _rspamd(host.identity.domains)
+    if durable.exists(f"{etc}/rspamd") and _asks_milters(host):
+        found += _rspamd(host.identity.domains)
     known: dict[str, SigningKey] = {}
     for key in found:
         # Who names a key on the command line, or made it, knows best.
         if key.name not in known or (key.path and not known[key.name].path):
             known[key.name] = key
     return list(known.values())
+
+
+def _asks_milters(host: Host) -> bool:
+    values = [host.value_for(service, "smtpd_milters") for service in host.services]
+    return any([host.value("smtpd_milters"), host.value("non_smtpd_milters"), *values])
 
 
 def _given(words: Iterable[str]) -> Iterator[SigningKey]:
