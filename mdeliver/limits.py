@@ -181,6 +181,9 @@ TAGS_BYTES = 256 << 20
 LOCK_WAIT_S = 300
 """How long a delivery waits for a lock before it defers; Postfix's own limit is 1000 s."""
 
+LOCK_WAIT_TOGETHER_S = 1
+"""Likewise for messages that are delivered together; then each waits by itself."""
+
 DEADLINE_S = 900
 """A delivery that lasts longer ends itself: at 1000 s (command_time_limit) Postfix would bounce."""
 

@@ -51,16 +51,17 @@ class MboxTurn:
 class MboxTurns:
     """The turns that this process has at the moment."""
 
-    def __init__(self, hostname: str) -> None:
-        """HOSTNAME stands in lock files."""
+    def __init__(self, hostname: str, wait_s: float = limits.LOCK_WAIT_S) -> None:
+        """HOSTNAME stands in lock files; WAIT_S is how long others may have an mbox."""
         self._hostname = hostname
+        self._wait_s = wait_s
         self._turns: dict[str, MboxTurn] = {}
 
     def take(self, path: str) -> MboxTurn:
         """A share of the turn at the mbox PATH, which `leave` gives back."""
         turn = self._turns.get(path)
         if turn is None:
-            held = lock_mbox(path, self._hostname, limits.LOCK_WAIT_S, create=True)
+            held = lock_mbox(path, self._hostname, self._wait_s, create=True)
             turn = self._turns[path] = MboxTurn(path, held)
         turn.shares += 1
         return turn

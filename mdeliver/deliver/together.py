@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import time
 
+from mdeliver import limits
 from mdeliver.deliver.contents import Contents
 from mdeliver.deliver.deliverers import Attempt, deliverer_of, filters_of
 from mdeliver.deliver.journal import Journal, begin_together
@@ -68,7 +69,7 @@ def deliver_together(
     Returns for each a few words on what was done; None where nothing was, and it is to be delivered
     alone. Raises only what is no Exception.
     """
-    turns = MboxTurns(hostname)
+    turns = MboxTurns(hostname, limits.LOCK_WAIT_TOGETHER_S)
     group: list[tuple[int, Transaction]] = []
     words: list[str | None] = [None] * len(wanted)
     try:

@@ -1,9 +1,9 @@
 """The workers as the front sees them: a queue for each, and an answer for every job.
 
-Lanes       an account has up to `user_workers` workers: where several sessions bring mail for it,
-            the file system puts what they sync at the same time into one write. A further one
-            is started only when all that are there have something to do, and while there are
-            fewer than ENOUGH in all: other users' workers serve that end as well.
+Lanes       an account has up to `user_workers` workers. One is the rule: it delivers together what
+            comes by several sessions (rounds.py). A further one is started only when all that are
+            there have something to do, and while there are fewer than ENOUGH in all: it helps
+            users whose rules wait for programs.
 Window      a worker has at most WINDOW jobs in hand; the others wait here
 Slow        where a worker has not answered anything for `slow_s`, all that waits for it but the
             job in its hands is answered with 451 and taken back, and further mail is refused at

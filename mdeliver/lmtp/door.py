@@ -120,6 +120,10 @@ class Caller:
             raise Deferral("standard input was empty: no message came")
         return Brought(letter, envelope, site, state, environ, options.rules)
 
+    def is_wanted(self) -> bool:
+        """Its message may be half read: there is no way back."""
+        return True
+
     def answer(self, outcome: Outcome) -> None:
         """Tell the launcher."""
         try:

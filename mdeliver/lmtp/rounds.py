@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     class Task(Protocol):
         """A message that somebody has brought, and waits for its answer.
 
-        limit_s  how long it may take
+        limit_s    how long it may take
+        is_wanted  whether somebody still waits, after a while
         """
 
         limit_s: int
 
         def open(self) -> Brought: ...
+        def is_wanted(self) -> bool: ...
         def answer(self, outcome: Outcome) -> None: ...
         def close(self) -> None: ...
 
@@ -194,7 +196,9 @@ class Round:
                 self._settle(task, passage, late)
             return
         for (task, passage), done in zip(waiting, words, strict=True):
-            if done is None:
+            if done is None and not task.is_wanted():
+                self._let_go(task, passage)
+            elif done is None:
                 self._settle(task, passage, self._alone(task, passage))
             else:
                 self._settle(task, passage, passage.with_notice(outcome_of(passage.plan, done)))
@@ -231,6 +235,10 @@ class Round:
         task.answer(ending)
         if passage is not None:
             passage.ending = ending
+        self._let_go(task, passage)
+
+    def _let_go(self, task: Task, passage: Passage | None) -> None:
+        if passage is not None:
             passage.close()
             self._afterwards.append(passage.write_account)
         task.close()

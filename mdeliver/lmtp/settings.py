@@ -47,7 +47,7 @@ class Lmtp(Record):
     recipients: int = limits.LMTP_RECIPIENTS
     sessions: int = 1000
     workers: int = 200
-    user_workers: int = 4
+    user_workers: int = 1
     command_s: int = 300
     message_s: int = 600
     delivery_s: int = 300

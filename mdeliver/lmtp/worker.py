@@ -72,6 +72,7 @@ class Worker:
         self._jobs: deque[tuple[bytes, list[bytes], int]] = deque()
         self._doors: deque[int] = deque()
         self.limit_s = settings.delivery_s
+        self._cancelled: set[int] = set()
         self._kept = Kept()
         self._environment = Environment()
         self._retiring = False
@@ -164,6 +165,12 @@ class Worker:
                 self._jobs.remove(job)
                 self._close(job[2])
                 return
+        self._cancelled.add(int(number))
+
+    def is_wanted(self, number: int) -> bool:
+        """Whether somebody still waits for the job NUMBER, which is in this round."""
+        self._take_packets(0)
+        return number not in self._cancelled and self._front is not None
 
     def _close(self, fd: int) -> None:
         if fd >= 0:
@@ -197,6 +204,7 @@ class Worker:
                     looked_s = time.monotonic()
         finally:
             this.end()
+            self._cancelled.clear()
 
     def _callers(self) -> list[Caller]:
         """Launchers that wait, each with its request."""
@@ -288,6 +296,10 @@ class _FromFront:
         """The message."""
         letter = self._letter = letter_for(self._job, self._fd, time.time())
         return self._worker.bring(self._job, letter)
+
+    def is_wanted(self) -> bool:
+        """Whether the front has not taken it back."""
+        return self._worker.is_wanted(self._job.number)
 
     def answer(self, outcome: Outcome) -> None:
         """Tell the front."""

@@ -1,0 +1,154 @@
+"""Rounds of a worker: filed together, each with its own answer, nobody held up by another."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mdeliver import durable
+from mdeliver.envelope import Envelope
+from mdeliver.letter import letter_of
+from mdeliver.lmtp.rounds import MESSAGES, Brought, Kept, Round
+from mdeliver.outcome import Deferral, Outcome
+from mdeliver.settings import Site
+from tests.mboxreader import read_mbox
+
+BOTH = 'mailbox imap = maildir "~/Maildir"\nmailbox pop3 = mbox "~/mbox"\ninbox = imap, pop3\n'
+
+
+class Task:
+    """A message that came from somewhere."""
+
+    limit_s = 60
+
+    def __init__(self, home: Path, name: str, log: list[str]) -> None:
+        self.home, self.name, self.log = home, name, log
+        self.wanted = True
+
+    def open(self) -> Brought:
+        if self.name == "bad":
+            raise Deferral("a bad message")
+        state = self.home / "state"
+        durable.make_directory(str(state))
+        letter = letter_of(b"Subject: %s\nReceived: by mx\n\nhello\n" % self.name.encode())
+        envelope = Envelope("ann", str(self.home), os.geteuid(), queue_id="4ABC")
+        return Brought(letter, envelope, Site(hostname="host", syslog=""), str(state), {})
+
+    def is_wanted(self) -> bool:
+        return self.wanted
+
+    def answer(self, outcome: Outcome) -> None:
+        self.log.append(f"{self.name} {outcome.fate}")
+
+    def close(self) -> None:
+        self.log.append(f"{self.name} closed")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    rules = tmp_path / ".config" / "mdeliver" / "rules"
+    rules.parent.mkdir(parents=True)
+    rules.write_text(BOTH)
+    return tmp_path
+
+
+def go_round(kept: Kept, *tasks: Task) -> None:
+    this = Round(kept)
+    for task in tasks:
+        this.take(task)
+    this.end()
+
+
+def answers(log: list[str]) -> list[str]:
+    return [line for line in log if not line.endswith(" closed")]
+
+
+def subjects(home: Path) -> list[str]:
+    text = (home / "mbox").read_bytes()
+    return [stored.message.split(b"\n")[0][9:].decode() for stored in read_mbox(text)]
+
+
+def test_one_sync_of_the_journal_for_all(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    sync_content = durable.sync_content
+
+    def count(fd: int) -> None:
+        synced.append(fd)
+        sync_content(fd)
+
+    monkeypatch.setattr(durable, "sync_content", count)
+    log: list[str] = []
+    names = ["one", "two", "three", "four"]
+    go_round(Kept(), *[Task(home, name, log) for name in names])
+    assert answers(log) == [f"{name} delivered" for name in names]
+    assert len(log) == 2 * len(names)
+    assert len(synced) == 1
+    assert subjects(home) == names
+    assert len(list((home / "Maildir" / "new").iterdir())) == len(names)
+    assert not list(home.rglob("*.lock"))
+
+
+def test_a_bad_message_fails_alone(home: Path) -> None:
+    log: list[str] = []
+    go_round(Kept(), *[Task(home, name, log) for name in ("one", "bad", "two")])
+    assert sorted(answers(log)) == ["bad deferred", "one delivered", "two delivered"]
+    assert subjects(home) == ["one", "two"]
+
+
+def test_what_no_longer_fits_waits_for_nothing(home: Path) -> None:
+    log: list[str] = []
+    this = Round(Kept())
+    for number in range(MESSAGES):
+        this.take(Task(home, str(number), log))
+    assert len(answers(log)) == MESSAGES
+    this.end()
+
+
+def test_nobody_waits_while_rules_ask_a_program(home: Path) -> None:
+    """What was decided before is delivered, and answered, before the program runs."""
+    mark = home / "mark"
+    rules = home / ".config" / "mdeliver" / "rules"
+    copies = f'program "/bin/cp" "{home}/mbox" "{mark}" succeeds'
+    asks = f'if subject is "asks" and {copies}:\n    keep\n'
+    rules.write_text(BOTH + asks)
+    log: list[str] = []
+    go_round(Kept(), *[Task(home, name, log) for name in ("one", "asks", "two")])
+    assert answers(log) == ["one delivered", "asks delivered", "two delivered"]
+    assert b"Subject: one" in mark.read_bytes()
+    assert subjects(home) == ["one", "asks", "two"]
+
+
+def test_the_same_message_twice_is_one(home: Path) -> None:
+    log: list[str] = []
+    go_round(Kept(), *[Task(home, name, log) for name in ("one", "one", "two")])
+    assert answers(log) == ["one delivered"] * 2 + ["two delivered"]
+    assert subjects(home) == ["one", "two"]
+
+
+def test_over_several_rounds_the_journal_stays_open(home: Path) -> None:
+    kept = Kept()
+    log: list[str] = []
+    for names in (("one", "two"), ("three",), ("four", "one")):
+        go_round(kept, *[Task(home, name, log) for name in names])
+    assert subjects(home) == ["one", "two", "three", "four"]
+    (home / "state" / "journal").unlink()
+    go_round(kept, Task(home, "five", log), Task(home, "six", log))
+    assert subjects(home)[-2:] == ["five", "six"]
+    assert b"\t" in (home / "state" / "journal").read_bytes()
+
+
+def test_what_nobody_waits_for_is_not_delivered_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The front has taken it back while the mbox was locked by somebody else."""
+    monkeypatch.setattr("mdeliver.limits.LOCK_WAIT_TOGETHER_S", 0)
+    (home / "mbox.lock").write_text("somebody else")
+    log: list[str] = []
+    one, two = Task(home, "one", log), Task(home, "two", log)
+    one.wanted = two.wanted = False
+    go_round(Kept(), one, two)
+    assert log == ["one closed", "two closed"]
+    assert not (home / "mbox").exists()
