@@ -79,6 +79,7 @@ def main() -> None:
         homes.mkdir()
         direct.step_down(homes)
         told, silent = (command(prefix, homes / prefix.name) for prefix in prefixes)
+        # Rules that were changed just now are not kept compiled: no event says when they are.
         time.sleep(direct.SETTLED_S)
         pairs = []
         for number in range(rounds + 4):

@@ -292,6 +292,7 @@ def measure(case: Case, agents: Iterable[str], rounds: int, top: Path) -> dict[s
         commands[name] = AGENTS[name](home, case.rules)
     counted = min(rounds, case.rounds)
     total = counted + 2
+    # Rules that were changed just now are not kept compiled: no event says when they are.
     time.sleep(SETTLED_S)
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
     for number in range(total):

@@ -50,6 +50,7 @@ def server(top: Path) -> Iterator[subprocess.Popen[bytes]]:
             with socket.socket(socket.AF_UNIX) as asked:
                 if asked.connect_ex(f"{top}/lmtp") == 0:
                     break
+            # A server that is started by hand tells nobody when its socket is there.
             time.sleep(0.05)
         else:
             raise RuntimeError((top / "log").read_text())
@@ -83,6 +84,7 @@ def measure(case: direct.Case, agents: list[str], rounds: int, top: Path, master
             arguments = [*commands[name].arguments, "--server", option]
             commands[name] = commands[name]._replace(arguments=arguments)
     counted = min(rounds, case.rounds)
+    # Rules that were changed just now are not kept compiled: no event says when they are.
     time.sleep(direct.SETTLED_S)
     costs: dict[str, list[direct.Cost]] = {name: [] for name in commands}
     served_s = 0.0

@@ -107,6 +107,7 @@ class Server:
                     return
             if time.monotonic() > end:
                 raise RuntimeError(f"{self.name}: {(self.top / 'output').read_text()}")
+            # Dovecot tells nobody when its socket is there.
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -230,6 +231,7 @@ def measure(case: Case, messages: int, rounds: int, rules: int, top: Path) -> di
     try:
         for server in servers:
             server.start()
+        # Rules that were changed just now are not kept compiled: no event says when they are.
         time.sleep(SETTLED_S)
         for server in servers:
             load(server, case, max(1, messages // 10))

@@ -55,6 +55,7 @@ def main() -> None:
             file.seek(-len(message(count, octets)), 2)
             file.write(text)
         look(ledger, home, "the last one downloaded")
+        # What the ledger waits for: a later second on the file system's clock.
         time.sleep(1.1)
         look(ledger, home, "times settled")
         look(ledger, home, "nothing has changed")

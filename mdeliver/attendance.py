@@ -103,6 +103,7 @@ def _end(child: int, process: int | None) -> None:
         poll.register(process, select.POLLIN)
         poll.poll(limits.PROGRAM_GRACE_S * 1000)
     else:
+        # Without a pidfd there is nothing to poll: it has all of its grace.
         time.sleep(limits.PROGRAM_GRACE_S)
     # It has not been reaped: nobody else can have its number yet.
     _signal_group(child, _SIGKILL)

@@ -143,6 +143,7 @@ class LmtpStage:
                 connection.close()
                 if time.monotonic() > end or self._server.poll() is not None:
                     raise
+                # connect(2) does not wait for a socket that is yet to be made.
                 time.sleep(0.02)
 
     def copies(self, message: bytes) -> list[str]:
