@@ -96,4 +96,4 @@ def _header(whose: str, field: tuple[bytes, bytes]) -> str:
 
 def _short(octets: bytes) -> str:
     text = one_line(octets.decode("utf-8", "replace"))
-    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+    return f'"{text if len(text) <= _SHOWN else text[:_SHOWN] + "…"}"'

@@ -14,11 +14,13 @@ import pytest
 from mdeliver.intake import Options
 from mdeliver.language.compile import Source, compile_rules
 from mdeliver.letter import letter_of
+from mdeliver.procmail import octets, proof
 from mdeliver.procmail.converter import convert_procmailrc
 from mdeliver.procmail.parser import parse_procmailrc
-from mdeliver.procmail.proof import Compared, compare, with_from_line
+from mdeliver.procmail.proof import Compared, Deeds, compare, recipes_within, with_from_line
+from mdeliver.procmail.tally import Tally
 from mdeliver.procmail.world import World
-from mdeliver.replay.rehearsal import Rehearsal
+from mdeliver.replay.rehearsal import Rehearsal, Rehearsed
 from mdeliver.replay.stores import Arrived
 from mdeliver.settings import Site, load_site
 from tests.procmailrules import Generator, clear_of_what_differs
@@ -41,11 +43,13 @@ class Sides:
         self.rehearsal = Rehearsal(compiled.program, options, environ, site)
         self.world = World(str(home), "ann", pretends=True)
 
-    def compare(self, octets: bytes) -> Compared:
-        arrived = Arrived(letter_of(octets), 1.8e9)
-        return compare(
-            "m", arrived, self.file, self.world, lambda it: self.rehearsal.of(it, explain=True)
-        )
+    def compare(self, message: bytes, lost: frozenset[str] = frozenset()) -> Compared:
+        arrived = Arrived(letter_of(message), 1.8e9)
+
+        def rehearse(it: Arrived) -> Rehearsed:
+            return self.rehearsal.of(it, explain=True)
+
+        return compare("m", arrived, self.file, self.world, rehearse, lost)
 
 
 @pytest.fixture
@@ -121,3 +125,59 @@ def test_unknown_without_running_programs(tmp_path: Path, site: Site) -> None:
 def test_a_stored_message_gets_its_from_line_back() -> None:
     letter = letter_of(b"Return-Path: <a@example.org>\nSubject: x\n\nbody\n")
     assert with_from_line(Arrived(letter, 0.0)).startswith(b"From a@example.org  Thu Jan  1")
+
+
+def test_the_octets_are_compared(tmp_path: Path, site: Site) -> None:
+    recipe = "DEFAULT=$HOME/in/\n:0 fhw\n| formail -i 'Subject: b' -a Message-ID: -A 'X-A: 1'\n"
+    sides = Sides(recipe, tmp_path, site)
+    message = b"Subject: a\nTo: b\n\nx\n"
+    one = sides.compare(message)
+    assert one.same
+    assert one.designed == {octets.OLD, octets.ADDED}
+    sides.file = parse_procmailrc(recipe.replace("X-A: 1", "X-A: 2"), "procmailrc")
+    one = sides.compare(message)
+    assert not one.same
+    assert one.content.endswith('only the original has "x-a: 2"')
+
+
+def test_a_filter_that_is_not_run_is_taken_for_granted(tmp_path: Path, site: Site) -> None:
+    sides = Sides("DEFAULT=$HOME/in/\n:0 fw\n| spamc\n", tmp_path, site)
+    one = sides.compare(b"Subject: x\n\n")
+    assert one.same
+    assert one.assumed == ("spamc leaves the message as it is",)
+
+
+def test_what_only_a_lost_recipe_changes(tmp_path: Path, site: Site) -> None:
+    recipe = "DEFAULT=$HOME/in/\n:0 c\n| cat >> x | y\n:0\n* ^Subject:.*a\n.A/\n"
+    sides = Sides(recipe, tmp_path, site)
+    lost = recipes_within(sides.file, [entry.place.where for entry in sides.converted.entries])
+    assert sides.compare(b"Subject: a\n\n", lost).lost == "procmailrc:2"
+    sides.file = parse_procmailrc(recipe.replace(".A/", ".B/"), "procmailrc")
+    one = sides.compare(b"Subject: a\n\n", lost)
+    assert not one.same
+    assert not one.lost
+
+
+def test_the_tally() -> None:
+    nothing = Deeds(frozenset(), "discarded", ())
+    other = Deeds(frozenset({"in /x"}), "delivered", ())
+    tally = Tally()
+    tally.add(Compared("1", nothing, nothing, "", "", frozenset({"Content-Length (18)"})))
+    tally.add(Compared("2", nothing, other, ""))
+    tally.add(Compared("3", nothing, other, "no idea"))
+    tally.add(Compared("4", other, nothing, "", lost="rc:7", assumed=("spamc succeeds",)))
+    assert tally.lines() == [
+        "1 of 4 messages fare the same, 1 differ, of 1 it is not known",
+        "1 more differ by recipes that were not carried over:",
+        "  1: rc:7",
+        "of those that fare the same differ, as MIGRATING.md lists it, in",
+        "  1: Content-Length (18)",
+        "taken for granted, since no program was run (--run-programs runs them):",
+        "  1: spamc succeeds",
+    ]
+
+
+@pytest.mark.parametrize(("path", "extension"), [("ann+shop@x.org", "shop"), ("ann@x.org", "")])
+def test_the_extension(path: str, extension: str, tmp_path: Path, site: Site) -> None:
+    letter = letter_of(f"Delivered-To: {path}\n\n".encode())
+    assert proof.extension(Arrived(letter, 0.0), site) == extension
