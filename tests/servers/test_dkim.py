@@ -32,6 +32,9 @@ default_transport = smtp:[192.0.2.25]:{SINK}
 smtp_dns_support_level = disabled
 smtputf8_enable = no
 relay_transport = smtp:[192.0.2.25]:{SINK}
+relay_recipient_maps = inline:{{ known@relay.example.org=x, gone@relay.example.org=x }}
+# To this very host: a loop, which bounces.
+transport_maps = inline:{{ gone@relay.example.org=smtp:[192.0.2.25]:25 }}
 """
 
 
@@ -162,6 +165,7 @@ def test_what_leaves_is_signed_and_what_passes_is_not(signing: SigningBox) -> No
     with signing.running(), box.dovecot("ann", "secret"):
         _what_users_send_is_signed(signing)
         _what_passes_is_not(signing)
+        _bounces_are_signed(signing)
     _another_key_takes_over(signing)
 
     # Without the milter users' mail waits, and strangers' comes in.
@@ -203,6 +207,15 @@ def _what_passes_is_not(signing: SigningBox) -> None:
     # Nor what is from another domain.
     submit(box, LETTER.replace(b"example.org", b"example.com"))
     assert b"DKIM-Signature" not in signing.next_message()
+
+
+def _bounces_are_signed(signing: SigningBox) -> None:
+    (name,) = [key.name for key in keys.registered(str(signing.keys))]
+    with Client(25, server=signing.box.address) as stranger:
+        assert stranger.try_to_send("eve@example.net", "gone@relay.example.org") == 250
+    bounce = signing.next_message()
+    assert b"<MAILER-DAEMON@mail.example.org>" in bounce
+    assert signing.signers(bounce) == [name]
 
 
 def _another_key_takes_over(signing: SigningBox) -> None:
