@@ -93,6 +93,9 @@ SIGNATURES = 8
 SIGNATURE_BYTES = 8 << 10
 """Octets of one signature's field; a longer one is neutral."""
 
+SIGNED_FIELDS = 120
+"""Fields that one signature names: each is looked for in the whole header."""
+
 SEALS = 20
 """ARC sets of one message; a longer chain has failed (RFC 8617 allows 50, mail has 3)."""
 

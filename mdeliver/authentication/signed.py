@@ -176,6 +176,8 @@ def why_odd(field: bytes) -> str:
     """Why a signature's FIELD is not looked at, in words; "" if it is."""
     if len(field) > limits.SIGNATURE_BYTES:
         return f"the field is longer than {limits.SIGNATURE_BYTES >> 10} KB"
+    if field.count(b":") > limits.SIGNED_FIELDS:
+        return f"it names more than {limits.SIGNED_FIELDS} fields"
     # dkimpy's expressions try a run of white space from each of its octets.
     return "the field is full of white space" if _LONG_WHITE.search(field) else ""
 

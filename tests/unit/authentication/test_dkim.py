@@ -125,6 +125,7 @@ def test_broken_in_one_way(message: bytes, result: str, reason: str) -> None:
         ({"length": 5}, "policy", "5 octets of the body"),
         ({"length": len(b"hello world\r\n\r\nthe end\r\n")}, "pass", "signed"),
         ({"tags": "z=" + "x" * limits.SIGNATURE_BYTES + "; "}, "neutral", "longer than 8 KB"),
+        ({"fields": ("from", *map(str, range(300)))}, "neutral", "more than 120 fields"),
         ({"tags": "z=" + " " * 64 + "; "}, "neutral", "white space"),
     ],
 )
