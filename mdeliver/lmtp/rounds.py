@@ -196,7 +196,7 @@ class Round:
                 self._settle(task, passage, late)
             return
         for (task, passage), done in zip(waiting, words, strict=True):
-            if done is None and not task.is_wanted():
+            if done is None and len(waiting) > 1 and not task.is_wanted():
                 self._let_go(task, passage)
             elif done is None:
                 self._settle(task, passage, self._alone(task, passage))
