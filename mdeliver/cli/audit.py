@@ -77,7 +77,7 @@ class _CheckNames(click.ParamType[tuple[str, ...], Any]):
 @click.option(
     "--skip", multiple=True, metavar="CHECK,...", type=_CheckNames(), help="Leave these out."
 )
-@click.option("--quiet", "-q", is_flag=True, help="Show only what is not fine.")
+@click.option("--quiet", is_flag=True, help="Show only what is not fine.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per finding.")
 @click.option("--list", "list_only", is_flag=True, help="List the checks.")
 @click.option(

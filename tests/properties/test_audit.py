@@ -172,7 +172,7 @@ _LINES = st.lists(
 @settings(deadline=None, max_examples=150)
 @given(_LINES.map("\n".join) | st.text(max_size=60))
 def test_a_zone_file_is_read_or_refused_with_its_line(text: str) -> None:
-    why = ""
+    why, names = "", ZoneFiles([], [])
     try:
         names = ZoneFiles(["zone"], [text])
     except NamesError as error:
