@@ -51,14 +51,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--list", action="store_true", help="name the targets")
     options = parser.parse_args(arguments)
     if options.list:
+        _say("\n".join(TARGETS))
         return 0
     names = options.target or list(TARGETS)
     share_s = max(5, int(options.seconds / len(names)))
     broken = 0
+    _say(f"{'target':15} {'inputs':>9} {'branches':>9}  found")
     for name in names:
         ran = run(name, share_s)
         broken += ran.found is not None
-        ran.found.relative_to(TESTS.parent) if ran.found else "nothing"
+        told = ran.found.relative_to(TESTS.parent) if ran.found else "nothing"
+        _say(f"{name:15} {ran.inputs:>9} {ran.coverage:>9}  {told}")
     return broken
 
 
@@ -102,8 +105,14 @@ def _keep(name: str, broke: Path, said: str) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     kept = directory / f"{time.strftime('%Y%m%d')}-{broke.name.rpartition('-')[2][:8]}"
     shutil.copy(broke, kept)
-    re.search(r"=== Uncaught Python exception|ERROR: libFuzzer", said)
+    start = re.search(r"=== Uncaught Python exception|ERROR: libFuzzer", said)
+    _say(said[start.start() if start else 0 :][:4000])
     return kept
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _escaped(word: bytes) -> str:
