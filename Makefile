@@ -20,7 +20,7 @@ TESTS ?= tests
 JOBS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-.PHONY: help demo test unit fuzz lint format install bench lock clean
+.PHONY: help demo test torture unit fuzz lint format install bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ demo: install ## deliver bundled messages into a temporary home and show the res
 test: lint install ## lint and every test; needs Postfix, Dovecot and strace
 	@./.ci/missing
 	$(PYTEST) $(TESTS)
+
+torture: install ## never lose a letter: every fault, power cut, full disk, crowd and load; hours
+	$(BIN)/python -m tests.torture
 
 unit: $(STAMPS)/dev ## the tests that need no server and no fault injection, in parallel
 	$(PYTEST) -m 'not servers and not faults and not slow' $(TESTS)

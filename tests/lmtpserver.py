@@ -131,6 +131,8 @@ class Server:
         self.tables: dict[str, dict[str, Any]] = {}
         """Further tables of the settings file."""
         self.process: subprocess.Popen[bytes] | None = None
+        self.before: list[str] = []
+        """What the command of `start` begins with, such as strace."""
 
     @property
     def settings_path(self) -> Path:
@@ -157,7 +159,14 @@ class Server:
 
     def start(self, *options: str, **popen: Any) -> Server:
         """Start it, and wait until it listens."""
-        command = [str(MDELIVER), "lmtp", "--settings", str(self.settings_path), *options]
+        command = [
+            *self.before,
+            str(MDELIVER),
+            "lmtp",
+            "--settings",
+            str(self.settings_path),
+            *options,
+        ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **popen

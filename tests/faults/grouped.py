@@ -66,6 +66,10 @@ class _Task:
         durable.make_directory(state)
         return Brought(self._letter, envelope, subject.site, state, {"HOME": str(subject.home)})
 
+    def is_wanted(self) -> bool:
+        """Postfix waits."""
+        return True
+
     def answer(self, outcome: Outcome) -> None:
         """The front tells Postfix."""
         self.outcome = outcome

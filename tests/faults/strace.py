@@ -116,6 +116,8 @@ def trace(
     environ: Mapping[str, str],
     person: Person,
     timeout_s: float,
+    *,
+    cwd: str = "/",
 ) -> Answer:
     """Run COMMAND as PERSON under strace with OPTIONS; the trace goes to LOG."""
     with subprocess.Popen(
@@ -124,7 +126,7 @@ def trace(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=dict(environ),
-        cwd="/",
+        cwd=cwd,
         **identity(person),
     ) as process:
         try:
@@ -150,22 +152,33 @@ def _end_tracees(log: Path) -> None:
             continue
 
 
-def points_of(trace_text: str) -> list[Point]:
-    """Every fault that the run in TRACE_TEXT could have suffered, in a fixed order."""
+def points_of(trace_text: str, begin: str = "") -> list[Point]:
+    """Every fault that the run in TRACE_TEXT could have suffered, in a fixed order.
+
+    begin  leave out what comes before the first call that has these words
+    """
+    before = _most_calls(trace_text.partition(begin)[0]) if begin else Counter()
+    most = _most_calls(trace_text)
+    return [
+        Point(call, nth, what)
+        for call in sorted(most)
+        for nth in range(before[call] + 1, most[call] + 1)
+        for what in faults_for(call)
+    ]
+
+
+def _most_calls(trace_text: str) -> Counter[str]:
+    """How often each call was made by the process that made it most often."""
     counts: dict[str, Counter[str]] = {}
     for pid, call in _CALL.findall(trace_text):
         counts.setdefault(pid, Counter())[call] += 1
     # The first process's first execve is strace's own way in: it is neither counted nor injected.
-    counts[next(iter(counts))]["execve"] -= 1
+    if counts:
+        counts[next(iter(counts))]["execve"] -= 1
     most: Counter[str] = Counter()
     for of_process in counts.values():
         most |= of_process
-    return [
-        Point(call, nth, what)
-        for call in sorted(most)
-        for nth in range(1, most[call] + 1)
-        for what in faults_for(call)
-    ]
+    return most
 
 
 def point_after(trace_text: str, argument: str) -> Point | None:
@@ -198,11 +211,13 @@ def strike(
     environ: Mapping[str, str],
     person: Person,
     timeout_s: float,
+    *,
+    cwd: str = "/",
 ) -> Struck:
     """Run COMMAND with one fault."""
     how = "signal=SIGKILL" if point.what == KILL else f"error={point.what}"
     options = ["-e", f"trace={point.call}", "-e", f"inject={point.call}:{how}:when={point.nth}"]
-    answer = trace(log, options, command, standard_input, environ, person, timeout_s)
+    answer = trace(log, options, command, standard_input, environ, person, timeout_s, cwd=cwd)
     text = log.read_text(errors="replace")
     if point.what == KILL:
         killed = _KILLED.findall(text)

@@ -29,7 +29,7 @@ from tests.local8 import Person, as_handed_over, environment, from_line, hand_ov
 from tests.mboxreader import Torn
 from tests.servers.dovecot import Dovecot
 from tests.servers.people import PASSWORD, add_person, remove_person, write_rules
-from tests.torture.stories import CannotBeHad, Opened, Story
+from tests.torture.stories import CannotBeHad
 
 SECONDS = float(os.environ.get("CROWD", "20"))
 ROUNDS = 9
@@ -203,7 +203,7 @@ def _ids(messages: list[bytes]) -> Counter[bytes]:
 
 
 @contextmanager
-def crowd(_top: Path) -> Iterator[Crowd]:
+def opened(_top: Path) -> Iterator[Crowd]:
     """A user whose mbox is in the home, where dotlocks can be made, and a Dovecot."""
     os.environ["PATH"] = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     if os.geteuid() != 0:
@@ -249,12 +249,3 @@ def _furnish(person: Person) -> None:
         made[-1].mkdir(mode=0o700)
     for path in made:
         os.chown(path, person.uid, person.gid)
-
-
-def opened(top: Path) -> Opened:
-    """For the table of parts."""
-    return crowd(top)
-
-
-def _is_story(made: Crowd) -> Story:
-    return made

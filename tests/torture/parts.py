@@ -10,12 +10,16 @@ from tests.faults.calls import ALARMS, NFS, Calls
 from tests.faults.powercut import PowerCut
 from tests.faults.seam import KINDS, Kind
 from tests.faults.subjects import SUBJECTS
+from tests.torture import crowd, oddities, server, soak
 from tests.torture.filesystems import full, odd, quota, strange
-from tests.torture.outside import OUTSIDE, outside
+from tests.torture.outside import OUTSIDE, deed, outside
 from tests.torture.stories import Opened, Part, Story
 
 _PLACES = ("direct", "direct-unended", "direct-fresh")
 """Subjects whose mail lies in HOME/mbox and HOME/Maildir."""
+
+_DEEDS = tuple(name for name in SUBJECTS if not name.startswith("direct"))
+"""Those that OUTSIDE does not have."""
 
 
 def _calls(subject: str, kinds: tuple[Kind, ...]) -> Callable[[Path], Opened]:
@@ -37,7 +41,6 @@ def _power(subject: str) -> Callable[[Path], Opened]:
 PARTS: tuple[Part, ...] = (
     *[Part(f"calls inside: {name}", _calls(name, (*KINDS, *ALARMS))) for name in SUBJECTS],
     *[Part(f"calls inside, as on NFS: {name}", _calls(name, tuple(NFS))) for name in SUBJECTS],
-    *[Part(f"calls outside: {name}", outside(name)) for name in OUTSIDE],
     *[Part(f"power cut: {name}", _power(name)) for name in SUBJECTS],
     *[
         Part(f"full, {what}: {kind}, {subject}", full(kind, what, subject))
@@ -53,4 +56,13 @@ PARTS: tuple[Part, ...] = (
         for kind in ("no O_TMPFILE", "case-insensitive")
         for subject in ("direct-unended", "direct-fresh")
     ],
+    Part("Maildir++ quota", oddities.odd_host(oddities.Allowed)),
+    Part("names of the host", oddities.odd_host(oddities.Names)),
+    Part("clock that is set", oddities.odd_host(oddities.Clock)),
+    Part("mbox of 4 GB", oddities.odd_host(oddities.Huge)),
+    Part("crowd at one mailbox", crowd.opened),
+    Part("load with kills", soak.opened),
+    Part("calls outside: lmtp server", server.opened),
+    *[Part(f"calls outside: {name}", deed(name)) for name in _DEEDS],
+    *[Part(f"calls outside: {name}", outside(name)) for name in OUTSIDE],
 )

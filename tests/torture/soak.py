@@ -32,7 +32,7 @@ from tests.local8 import Person
 from tests.mboxreader import Torn
 from tests.servers.people import add_person, remove_person, write_rules
 from tests.servers.postfix import Postfix
-from tests.torture.stories import CannotBeHad, Opened
+from tests.torture.stories import CannotBeHad
 
 SECONDS = float(os.environ.get("SOAK", "3600"))
 PART_S = 120.0
@@ -123,15 +123,18 @@ class Soak:
         self._over.wait(2)
 
     def _supervise(self) -> None:
-        process = self._server.process
-        if process is not None and process.poll() is not None:
+        if self._is_dead():
             try:
                 self._server.start()
             except AssertionError:
-                if self._server.process.poll() is None:
+                # It may be killed again before it listens.
+                if not self._is_dead():
                     raise
-                # It was killed again before it listened.
         self._over.wait(0.1)
+
+    def _is_dead(self) -> bool:
+        process = self._server.process
+        return process is not None and process.poll() is not None
 
     def _kill(self) -> None:
         self._over.wait(random.uniform(0, 2 * KILL_EVERY_S))
@@ -272,7 +275,7 @@ def _children_of(pid: int) -> list[int]:
 
 
 @contextmanager
-def soak(_top: Path) -> Iterator[Soak]:
+def opened(_top: Path) -> Iterator[Soak]:
     """A private Postfix, `mdeliver lmtp` and two users of the system."""
     os.environ["PATH"] = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     if os.geteuid() != 0:
@@ -309,8 +312,3 @@ def soak(_top: Path) -> Iterator[Soak]:
         postfix.start()
         to_end.callback(postfix.stop)
         yield Soak(postfix, server, people)
-
-
-def opened(top: Path) -> Opened:
-    """For the table of parts."""
-    return soak(top)
