@@ -9,7 +9,6 @@ See also           dkim/*.py; mdeliver(1)
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -22,8 +21,8 @@ from typing import Any, NamedTuple
 import click
 
 from mdeliver import durable
-from mdeliver.audit.finding import Finding
 from mdeliver.audit.names import Live, Names, NamesError, ZoneFiles
+from mdeliver.cli.dkimshown import Shown
 from mdeliver.dkim import keys, policy, published, record, rotation, setup
 from mdeliver.dkim.keys import DkimError, Key
 from mdeliver.dkim.senders import Senders, senders
@@ -31,8 +30,7 @@ from mdeliver.outcome import one_line
 from mdeliver.postfix.changes import SetupError
 from mdeliver.postfix.configuration import Postfix, PostfixError
 from mdeliver.postfix.settings import reload
-from mdeliver.postfix.step import STATES, Box
-from mdeliver.record import Record
+from mdeliver.postfix.step import Box
 
 EX_CONFIG = 78
 EX_TEMPFAIL = 75
@@ -41,8 +39,6 @@ LOCK_WAIT_S = 30
 DNS_LIMIT_S = 60
 
 _ACTIONS = ("make", "records", "check", "rotate", "apply", "revert")
-_COLOURS = {"failure": "red", "warning": "yellow", "advice": "cyan", "fine": "green"}
-_COLOURS |= {"set": "green", "lacking": "yellow", "kept": "magenta"}
 
 
 class Age(click.ParamType[float]):
@@ -147,6 +143,7 @@ class _Work:
     def __init__(self, box: Box, domains: Sequence[str], wanted: _Wanted) -> None:
         self.box = box
         self.wanted = wanted
+        self.shown = Shown(as_json=wanted.as_json)
         self.domains = domains
         self.directory = os.path.abspath(wanted.directory)
         self.milter = setup.Milter(self.directory, wanted.configuration)
@@ -197,8 +194,8 @@ class _Work:
                 bits, algorithm = self.wanted.bits, self.wanted.algorithm
                 made.append(keys.make(self.directory, domain, name, algorithm, bits, group))
         for key in made:
-            self._say(key.path(self.directory), f"made; {key.algorithm}, {key.bits} bits")
-        self._show_records(self._key_records(made))
+            self.shown.say(key.path(self.directory), f"made; {key.algorithm}, {key.bits} bits")
+        self.shown.records(self._key_records(made))
         return 0
 
     def rotate(self) -> int:
@@ -219,18 +216,18 @@ class _Work:
             if any(move.done for move in moves) and self._is_set_up():
                 self._set_up()
         for move in moves:
-            self._say(move.key.name, move.words)
+            self.shown.say(move.key.name, move.words)
         waiting = [move.key for move in moves if move.key.state == "new"]
-        self._show_records(self._key_records(waiting))
+        self.shown.records(self._key_records(waiting))
         if not moves:
-            self._say("", "no key is old enough to be changed")
+            self.shown.say("", "no key is old enough to be changed")
         return 1 if any(not move.done for move in moves) else 0
 
     # --- records -----------------------------------------------------------------------------
 
     def records(self) -> int:
         """Print every record that is to be published."""
-        self._show_records([*self._key_records(self.known), *self._policy_records()])
+        self.shown.records([*self._key_records(self.known), *self._policy_records()])
         return 0
 
     def _key_records(self, chosen: Sequence[Key]) -> list[tuple[str, str, str]]:
@@ -247,36 +244,12 @@ class _Work:
         advised = policy.advised(self.senders, self.wanted.policy)
         return [(a.name, a.value, f"{a.kind}{a.note and ': '}{a.note}") for a in advised]
 
-    def _show_records(self, found: Sequence[tuple[str, str, str]]) -> None:
-        for name, value, what in found:
-            if self.wanted.as_json:
-                said = {"name": name, "type": "TXT", "value": value, "what": what}
-                click.echo(json.dumps({**said, "zone": record.in_zone(name, value)}))
-            else:
-                click.echo(f"; {one_line(what)}")
-                click.echo(record.in_zone(name, value))
-
     def check(self) -> int:
         """Compare DNS with what is here."""
         found = list(published.findings(self.senders, self.known, self.directory, self.names))
-        for key in self.known:
-            who = keys.readable_by_others(key.path(self.directory), setup.signer_group())
-            if who:
-                how = "make a new key with --rotate --older-than 0d, and keep its directory closed"
-                why = f"whoever has read it can sign as {key.domain}"
-                finding = Finding("failure", f"it is open to others: {who}", why, how)
-                found.append((key.path(self.directory), finding))
+        found += published.open_keys(self.known, self.directory, setup.signer_group())
         for name, finding in found:
-            if self.wanted.as_json:
-                click.echo(json.dumps({"name": name, **_fields(finding)}))
-                continue
-            level = click.style(f"{finding.level:<8}", fg=_COLOURS[finding.level])
-            click.echo(f"{level} {one_line(name)}: {one_line(finding.what)}")
-            for word, text in (("why", finding.why), ("to do", finding.how)):
-                if text:
-                    click.echo(f"{'':<8}   {word}: {one_line(text)}")
-            for line in finding.setting:
-                click.echo(f"{'':<8}   {line}")
+            self.shown.finding(name, finding)
         return 1 if any(finding.level == "failure" for _name, finding in found) else 0
 
     # --- the milter --------------------------------------------------------------------------
@@ -304,7 +277,7 @@ class _Work:
             self._first_keys()
             files = self._set_up()
         self.box = Box(self.box.postfix)
-        self._show_plan(self._plan(), files)
+        self.shown.plan(self._plan(), files)
         return 0
 
     def _first_keys(self) -> None:
@@ -325,53 +298,22 @@ class _Work:
             files = setup.revert(self.box)
             reload(self.box.postfix)
         _restart_milter()
-        if self.wanted.as_json:
-            click.echo(json.dumps({"put_back": files}))
-        else:
-            click.echo("put back as before: " + ", ".join(one_line(file) for file in files))
+        self.shown.put_back(files)
         return 0
-
-    def _show_plan(self, wanted: setup.Plan, files: Sequence[str]) -> None:
-        if self.wanted.as_json:
-            steps = [_fields(step) for step in wanted.steps]
-            needed = [change.command for change in wanted.changes]
-            said = {"steps": steps, "needed": needed, "files_changed": list(files)}
-            click.echo(json.dumps({**said, "files_stale": list(wanted.files)}))
-            return
-        for step in wanted.steps:
-            state = click.style(f"{step.state:<8}", fg=_COLOURS[step.state])
-            click.echo(f"{state} {one_line(step.what)}")
-            click.echo(f"{'':<8}   why: {step.why}")
-            if step.state == "kept":
-                click.echo(f"{'':<8}   this {STATES[step.state]}")
-            if step.note:
-                click.echo(f"{'':<8}   here: {one_line(step.note)}")
-        if files:
-            click.echo("set in " + ", ".join(files) + "; --revert takes it back")
-        done = "what leaves is signed" if wanted.complete else "--apply sets what is lacking"
-        click.echo(done)
 
     def show(self) -> int:
         """Everything that is known without asking anybody."""
         known = self.known
         for key in known:
-            self._say(key.path(self.directory), f"{key.algorithm}, {key.bits} bits, {key.state}")
+            self.shown.say(
+                key.path(self.directory), f"{key.algorithm}, {key.bits} bits, {key.state}"
+            )
         if not known:
-            self._say("", "there is no key yet: --make makes one for each domain")
-        self._show_records([*self._key_records(known), *self._policy_records()])
+            self.shown.say("", "there is no key yet: --make makes one for each domain")
+        self.shown.records([*self._key_records(known), *self._policy_records()])
         if any(key.state == "signing" for key in known):
-            self._show_plan(self._plan(), [])
+            self.shown.plan(self._plan(), [])
         return 0
-
-    def _say(self, about: str, words: str) -> None:
-        if self.wanted.as_json:
-            click.echo(json.dumps({"about": about, "said": words}))
-        else:
-            click.echo(f"; {one_line(about)}{about and ': '}{one_line(words)}")
-
-
-def _fields(value: Record) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value._fields}
 
 
 def _zone(path: str) -> str:

@@ -50,7 +50,7 @@ Canonicalization      relaxed/relaxed
 SignatureAlgorithm    rsa-sha256
 # A second From below the first would be shown by some, and be signed by nobody.
 OversignHeaders       From
-RequireSafeKeys       {safe}
+RequireSafeKeys       yes
 KeyTable              file:{directory}/keytable
 SetupPolicyScript     {directory}/sign.lua
 InternalHosts         file:{directory}/internal
@@ -88,19 +88,14 @@ return nil
 """
 
 
-def configuration(directory: str, queue: str, *, safe: bool = True) -> str:
-    """opendkim.conf.
-
-    queue  Postfix's queue directory
-    safe   whether OpenDKIM looks who can read the keys
-    """
+def configuration(directory: str, queue: str) -> str:
+    """opendkim.conf, for keys in DIRECTORY and Postfix's QUEUE directory."""
     return _CONFIGURATION.format(
         head=HEAD,
         user=USER,
         socket=SOCKET,
         directory=directory,
         queue=queue,
-        safe="yes" if safe else "no",
     )
 
 

@@ -95,6 +95,21 @@ def _retired(answer: Answer) -> Finding:
     return Finding("fine", "retired; its record stays until what it has signed has arrived")
 
 
+def open_keys(
+    known: Sequence[Key], directory: str, group: int | None
+) -> Iterator[tuple[str, Finding]]:
+    """The private keys that others can read or change. Raises OSError.
+
+    group  the milter's
+    """
+    for key in known:
+        path = key.path(directory)
+        if who := keys.readable_by_others(path, group):
+            why = f"whoever has read it can sign as {key.domain}"
+            how = "make a new key with --rotate --older-than 0d, and keep its directory closed"
+            yield path, Finding("failure", f"it is open to others: {who}", why, how)
+
+
 # --- SPF and DMARC ---------------------------------------------------------------------------
 
 

@@ -76,12 +76,10 @@ class Milter(Record):
 
     directory      of the keys
     configuration  opendkim.conf
-    safe           whether OpenDKIM looks who can read the keys
     """
 
     directory: str = keys.DIRECTORY
     configuration: str = opendkim.CONFIGURATION
-    safe: bool = True
 
 
 def plan(box: Box, senders: Senders, known: Sequence[Key], milter: Milter) -> Plan:
@@ -93,7 +91,7 @@ def plan(box: Box, senders: Senders, known: Sequence[Key], milter: Milter) -> Pl
         raise SetupError("no RSA key signs: make one with --make, publish it, then --rotate")
     queue = box.value("queue_directory")
     wanted = opendkim.tables(milter.directory, senders, known, box.postfix.values("mynetworks"))
-    wanted[milter.configuration] = opendkim.configuration(milter.directory, queue, safe=milter.safe)
+    wanted[milter.configuration] = opendkim.configuration(milter.directory, queue)
     if foreign := opendkim.is_foreign(_text(milter.configuration)):
         said = ", ".join(foreign)
         raise SetupError(f"{milter.configuration} signs already, by {said}: it is left as it is")

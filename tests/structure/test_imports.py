@@ -104,12 +104,12 @@ FLOORS: tuple[tuple[str, str], ...] = (
         procmail.convertconditions procmail.level procmail.special procmail.advice
         procmail.assignments procmail.converter procmail.octets procmail.proof
         procmail.tally
-        sieve sieve.reader sieve.tests sieve.converter sieve.proof""",
+        sieve sieve.reader sieve.measures sieve.tests sieve.converter sieve.proof""",
     ),
     (
         "the command line",
         """cli cli.convert cli.surroundings cli.apply cli.pop_sync cli.log cli.reporting cli.rejects cli.report cli.check
-        cli.deliver cli.lmtp cli.dkim cli.demo.stage cli.demo.lmtp cli.demo cli.test cli.bcc_serve
+        cli.deliver cli.lmtp cli.dkimshown cli.dkim cli.demo.stage cli.demo.lmtp cli.demo cli.test cli.bcc_serve
         cli.bcc_maps cli.postfix cli.audit""",
     ),
     ("the edge of the process", "__main__"),
