@@ -20,10 +20,10 @@ FLOORS: tuple[tuple[str, str], ...] = (
     (
         "mail as bytes, and the only ways to files",
         """headertext addresses structured message durable locks memory mailgroup dotlock letter
-        attendance programs rulesfile tomltext pop3choice settings authentication authentication.results
-        authentication.wording authentication.client authentication.lookups
-        authentication.signed authentication.spf authentication.dkim authentication.arc
-        authentication.dmarc authentication.computed authentication.tally
+        attendance programs rulesfile tomltext pop3choice settings authentication
+        authentication.results authentication.wording authentication.client
+        authentication.lookups authentication.signed authentication.spf authentication.dkim
+        authentication.arc authentication.dmarc authentication.computed authentication.tally
         authentication.tallytext replytext""",
     ),
     (
@@ -78,13 +78,12 @@ FLOORS: tuple[tuple[str, str], ...] = (
         sent.owners sent.sources sent.settings sent.tables sent.generate sent.setup
         sent.socketmap sent.server postfix.restrictions postfix.step postfix.ownnames
         postfix.greeting postfix.standards postfix.submission postfix.ways postfix.settings
-        postfix.dovecot audit audit.finding audit.names audit.doveconf audit.identity
-        dkim dkim.keys dkim.record dkim.senders
-        dkim.policy dkim.published dkim.rotation dkim.opendkim dkim.setup audit.host audit.sent_copies
-        audit.local_delivery audit.lookuptables audit.relay audit.standards audit.passwords
-        audit.certificate audit.wiring audit.reverse audit.domains audit.dovecot audit.mailboxes
-        audit.lookups audit.spfquery audit.dmarc audit.spf audit.signers audit.dkim audit.transport
-        audit.checks""",
+        postfix.dovecot audit audit.finding audit.names audit.doveconf audit.identity dkim
+        dkim.keys dkim.record dkim.senders dkim.policy dkim.published dkim.rotation dkim.opendkim
+        dkim.setup audit.host audit.sent_copies audit.local_delivery audit.lookuptables
+        audit.relay audit.standards audit.passwords audit.certificate audit.wiring audit.reverse
+        audit.domains audit.dovecot audit.mailboxes audit.lookups audit.spfquery audit.dmarc
+        audit.spf audit.signers audit.dkim audit.transport audit.checks""",
     ),
     (
         "what Postfix says: its log, and what it refused",
@@ -108,9 +107,10 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "the command line",
-        """cli cli.convert cli.surroundings cli.apply cli.pop_sync cli.log cli.reporting cli.rejects cli.report cli.check
-        cli.deliver cli.lmtp cli.dkimshown cli.dkim cli.demo.stage cli.demo.lmtp cli.demo cli.test cli.bcc_serve
-        cli.bcc_maps cli.postfix cli.audit""",
+        """cli cli.convert cli.surroundings cli.apply cli.pop_sync cli.log cli.reporting
+        cli.rejects cli.report cli.check cli.deliver cli.lmtp cli.dkimshown cli.dkim
+        cli.demo.stage cli.demo.lmtp cli.demo cli.test cli.bcc_serve cli.bcc_maps cli.postfix
+        cli.audit""",
     ),
     ("the edge of the process", "__main__"),
 )
