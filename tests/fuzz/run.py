@@ -76,8 +76,9 @@ def run(name: str, seconds: int) -> Ran:
         seeds.mkdir()
         for number, octets in enumerate(TARGETS[name].seeds()):
             (seeds / str(number)).write_bytes(octets)
+        words_of = TARGETS[name].words
         words = Path(scratch, "words")
-        words.write_text("".join(f'"{_escaped(word)}"\n' for word in set(TARGETS[name].words)))
+        words.write_text("".join(f'"{_escaped(word)}"\n' for word in set(words_of) if word))
         command = [
             *(sys.executable, "-m", "tests.fuzz", _CHILD, name),
             *(f"-max_total_time={seconds}", f"-timeout={TIMEOUT_S}", f"-rss_limit_mb={MEMORY_MB}"),
