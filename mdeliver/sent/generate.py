@@ -282,7 +282,8 @@ def write(wanted: Wanted, settings: BccSettings, postfix: Postfix) -> None:
     if wanted.keys:
         durable.make_directory(os.path.dirname(settings.key), 0o755)
         durable.make_directory(os.path.dirname(settings.tags), 0o755)
-        remove_left_over(settings.key)
+        for path in (settings.key, settings.tags):
+            remove_left_over(path)
         if not _has_keys(settings.key, wanted.keys):
             keyring.save_keys(settings.key, wanted.keys)
         if durable.read_file(settings.tags, len(wanted.digests) + 1) != wanted.digests:
