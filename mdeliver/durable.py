@@ -130,13 +130,17 @@ def appended_at(fd: int) -> int:
     return system.lseek(fd, 0, system.SEEK_CUR)
 
 
-def set_appending(fd: int, appending: bool) -> None:
-    """Put FD into append mode, or take it out, so that `overwrite` works on it."""
+def set_appending(fd: int, appending: bool, flags: int = -1) -> int:
+    """Put FD into append mode, or take it out, so that `overwrite` works on it.
+
+    flags  its status flags, where they are known from the last time; returned for the next
+    """
     import fcntl
 
-    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
-    changed = flags | system.O_APPEND if appending else flags & ~system.O_APPEND
-    fcntl.fcntl(fd, fcntl.F_SETFL, changed)
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL) if flags < 0 else flags
+    flags = flags | system.O_APPEND if appending else flags & ~system.O_APPEND
+    fcntl.fcntl(fd, fcntl.F_SETFL, flags)
+    return flags
 
 
 def read_at(fd: int, count: int, offset: int) -> bytes:

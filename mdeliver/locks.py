@@ -55,10 +55,11 @@ class Patience:
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
-        self._step = 0.001 + (system.getpid() % 17) * 0.0001
+        self._step = 0.0
 
     def wait(self, what: str) -> None:
         """Sleep a little; raises Deferral naming WHAT was waited for once time is over."""
+        self._step = self._step or 0.001 + (system.getpid() % 17) * 0.0001
         left = self._end - time.monotonic()
         if left <= 0:
             raise Deferral(f"gave up waiting for {what}", "4.2.0")

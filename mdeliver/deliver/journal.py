@@ -164,6 +164,8 @@ class Journal:
         """Write the STATE letter of this attempt."""
         durable.overwrite(self._file.fd, letter, self._line_at)
         self.is_open = letter not in (b"F", b"R")
+        if not self.is_open:
+            self._file.ended(self._line_at)
 
 
 def begin_together(journals: Sequence[Journal]) -> None:

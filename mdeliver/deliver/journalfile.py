@@ -47,6 +47,7 @@ class JournalFile:
         self.fd = self._open()
         self._lines = b""
         self._appending = True
+        self._flags = -1
 
     def _open(self) -> int:
         patience = locks.Patience(limits.LOCK_WAIT_S)
@@ -104,6 +105,9 @@ class JournalFile:
                 yield recorded
             found = lines.rfind(named, 0, found)
 
+    def ended(self, at: int) -> None:
+        """The attempt whose line is at offset AT is over: it has torn nothing."""
+
     def append(self, lines: bytes) -> int:
         """Write LINES at the end, in one piece; returns their offset."""
         self.set_appending(True)
@@ -116,7 +120,7 @@ class JournalFile:
     def set_appending(self, appending: bool) -> None:
         """Lines can be appended, or letters overwritten: only one of them at a time."""
         if appending != self._appending:
-            durable.set_appending(self.fd, appending)
+            self._flags = durable.set_appending(self.fd, appending, self._flags)
             self._appending = appending
 
 
@@ -136,13 +140,11 @@ class KeptJournal(JournalFile):
         self._of_key: dict[int, int] = {}
         self._of_mbox: dict[bytes, tuple[bytes, list[int]]] = {}
         self._resting = False
-        # Where others have it open it cannot be rewritten: that is tried again when it has grown.
-        self._tolerated = max(limits.JOURNAL_BYTES, durable.size_of(self.fd) * 5 // 4)
 
     def close(self) -> None:
         """Give all locks back."""
         fd, self.fd = self.fd, _CLOSED
-        self._appending = True
+        self._appending, self._flags = True, -1
         if fd != _CLOSED:
             system.close(fd)
 
@@ -163,14 +165,17 @@ class KeptJournal(JournalFile):
     def look(self) -> None:
         """After a rest, or a while: open it anew where another one has its name, or it is long."""
         if self.fd != _CLOSED:
-            held = not self._resting or locks.try_lock(self.fd, _ROTATION_BYTE, 1, exclusive=False)
-            short_enough = durable.size_of(self.fd) <= self._tolerated
-            if held and short_enough and durable.same_file(self.fd, self.path):
-                self._resting = False
-                return
+            if not (self._resting and self._try_lock(exclusive=True)):
+                held = not self._resting or self._try_lock(exclusive=False)
+                if held and durable.same_file(self.fd, self.path):
+                    self._resting = False
+                    return
             self.close()
         self.fd = self._open()
         self._begin_index()
+
+    def _try_lock(self, *, exclusive: bool) -> bool:
+        return locks.try_lock(self.fd, _ROTATION_BYTE, 1, exclusive=exclusive)
 
     def about(self, key: bytes) -> Recorded | None:
         """As JournalFile."""
@@ -186,6 +191,12 @@ class KeptJournal(JournalFile):
             recorded = self._line_at(at)
             if recorded is not None:
                 yield recorded
+
+    def ended(self, at: int) -> None:
+        """As JournalFile."""
+        for _turn, offsets in self._of_mbox.values():
+            if at in offsets:
+                offsets.remove(at)
 
     def _line_at(self, at: int) -> Recorded | None:
         """The line at offset AT, as it is now."""
