@@ -47,6 +47,8 @@ class _Converter:
         whole = str(script)
         self.entries: list[Entry] = []
         self.remembers = False
+        self.marked = False
+        """Whether flags were added further up."""
         self.flags: list[str] = []
         names: set[str] = set()
         _variables(script.commands, names)
@@ -166,6 +168,9 @@ class _Converter:
         arguments = Arguments(command, (":flags", ":mailboxid", ":specialuse"))
         folder = self.conditions.text(arguments.texts(0)[0])
         flags = self.as_flags(arguments)
+        if flags and self.marked:
+            why = "the flags that were added before are set as well"
+            self.entries.append(Entry("differs", command.span, command.name, why, ""))
         text = f"file to {target(folder)}{flags}"
         if target(folder) == "inbox":
             text = f"keep{flags}"
@@ -182,6 +187,7 @@ class _Converter:
             raise Unsayable("a flag that is taken away")
         texts = Arguments(command, ()).texts(0)
         found = _flags([flag for text in texts for flag in text.split()])
+        self.marked = True
         return [Line(f"mark as {', '.join(found)}")] if found else []
 
     def vacation(self, command: Command) -> Line:

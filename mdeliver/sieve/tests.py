@@ -24,6 +24,7 @@ from mdeliver.procmail.wording import (
     ref,
     regex,
 )
+from mdeliver.sieve.measures import counted, moment
 from mdeliver.sieve.reader import Command, Text
 
 TYPE_CHECKING = False
@@ -127,6 +128,8 @@ class Conditions:
             operator = _RELATIONS.get(relation.lower(), "" if relation else "is")
             if operator:
                 return Test("date", operator, tuple(keys))
+        if found := moment(part, str(arguments.tags.get(":value", "")).lower(), keys):
+            return found
         raise Unsayable(f"the {part} of the current date")
 
     # --- tests with a match type
@@ -134,6 +137,8 @@ class Conditions:
     def compared(self, test: Command) -> Expr:
         arguments = Arguments(test, (":comparator", ":value", ":count", ":content", ":index"))
         tags = arguments.tags
+        if ":count" in tags and test.name == "header" and len(arguments.plain) == 2:
+            return counted(arguments.texts(0), str(tags[":count"]).lower(), arguments.texts(1))
         if ":count" in tags or ":index" in tags or ":mime" in tags:
             raise Unsayable("a count or an index of headers")
         if len(arguments.plain) != (1 if test.name == "body" else 2):

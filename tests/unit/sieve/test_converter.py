@@ -14,6 +14,7 @@ from mdeliver.intake import Options
 from mdeliver.language.compile import Source, compile_rules
 from mdeliver.language.lints import lint
 from mdeliver.letter import letter_of
+from mdeliver.procmail.linetext import sed_arguments
 from mdeliver.procmail.report import Converted
 from mdeliver.replay.rehearsal import Rehearsal
 from mdeliver.replay.stores import Arrived
@@ -60,6 +61,18 @@ def _rules(text: str) -> str:
         ("duplicate :seconds 7200", "duplicate within 2h"),
         ('currentdate :value "ge" "date" "2026-08-01"', "date >= 2026-08-01"),
         ('currentdate :is "weekday" ["0", "6"]', "weekday is sunday, saturday"),
+        ('currentdate :value "ge" "hour" "9"', "time >= 9:00"),
+        ('currentdate :value "gt" "hour" "17"', "time > 17:59"),
+        ('currentdate :value "lt" "time" "08:30:00"', "time < 8:30"),
+        ('currentdate :is "hour" "12"', "time is 12:00 to 12:59"),
+        ('currentdate :is "month" ["07", "08"]', '"{month}" is "07", "08"'),
+        ('currentdate :value "ge" "year" "2026"', '"{year}" >= 2026'),
+        ('header :count "ge" "Received" "1"', 'header "Received" exists'),
+        ('header :count "lt" :comparator "i;ascii-numeric" "X" "1"', 'header "X" does not exist'),
+        (
+            'header :count "gt" ["X", "Y"] "2"',
+            'program "sed" "-nE" "/^$/q1; /^(X|Y):/I!bx; x; s/$/x/; /xxx/q; x; :x; $q1" succeeds',
+        ),
         ('anyof(true, header :is "subject" "x")', ""),
     ],
 )
@@ -103,7 +116,7 @@ def test_comments_and_chains() -> None:
 
 
 def test_what_has_no_words_is_reported() -> None:
-    made = _convert('if header :count "gt" "to" "3" { discard; }\ninclude "other";\n')
+    made = _convert('if address :count "gt" "to" "3" { discard; }\ninclude "other";\n')
     assert not made.is_whole
     assert [entry.place.line for entry in made.entries] == [1, 2]
 
@@ -125,13 +138,50 @@ SCRIPTS = (
     'elsif exists "list-id" { fileinto "L"; } else { discard; }\n',
     'require ["fileinto", "variables"];\nif header :matches "list-id" "*<*.lists.*" '
     '{ fileinto "Lists.${2}"; stop; }\nif not header :is "x-spam-flag" "yes" { keep; }\n',
+    'require ["fileinto", "envelope", "subaddress"];\nif envelope :detail "to" "work" '
+    '{ fileinto "W"; }\nelsif envelope :domain :is "from" "x.org" { fileinto "X"; }\n'
+    'elsif address :localpart :is "from" "eve" { fileinto "E"; }\n',
+    'require ["fileinto", "imap4flags"];\nif header :contains "subject" "urgent" '
+    '{ addflag "\\\\Flagged"; keep; stop; }\nif header :contains "subject" "list" '
+    '{ fileinto :flags ["\\\\Seen", "\\\\Answered"] "L"; stop; }\nkeep;\n',
+    'require ["vacation"];\nif header :contains "subject" "offer" { discard; stop; }\n'
+    'vacation :days 3 :addresses "ann@example.org" :subject "Away" "I am away.";\n',
+    'require ["duplicate", "fileinto"];\nif duplicate :seconds 3600 { discard; stop; }\n'
+    'fileinto "New";\n',
+    'require ["relational", "comparator-i;ascii-numeric", "fileinto"];\n'
+    'if header :count "ge" "list-id" "2" { fileinto "Two"; }\nelsif header :value "ge" '
+    ':comparator "i;ascii-numeric" "content-length" "50" { fileinto "Long"; }\n'
+    'elsif header :count "lt" ["cc", "list-id"] "1" { fileinto "None"; }\n',
+    'require ["date", "relational", "fileinto"];\nif currentdate :value "ge" "year" "2000" '
+    '{ if currentdate :is "weekday" ["0", "1", "2", "3", "4", "5", "6"] { fileinto "Day"; } }\n'
+    'if currentdate :value "lt" "hour" "0" { discard; }\n'
+    'if currentdate :value "lt" "date" "2001-01-01" { fileinto "Old"; }\n',
+    'require ["variables", "regex", "fileinto", "body"];\nif header :regex "subject" '
+    '"(offer|urgent) ([a-z]+)" { set :lower "x" "${2}"; fileinto "R.${x}"; stop; }\n'
+    'if body :text :contains "buy" { fileinto "Buy"; }\n',
     'require ["reject", "body", "regex"];\nif body :contains "spam" { reject "no"; stop; }\n'
     'if header :regex "subject" "(offer|list)" { redirect "a@example.org"; }\n',
 )
 
 
+NAMES = (
+    "files chain variables envelope-subaddress imap4flags vacation duplicate relational date "
+    "variables-regex-body rejects"
+).split()
+
+
+def _delivered(message: bytes, generator: Generator) -> bytes:
+    """MESSAGE with what Postfix writes above it."""
+    to = generator.pick([b"ann@example.org", b"ann+work@example.org"])
+    from_line, _, rest = message.partition(b"\n")
+    head, _, body = rest.partition(b"\n\n")
+    # What is no number is larger than all of them in Sieve, and none here.
+    head = head.replace(b"Content-Length: x  ", b"Content-Length: 5")
+    return from_line + b"\nDelivered-To: " + to + b"\n" + head + b"\n\n" + body
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("script", SCRIPTS, ids=["files", "chain", "variables", "rejects"])
+@pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)
 def test_the_same_as_pigeonhole(script: str, tmp_path: Path) -> None:
     if shutil.which("sieve-test") is None:
         lacking("dovecot-sieve is not installed")
@@ -142,13 +192,24 @@ def test_the_same_as_pigeonhole(script: str, tmp_path: Path) -> None:
     home = str(tmp_path)
     environ = {"USER": "ann", "HOME": home}
     site = load_site(str(tmp_path / "none.toml"))
-    rehearsal = Rehearsal(compiled.program, Options(user="ann", home=home), environ, site)
+    options = Options(user="ann", home=home)
+    asked = sed_arguments(made.text)
+    rehearsal = Rehearsal(compiled.program, options, environ, site, always_run=asked)
     generator = Generator(8)
     user = "nobody" if os.getuid() == 0 else ""
+    done: set[str] = set()
     with Pigeonhole(script, user, home) as pigeonhole:
         for _ in range(25):
-            message = generator.message()
+            message = _delivered(generator.message(), generator)
             arrived = Arrived(letter_of(message), None)
             one = compare("m", arrived, pigeonhole, lambda it: rehearsal.of(it, explain=True))
+            if message.startswith(b"From MAILER-DAEMON") and "envelope" in script:
+                assert "null sender" in one.unknown
+                continue
             assert one.unknown == ""
-            assert one.same, f"{message.decode()}\n{one.theirs}\n{one.ours}"
+            # What is automatic is not answered, and nobody twice: difference 21.
+            theirs = one.theirs.done - ({"an answer"} - one.ours.done)
+            assert theirs == one.ours.done, f"{message.decode()}\n{one.theirs}\n{one.ours}"
+            assert one.theirs.fate == one.ours.fate
+            done |= one.ours.done
+    assert len(done) > 1 or "duplicate" in script or "date" in script
