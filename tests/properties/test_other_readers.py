@@ -134,7 +134,7 @@ def same_fields(head: bytes) -> None:
     ours = [(name, _plain(value)) for name, value in Message(head, len(head)).fields]
     parsed = message_from_bytes(head)
     # Meant: a CR alone ends no line here, as it ends none on its way through Postfix; a line that
-    # is no field is skipped here, where email takes it for the beginning of the body; a name may have
+    # is no field is skipped, where email takes it for the beginning of the body; a name may have
     # white space before its colon (RFC 5322, 4.5).
     lone_cr = b"\r" in head.replace(b"\r\n", b"")
     if lone_cr or parsed.defects or re.search(rb"(?m)^[^:\n]*[ \t]+:", head):
