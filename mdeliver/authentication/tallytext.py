@@ -28,7 +28,8 @@ def summary(tallies: Tallies, shown: Sequence[Tally]) -> str:
     if not messages:
         return "no message has a result: [authentication] in the settings has them found out"
     return (
-        f"{messages} messages of {len(shown)} domains, {fail} aligned with neither SPF nor DKIM,"
+        f"{_counted(messages, 'message')} of {_counted(len(shown), 'domain')}, {fail} aligned"
+        f" with neither SPF nor DKIM,"
         f" {ours} of them in your own name"
     )
 
@@ -37,7 +38,8 @@ def report(tallies: Tallies, shown: Sequence[Tally], paint: Paint, top: int) -> 
     """The whole report, line by line; TOP domains of others, and addresses of each."""
     yield summary(tallies, shown)
     if tallies.unchecked:
-        yield f"{tallies.unchecked} messages were not looked at, or have no domain in From"
+        unchecked = _counted(tallies.unchecked, "message")
+        yield f"not counted: {unchecked} without results, or without a domain in From"
     own = [tally for tally in shown if tallies.is_own(tally.domain)]
     others = [tally for tally in shown if not tallies.is_own(tally.domain)]
     for tally in (*own, *others[:top]):
@@ -91,6 +93,10 @@ def _advice(tally: Tally, *, own: bool) -> Iterator[str]:
 def _source(source: Source) -> str:
     client = one_line(source.client) or "an address that the log does not have"
     return f"{client}: spf={one_line(source.spf)} dkim={one_line(source.dkim)}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _counts(counter: Counter[str]) -> str:

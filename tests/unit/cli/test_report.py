@@ -45,7 +45,7 @@ def test_by_domain(home: Path) -> None:
     assert said.exit_code == 0, said.output
     assert "example.org (your own): 2 of 2 would fail" in said.stdout
     assert "example.net: 0 of 1 would fail" in said.stdout
-    assert "1 messages were not looked at" in said.stdout
+    assert "not counted: 1 message without results" in said.stdout
 
 
 def test_for_programs_and_within_a_time(home: Path) -> None:
