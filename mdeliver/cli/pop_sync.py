@@ -139,24 +139,30 @@ def _look(account: Account, ledger: Ledger, tell: Any, *, do: bool) -> int:
 def _status(account: Account, as_json: bool) -> int:
     """Show what is known of each mbox."""
     ledger = Ledger(account.state, keep=False)
+    choices = account.choices
     for mbox in account.mboxes:
         messages, downloaded = ledger.counts(mbox)
-        said = {
-            "user": account.user,
-            "mbox": mbox,
-            "messages": messages,
-            "downloaded": downloaded,
-            "waiting": sum(download.mbox == mbox for download in ledger.downloads()),
-            "choice": account.choices.downloaded,
-        }
+        waiting = sum(download.mbox == mbox for download in ledger.downloads())
         if as_json:
+            said = {
+                "user": account.user,
+                "mbox": mbox,
+                "looked_at": bool(ledger.status(mbox)),
+                "messages": messages,
+                "downloaded": downloaded,
+                "waiting": waiting,
+                "choice": choices.downloaded,
+                "pop3_gets": choices.pop3_gets,
+                "both_ways": choices.both_ways,
+            }
             click.echo(json.dumps(said))
-        else:
-            click.echo(
-                f"{one_line(account.user)}: {one_line(mbox)}: {messages} messages, "
-                f"{downloaded} of them downloaded, {said['waiting']} waiting; "
-                f"downloaded mail: {account.choices.downloaded}"
-            )
+            continue
+        known = f"{messages} messages, {downloaded} of them downloaded, {waiting} waiting"
+        if not ledger.status(mbox):
+            known = "not looked at yet"
+        ways = ", both ways" if choices.both_ways else ""
+        words = f"downloaded mail: {choices.downloaded}{ways}; POP3 gets: {choices.pop3_gets}"
+        click.echo(one_line(f"{account.user}: {mbox}: {known}; {words}"))
     ledger.close()
     return 0
 

@@ -92,7 +92,8 @@ def _changed(before: PopSync, table: dict[str, Any], path: str, prefix: str) -> 
     changes: dict[str, Any] = {}
     for key, value in table.items():
         if key not in PopSync._fields:
-            known = ", ".join(PopSync._fields)
+            sites = [] if prefix else _DAEMONS
+            known = ", ".join([name for name in PopSync._fields if name not in sites])
             raise Deferral(f"{path}: there is no key {prefix}{key}; there are {known}", "4.3.5")
         expected = _wrong(key, value)
         if expected:

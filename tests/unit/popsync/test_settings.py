@@ -41,6 +41,8 @@ def test_the_users_choice_goes_before_the_sites(tmp_path: Path) -> None:
     [
         ('downloaded = "burn"', 'pop_sync.downloaded is "keep" or "read" or "archive" or "delete"'),
         ("mark_read = 1", "pop_sync.mark_read is true or false"),
+        ("both_ways = 1", "pop_sync.both_ways is true or false"),
+        ('pop3_gets = "some"', 'pop3_gets is "mail from now on" or "all mail" or "nothing"'),
         ('archive = "a//b"', "pop_sync.archive is a folder's name"),
         ("workers = true", "pop_sync.workers is a whole number from 1 on"),
         ('users = "ann"', "pop_sync.users is a list of login names"),
@@ -52,6 +54,12 @@ def test_what_is_wrong_is_named(tmp_path: Path, line: str, words: str) -> None:
     with pytest.raises(Deferral) as refused:
         site(tmp_path, f"[pop_sync]\n{line}\n")
     assert words in refused.value.text
+
+
+def test_a_user_is_told_of_the_users_keys(tmp_path: Path) -> None:
+    users(tmp_path, "colour = 1\n")
+    with pytest.raises(Deferral, match="there is no key colour; there are pop3_gets, .*both_ways$"):
+        with_users_choices(PopSync(), str(tmp_path), os.getuid())
 
 
 def test_the_daemon_is_the_sites(tmp_path: Path) -> None:
