@@ -6,6 +6,8 @@ Refused     if one of the lists that are asked refuses it for certain. What only
             is why `permit` in smtpd_recipient_restrictions opens nothing while
             smtpd_relay_restrictions refuses, and relay_domains that match everything open nothing
             where a list ends in `reject`.
+Required    smtpd(8) itself wants to see something that refuses in one of two lists, and does not
+            run without; but it looks for words, and not at what they come to.
 Tables      are asked with postmap for strangers' names; rows that permit senders or HELO names
             open the relay to whoever claims them.
 See also    SMTPD_ACCESS_README; postconf(5), smtpd_relay_restrictions; postfix/restrictions.py
@@ -34,14 +36,15 @@ LISTS = tuple(f"smtpd_{x}_restrictions" for x in ("client", "helo", "sender", "r
 _ELSEWHERE = ("mail-relay-probe.example", "gmail.com", "outlook.com")
 _STRANGERS = ("203.0.113.77", "198.18.7.7")
 
-_OWN_DOMAINS = (
-    "mydestination",
-    "virtual_alias_domains",
-    "virtual_mailbox_domains",
-    "relay_domains",
-)
-_CLOSING = (*restrictions.RELAY_CLOSED, "reject_unauth_destination_unverified")
-_REFUSING = ("reject", "defer", "defer_if_permit", "defer_if_reject")
+_OWN_DOMAINS = {
+    "mydestination": "local_recipient_maps",
+    "virtual_alias_domains": "virtual_alias_maps",
+    "virtual_mailbox_domains": "virtual_mailbox_maps",
+    "relay_domains": "relay_recipient_maps",
+}
+"""Lists of domains that mail is taken for, and the tables of their recipients."""
+_CLOSING = restrictions.RELAY_CLOSED
+_REFUSING = ("reject", "defer", "defer_if_permit")
 _DEPTH = 5
 _WIDE = {4: 8, 6: 19}
 """Networks with fewer bits than these are no network of one's own."""
@@ -70,13 +73,28 @@ def relay_is_closed(host: Host) -> Iterator[Finding]:
 def _judge(host: Host, service: Service) -> Iterator[Finding]:
     verdicts = {name: _verdict(host, service, name) for name in LISTS}
     closed = [f"{name}: {v.by}" for name, v in verdicts.items() if v.refuses and not v.forged]
-    if closed:
+    if not any(_has_required(host, service, name) for name in LISTS[-2:]):
+        yield Finding(
+            "failure",
+            f"{service.name} takes no mail: nothing in its lists refuses to relay, and so Postfix "
+            "does not run",
+            "smtpd(8) ends when somebody connects: mail for you waits elsewhere, and comes back",
+            "refuse to relay for those who are neither own clients nor authenticated",
+            _remedy(host, service),
+        )
+    elif closed:
         yield Finding("fine", f"{service.name} refuses to relay for strangers ({closed[0]})")
-        return
+    elif _knows_no_stranger(host, service):
+        yield Finding("fine", f"{service.name} takes every domain for its own, but not everybody")
+    else:
+        yield _open(host, service, verdicts)
+
+
+def _open(host: Host, service: Service, verdicts: dict[str, Verdict]) -> Finding:
     ajar = [(name, v) for name, v in verdicts.items() if v.refuses]
     if ajar:
         name, verdict = ajar[0]
-        yield Finding(
+        return Finding(
             "failure",
             f"{service.name} relays for whoever claims a name: {name} permits by "
             f"{', '.join(verdict.forged)}",
@@ -84,9 +102,8 @@ def _judge(host: Host, service: Service) -> Iterator[Finding]:
             f"let another list refuse, or put {verdict.forged[0]} behind {verdict.by}",
             _remedy(host, service),
         )
-        return
     openers = [f"{name}: {v.by}" for name, v in verdicts.items() if v.by][-1:]
-    yield Finding(
+    return Finding(
         "failure",
         f"{service.name} is an open relay: nothing refuses a stranger's mail for elsewhere"
         + (f" ({openers[0]} permits it)" if openers else ""),
@@ -94,6 +111,24 @@ def _judge(host: Host, service: Service) -> Iterator[Finding]:
         "refuse to relay for those who are neither own clients nor authenticated",
         _remedy(host, service),
     )
+
+
+def _has_required(host: Host, service: Service, name: str) -> bool:
+    """Whether smtpd(8) takes the list NAME for one that refuses: it looks for words alone."""
+
+    def has(items: Sequence[str], depth: int) -> bool:
+        for item in items:
+            if item == "permit":
+                return False
+            if item in (*restrictions.RELAY_CLOSED, *_REFUSING[:3]):
+                return True
+            inner = host.value_for(service, item) if item in classes and depth < _DEPTH else ""
+            if inner and has(restrictions.parsed(inner), depth + 1):
+                return True
+        return False
+
+    classes = restrictions.parsed(host.value_for(service, "smtpd_restriction_classes"))
+    return has(restrictions.parsed(host.value_for(service, name)), 0)
 
 
 def _remedy(host: Host, service: Service) -> tuple[str, ...]:
@@ -104,7 +139,7 @@ def _remedy(host: Host, service: Service) -> tuple[str, ...]:
             f"postconf -P '{service.name}/smtpd_relay_restrictions={word}'",
             "postfix reload",
         )
-    everything = [name for name in _OWN_DOMAINS if _takes_everything(host, service, name)]
+    everything = [name for name in _OWN_DOMAINS if _takes_everything(host, name)]
     domains = tuple(f"# {name} matches every domain: name yours alone" for name in everything)
     return (*domains, f"postconf -e 'smtpd_relay_restrictions = {value}'", "postfix reload")
 
@@ -128,19 +163,19 @@ def _walk(host: Host, service: Service, items: Sequence[str], depth: int) -> Ver
         elif word in _REFUSING:
             return Verdict(True, item, tuple(forged))
         elif word in _CLOSING:
-            if not any(_takes_everything(host, service, name) for name in _OWN_DOMAINS):
+            if not any(_takes_everything(host, name) for name in _OWN_DOMAINS):
                 return Verdict(True, item, tuple(forged))
-        elif word == "permit" or _permits_everybody(host, service, word, argument):
+        elif word == "permit" or _permits_everybody(host, word, argument):
             return Verdict(False, item)
         elif _rows_that_permit(host, word, argument):
             forged.append(item)
     return Verdict(False, "", tuple(forged))
 
 
-def _permits_everybody(host: Host, service: Service, word: str, argument: str) -> bool:
+def _permits_everybody(host: Host, word: str, argument: str) -> bool:
     """Whether an item lets any stranger, or any recipient elsewhere, pass."""
     if word == "permit_auth_destination":
-        return any(_takes_everything(host, service, name) for name in _OWN_DOMAINS)
+        return any(_takes_everything(host, name) for name in _OWN_DOMAINS)
     keys = {
         "check_client_access": _STRANGERS,
         "check_recipient_access": _ELSEWHERE,
@@ -166,10 +201,27 @@ def _rows_that_permit(host: Host, word: str, table: str) -> bool:
     return any(value.lower().startswith(("ok", "permit")) or value.isdigit() for _k, value in rows)
 
 
-def _takes_everything(host: Host, service: Service, name: str) -> bool:
-    """Whether the list of domains NAME has any domain at all."""
-    domains = split_list(host.value_for(service, name))
+def _takes_everything(host: Host, name: str) -> bool:
+    """Whether the list of domains NAME has any domain at all.
+
+    Whose a domain is trivial-rewrite(8) says, whatever an smtpd service has of its own.
+    """
+    rewriting = f"{host.value('rewrite_service_name')}/unix"
+    owner = next((s for s in host.services if s.name == rewriting), None)
+    domains = split_list(host.value_for(owner, name) if owner else host.value(name))
     return all(_has(host, domains, probe) for probe in _ELSEWHERE)
+
+
+def _knows_no_stranger(host: Host, service: Service) -> bool:
+    """Whether SERVICE refuses recipients elsewhere as unknown ones of our own domains."""
+    if host.value_for(service, "smtpd_reject_unlisted_recipient") != "yes":
+        return False
+    for name, maps in _OWN_DOMAINS.items():
+        tables = split_list(host.value_for(service, maps))
+        if tables and _takes_everything(host, name):
+            keys = [key for x in _ELSEWHERE for key in (f"somebody@{x}", f"@{x}")]
+            return not any(host.answer_of(table, key) for table in tables for key in keys)
+    return False
 
 
 def _has(host: Host, domains: Sequence[str], probe: str) -> bool:

@@ -3,7 +3,7 @@
 Network     a namespace of its own, for the thread that starts it and those that this one starts:
             ports 25, 465 and 587 are its own, and it has an address that is not loopback's
 Clients     are strangers, and say with XCLIENT where they come from
-Names       those of gatekeeper.ZONE, by a resolv.conf of its own
+Names       those of gatekeeper.ZONE and its own, by a resolv.conf of its own
 Passwords   a Dovecot, if it is started, whose settings are those that `mdeliver postfix` writes
 """
 
@@ -102,6 +102,16 @@ service stats {{
 
 ADDRESS = "192.0.2.25"
 
+OWN_NAMES = f"""\
+example.org MX mail.example.org
+example.org TXT v=spf1 ip4:{ADDRESS} -all
+mail.example.org A {ADDRESS}
+mail.example.org TXT v=spf1 ip4:{ADDRESS} -all
+_dmarc.example.org TXT v=DMARC1; p=none; rua=mailto:postmaster@example.org
+25.2.0.192.in-addr.arpa PTR mail.example.org
+"""
+"""What others find in DNS of this host."""
+
 _CLONE_NEWNET = 0x40000000
 
 
@@ -111,6 +121,7 @@ class PlainBox(Postfix):
     def __init__(self, top: Path, name_server: str, further: str) -> None:
         self.top = top
         self.address = ADDRESS
+        self.name_server = name_server
         self.configuration = top / "etc"
         for name in ("etc", "queue", "data"):
             (top / name).mkdir()
@@ -219,7 +230,7 @@ def plain_box(further: str = "") -> Iterator[PlainBox]:
     """
     top = open_directory("plain")
     try:
-        with own_network(), served(ZONE) as name_server:
+        with own_network(), served(ZONE + OWN_NAMES) as name_server:
             server = PlainBox(top, name_server, further)
             try:
                 server.start()
