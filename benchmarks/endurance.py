@@ -8,7 +8,7 @@ Mbox       --mbox-gb N: it begins with N GB of earlier mail (one sparse message)
 Checked    at the end every message is there once, in both places
 Needs      root and smtp-source (postfix)
 
-    python benchmarks/endurance.py [--messages N] [--steps N] [--mbox-gb N]
+    python -m benchmarks.endurance [--messages N] [--steps N] [--mbox-gb N]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
-import lmtp
+from benchmarks import lmtp
 
 EARLIER = b"From earlier@example.net Mon Nov 23 10:00:00 2026\nSubject: earlier\n\n"
 PIECE_BYTES = 1 << 20

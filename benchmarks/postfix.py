@@ -1,0 +1,147 @@
+"""Messages a second through a real Postfix, until its queue is empty: one user, and fifty.
+
+Ways       mailbox_transport to mdeliver's LMTP server and to dovecot-lmtp; mailbox_command
+           mdeliver-lda (with a server behind it) and procmail
+Postfix    a private one, with the concurrency that it has by default: 2 for one user
+Order      the ways take turns in each round; the table has medians, and ratios to procmail
+Places     mbox and Maildir, but for Dovecot, which cannot: a Maildir
+Counted    from the first message that smtp-source brings to the last that leaves the queue
+Needs      root, postfix, and procmail or dovecot-lmtpd; makes users, and removes them
+
+    python -m benchmarks.postfix [--messages N] [--rounds N] [--users N,N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from benchmarks import lmtp
+from tests.lmtpserver import Server
+from tests.local8 import Person
+from tests.servers.people import add_person, remove_person, write_rules
+from tests.servers.postfix import Postfix
+
+RULES = 'mailbox imap = maildir "~/Maildir"\nmailbox pop3 = mbox "~/mbox"\ninbox = imap, pop3\n'
+PROCMAILRC = ":0 c:\n$HOME/mbox\n\n:0\n$HOME/Maildir/\n"
+COMMON = (
+    "sender_bcc_maps =",
+    "local_destination_concurrency_limit = 2",
+    "lmtp_send_xforward_command = yes",
+)
+LOOK_S = 0.005
+
+
+class Ways:
+    """The servers behind Postfix, and what main.cf says for each way."""
+
+    def __init__(self, top: Path, stack: ExitStack) -> None:
+        (top / "mdeliver").mkdir()
+        server = Server(top / "mdeliver", users="system", socket_user="postfix")
+        stack.callback(server.stop)
+        server.start()
+        lda = Path(sys.prefix) / "bin" / "mdeliver-lda"
+        (top / "procmailrc").write_text(PROCMAILRC)
+        command = "mailbox_command"
+        self.settings = {
+            "mdeliver, LMTP": f"mailbox_transport = lmtp:unix:{server.path}",
+            "mdeliver-lda, server": f"{command} = {lda} --server {server.door}",
+        }
+        if shutil.which("procmail"):
+            self.settings["procmail"] = f"{command} = /usr/bin/procmail -m {top}/procmailrc"
+        if lmtp.DOVECOT.exists() and Path("/usr/lib/dovecot/lmtp").exists():
+            dovecot = lmtp.Dovecot(top / "dovecot", 0, False)
+            stack.callback(dovecot.stop)
+            dovecot.start()
+            self.settings["dovecot-lmtp"] = f"mailbox_transport = lmtp:unix:{dovecot.socket}"
+
+
+@contextmanager
+def people(top: Path, count: int) -> Iterator[list[Person]]:
+    """COUNT local users with homes below TOP."""
+    homes = top / "homes"
+    homes.mkdir(mode=0o755)
+    made: list[Person] = []
+    try:
+        for number in range(count):
+            made.append(add_person(f"u{number}", homes))
+            write_rules(made[-1], RULES)
+        yield made
+    finally:
+        for person in made:
+            remove_person(person)
+
+
+def rate(postfix: Postfix, users: list[Person], messages: int) -> float:
+    """Bring MESSAGES, each user's share; how many left the queue in a second."""
+    log = postfix.top / "maillog"
+    before = log.stat().st_size
+    start = time.perf_counter()
+    each = messages // len(users)
+    for user in users:
+        command = ["smtp-source", "-s", "4", "-m", str(each), "-l", "4096"]
+        command += ["-f", "sender@example.net", "-t", f"{user.name}@example.org"]
+        subprocess.run([*command, f"inet:127.0.0.1:{postfix.outside}"], check=True, timeout=600)
+    removed = 0
+    with log.open("rb") as lines:
+        lines.seek(before)
+        while removed < each * len(users):
+            text = lines.read()
+            if b"status=deferred" in text or b"status=bounced" in text:
+                raise RuntimeError(text.decode("utf-8", "replace")[-2000:])
+            removed += text.count(b": removed")
+            # The end of a log has no event that would not cost more than a look.
+            time.sleep(LOOK_S)
+    return removed / (time.perf_counter() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="throughput through Postfix")
+    parser.add_argument("--messages", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--users", default="1,50")
+    given = parser.parse_args()
+    if os.geteuid() != 0 or shutil.which("smtp-source") is None:
+        sys.exit("needs root and Postfix")
+    counts = [int(count) for count in given.users.split(",")]
+    top = Path(tempfile.mkdtemp(prefix="mdeliver-bench-"))
+    top.chmod(0o755)
+    try:
+        with ExitStack() as stack:
+            users = stack.enter_context(people(top, max(counts)))
+            ways = Ways(top, stack)
+            (top / "postfix").mkdir()
+            postfix = Postfix(top / "postfix", [], "/bin/false")
+            postfix.start()
+            stack.callback(postfix.stop)
+            print(f"{'users':>6} {'way':24}{'per s':>8}{'x procmail':>12}")
+            for count in counts:
+                rates: dict[str, list[float]] = {way: [] for way in ways.settings}
+                for _round in range(given.rounds):
+                    for way, setting in ways.settings.items():
+                        postfix.use_settings(*COMMON, setting)
+                        rates[way].append(rate(postfix, users[:count], given.messages))
+                show(count, {way: statistics.median(found) for way, found in rates.items()})
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
+
+
+def show(count: int, rates: dict[str, float]) -> None:
+    """Print the lines of one number of users."""
+    theirs = rates.get("procmail")
+    for way, found in rates.items():
+        ratio = f"{found / theirs:.2f}" if theirs else "-"
+        print(f"{count:>6} {way:24}{found:>8.0f}{ratio:>12}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
