@@ -58,11 +58,11 @@ bench: install ## what a delivery costs, beside procmail, maildrop, fdm and Dove
 	$(BIN)/python benchmarks/launcher.py
 	$(BIN)/python -m benchmarks.account
 	$(BIN)/python benchmarks/rejects.py
+	@if [ "$$(id -u)" = 0 ]; then $(BIN)/python benchmarks/lmtp.py --markdown && \
+	  $(BIN)/python -m benchmarks.postfix; else echo 'as root: LMTP and Postfix, too'; fi
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
-	@if [ "$$(id -u)" = 0 ]; then $(BIN)/python benchmarks/lmtp.py --markdown && \
-	  $(BIN)/python -m benchmarks.postfix; else echo 'as root: LMTP and Postfix, too'; fi
 
 lock: $(STAMPS)/dev ## remake requirements.lock and the other locks
 	for lock in requirements:build requirements-dev:dev; do \
