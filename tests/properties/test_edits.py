@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from mdeliver import limits
 from mdeliver.deliver.contents import Contents, content_of, content_word
-from mdeliver.deliver.journal import _unword, _word
-from mdeliver.edits import edited_head, edited_letter, field_line
+from mdeliver.deliver.journalline import _unword, word
+from mdeliver.edits import edited_head, edited_letter, field_line, header_text
 from mdeliver.letter import letter_of
 from mdeliver.message import Message
 from mdeliver.plan import AS_IT_CAME, Content, Edit
@@ -35,14 +35,21 @@ TEXTS = st.one_of(
     st.text(st.characters(max_codepoint=127), max_size=2000),
     st.text("a\r\n :=?éX-A\udcff", max_size=200),
 )
+# As rules and conditions make them: in one line.
 EDITS = st.lists(
-    st.builds(
-        Edit,
-        st.sampled_from(["set", "add", "remove"]),
-        st.sampled_from(NAMES),
-        TEXTS,
-        st.none(),
-    ).map(lambda edit: edit.replace(text="") if edit.deed == "remove" else edit),
+    st.one_of(
+        st.builds(
+            Edit,
+            st.sampled_from(["set", "add", "prepend"]),
+            st.sampled_from(NAMES),
+            TEXTS.map(header_text),
+            st.none(),
+        ),
+        st.builds(Edit, st.just("remove"), st.sampled_from(NAMES), st.just(""), st.none()),
+        st.builds(
+            Edit, st.just("drop"), st.sampled_from(NAMES), st.sampled_from(["1", "2,3"]), st.none()
+        ),
+    ),
     max_size=4,
 ).map(tuple)
 
@@ -83,6 +90,32 @@ def test_set_leaves_one_field_in_the_place_of_the_first(head: bytes, name: str, 
     assert [n for n, f in enumerate(after) if f[0].lower() == name.lower()] == [at]
 
 
+@given(HEADS, st.sampled_from(NAMES), st.sets(st.integers(1, 4), min_size=1))
+def test_drop_takes_those_that_are_numbered(head: bytes, name: str, numbers: set[int]) -> None:
+    text = ",".join(map(str, numbers))
+    after = fields(edited_head(head, [Edit("drop", name, text, None)], cut=False))
+    left, number = [], 0
+    for field in fields(head):
+        number += field[0].lower() == name.lower()
+        if field[0].lower() != name.lower() or number not in numbers:
+            left.append(field)
+    assert after == left
+
+
+@given(HEADS, st.lists(st.sampled_from(["spf=pass", "a=b (c)", "dkim=none"]), min_size=1))
+def test_prepend_puts_one_field_above_the_first_received(head: bytes, words: list[str]) -> None:
+    text = "; ".join(words)
+    before = fields(head)
+    changed = edited_head(head, [Edit("prepend", "X-Results", text, None)], cut=False)
+    after = fields(changed)
+    received = [n for n, f in enumerate(before) if f[0].lower() == "received"]
+    at = [n for n, f in enumerate(after) if f[0] == "X-Results"]
+    assert at == received[:1] or (not received and len(at) == 1)
+    (value,) = Message(changed, 1).raw("x-results")
+    assert " ".join(value.decode().split()) == text
+    assert [f for f in after if f[0] != "X-Results"] == before
+
+
 @given(TEXTS)
 def test_no_text_makes_a_field_of_its_own_and_people_read_it_as_it_was(text: str) -> None:
     for end in (b"\n", b"\r\n"):
@@ -103,7 +136,7 @@ def test_a_retry_stores_the_octets_of_the_attempt(
     head: bytes, edits: tuple[Edit, ...], body: bytes, filtered: int
 ) -> None:
     content = Content(filtered, edits)
-    written = _word(to_octets(content_word(content)))
+    written = word(to_octets(content_word(content)))
     assert not re.search(rb"[\s\0]", written)
     again = content_of(from_octets(_unword(written)))
     assert (again == AS_IT_CAME) == (content == AS_IT_CAME)

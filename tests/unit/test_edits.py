@@ -51,6 +51,9 @@ def test_prepend_stands_above_the_first_received_and_is_folded() -> None:
         b"X-Results: host;\r\n\ta=1;\r\n\tb=2\r\nTo: x\r\n\r\n"
     )
     assert edited(b"\n", line) == b"X-Results: host;\n\ta=1;\n\tb=2\n\n"
+    # A fold of no field does not become one of ours.
+    assert edited(b" x\nTo: x\n\n", line).startswith(b" x\nX-Results: host;\n")
+    assert edited(b" x", line) == b" x\nX-Results: host;\n\ta=1;\n\tb=2\n"
 
 
 def test_drop_takes_those_that_are_numbered() -> None:
