@@ -56,9 +56,9 @@ def _edited(fields: bytes, edit: Edit, end: bytes, cut: bool) -> bytes:
         place = max(0, _without(fields, "Received")[1])
         while fields.startswith(_FOLD, place):
             # A fold of no field would become one of ours.
-            place = fields.find(b"\n", place) + 1 or len(fields)
-        if place and not fields.endswith(b"\n"):
-            fields += end
+            if b"\n" not in fields[place:]:
+                fields += end
+            place = fields.index(b"\n", place) + 1
         line = f"{edit.name}: {header_text(edit.text)}".replace("; ", ";\n\t")
         return fields[:place] + line.encode().replace(b"\n", end) + end + fields[place:]
     if edit.deed == "drop":
