@@ -71,6 +71,12 @@ class Signals:
         except BlockingIOError:
             pass
 
+    def close(self) -> None:
+        """Wake nobody any longer."""
+        signal.set_wakeup_fd(-1)
+        self._ours.close()
+        self._kernels.close()
+
 
 class Alarm:
     """When something is to be done next: as soon as it is quiet, but not too late."""
@@ -150,6 +156,7 @@ def run(
         systemd.notify("STOPPING=1")
         watch.close()
         ledger.close()
+    signals.close()
 
 
 def heard(alarm: Alarm, path: str) -> None:

@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from functools import wraps
+from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar
 
 from mdeliver import system
 from mdeliver.popsync.blocks import Block, packed, unpacked
@@ -32,6 +33,12 @@ NAME = "pop-sync.db"
 _VERSION = 1
 
 How = Literal["seen", "removed"]
+
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
+
+_PAIR_BYTES = 16
+"""Of a place that a block watches: where it begins, and how long it is (blocks.py)."""
 
 _TABLES = """
 CREATE TABLE mbox (path TEXT PRIMARY KEY, status TEXT NOT NULL, blocks TEXT NOT NULL) WITHOUT ROWID;
@@ -96,6 +103,31 @@ class Written(NamedTuple):
     messages: list[Known]
 
 
+def _read(
+    method: Callable[Concatenate[Ledger, Asked], Answer],
+) -> Callable[Concatenate[Ledger, Asked], Answer]:
+    """METHOD, with LedgerError for whatever a damaged file makes of it."""
+
+    @wraps(method)
+    def told(self: Ledger, /, *asked: Asked.args, **named: Asked.kwargs) -> Answer:
+        try:
+            return method(self, *asked, **named)
+        except (sqlite3.Error, ValueError, TypeError, AttributeError, EOFError) as error:
+            raise self._damaged(error) from None
+
+    return told
+
+
+def _block(row: tuple[Any, ...]) -> Block:
+    """The block of a ROW. Raises TypeError or ValueError where it is none."""
+    block = Block(*row)
+    if [type(part) for part in block[1:]] != [int, bytes, bytes, bytes, bytes]:
+        raise TypeError("a block has other kinds of fields")
+    if len(block.watched) % _PAIR_BYTES:
+        raise ValueError("a block watches half a place")
+    return block
+
+
 class Ledger:
     """The open file, or a copy of it in memory."""
 
@@ -108,18 +140,21 @@ class Ledger:
         # Nobody else writes while we have the user's lock (sync.alone).
         self._kept: dict[str, list[Block]] = {}
         self._saved: dict[str, list[Block]] = {}
-        with self._told():
-            if keep:
-                self._base = sqlite3.connect(self.path, timeout=30, isolation_level=None)
-                self._base.execute("PRAGMA synchronous = FULL")
-            else:
-                self._base = sqlite3.connect(":memory:", isolation_level=None)
-                if system.exists(self.path):
-                    uri = f"file:{_quoted(self.path)}?mode=ro"
-                    before = sqlite3.connect(uri, uri=True, timeout=30)
-                    before.backup(self._base)
-                    before.close()
-            self._prepare()
+        self._open(keep)
+
+    @_read
+    def _open(self, keep: bool) -> None:
+        if keep:
+            self._base = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            self._base.execute("PRAGMA synchronous = FULL")
+        else:
+            self._base = sqlite3.connect(":memory:", isolation_level=None)
+            if system.exists(self.path):
+                uri = f"file:{_quoted(self.path)}?mode=ro"
+                before = sqlite3.connect(uri, uri=True, timeout=30)
+                before.backup(self._base)
+                before.close()
+        self._prepare()
 
     def _prepare(self) -> None:
         (version,) = self._base.execute("PRAGMA user_version").fetchone()
@@ -157,37 +192,38 @@ class Ledger:
     def _damaged(self, error: Exception) -> LedgerError:
         return LedgerError(0, f"{error}; without this file pop-sync begins anew", self.path)
 
+    @_read
     def _rows(self, query: str, *words: str | int) -> list[Any]:
-        with self._told():
-            return self._base.execute(query, words).fetchall()
+        return self._base.execute(query, words).fetchall()
 
     # --- mboxes ------------------------------------------------------------------------------
 
+    @_read
     def status(self, mbox: str) -> str:
         """What was noted of the file MBOX; "" if it was never looked at."""
         rows = self._rows("SELECT status FROM mbox WHERE path = ?", mbox)
         return str(rows[0][0]) if rows else ""
 
+    @_read
     def blocks(self, mbox: str) -> list[Block]:
         """The messages of MBOX in their order, in blocks."""
         kept = self._kept.get(mbox)
         if kept is not None:
             return kept
         query = "SELECT id, length, first, watched, digest, names FROM block WHERE id = ?"
-        made = [Block(*row) for id_ in self._ids(mbox) for row in self._rows(query, id_)]
+        made = [_block(row) for id_ in self._ids(mbox) for row in self._rows(query, id_)]
         return self._kept.setdefault(mbox, made)
 
+    @_read
     def _ids(self, mbox: str) -> list[int]:
         rows = self._rows("SELECT blocks FROM mbox WHERE path = ?", mbox)
         return [int(id_) for id_ in rows[0][0].split()] if rows else []
 
+    @_read
     def messages(self, block: Block) -> list[Known]:
         """The messages of BLOCK. Raises LedgerError."""
         (row,) = self._rows("SELECT messages FROM block WHERE id = ?", block.id)
-        try:
-            return unpacked(row[0])
-        except ValueError as error:
-            raise self._damaged(error) from None
+        return unpacked(row[0])
 
     def save(self, mbox: str, status: str, now: Sequence[Block | Written]) -> None:
         """Note that MBOX, whose file is as STATUS says, holds NOW; only new blocks are written."""
@@ -222,6 +258,7 @@ class Ledger:
 
     # --- deliveries --------------------------------------------------------------------------
 
+    @_read
     def taken(self) -> tuple[str, int]:
         """The newest file of the log that was read, and how far."""
         rows = self._rows("SELECT file, octets FROM taken")
@@ -240,6 +277,7 @@ class Ledger:
             [(*d[:5], copies_word(d.copies)) for d in deliveries],
         )
 
+    @_read
     def deliveries(self, mbox: str) -> list[Delivered]:
         """Those into MBOX whose messages were not found yet."""
         rows = self._rows(
@@ -263,6 +301,7 @@ class Ledger:
             [(*d[:7], copies_word(d.copies)) for d in downloads],
         )
 
+    @_read
     def downloads(self) -> list[Download]:
         """What is to be carried over, the oldest first."""
         rows = self._rows(
@@ -277,6 +316,7 @@ class Ledger:
 
     # --- words -------------------------------------------------------------------------------
 
+    @_read
     def words(self, name: str) -> str:
         """What was noted under NAME; "" for nothing."""
         rows = self._rows("SELECT words FROM words WHERE name = ?", name)
@@ -286,6 +326,7 @@ class Ledger:
         """Note it."""
         self._base.execute("INSERT OR REPLACE INTO words VALUES (?, ?)", (name, words))
 
+    @_read
     def counts(self, mbox: str) -> tuple[int, int]:
         """How many messages MBOX has, and how many of them were downloaded."""
         query = "SELECT downloaded FROM block WHERE id = ?"

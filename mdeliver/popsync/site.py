@@ -34,7 +34,7 @@ from mdeliver.popsync.daemon import AGAIN_S, SETTLED_S, Alarm, Signals, heard
 from mdeliver.popsync.ledger import Ledger
 from mdeliver.popsync.people import Person, everybody, identity_of
 from mdeliver.popsync.settings import PopSync
-from mdeliver.popsync.watch import Watch
+from mdeliver.popsync.watch import Watch, look_of
 from mdeliver.settings import Site
 
 _TIME_S = 600
@@ -132,7 +132,14 @@ class _Master:
             self._signals.drain()
             self._after()
         systemd.notify("STOPPING=1")
+        self.close()
         return 1 if self._failed else 0
+
+    def close(self) -> None:
+        """Watch nothing, and hear no signal, any longer."""
+        self._selector.close()
+        self._watch.close()
+        self._signals.close()
 
     def _after(self) -> None:
         if self._signals.reloading:
@@ -227,7 +234,7 @@ class _Master:
         os.environ.update(environ)
         envelope = make_envelope(Options(user=person.name, home=person.home), environ)
         account = account_of(envelope, environ, settings.site, settings.choices, settings.rules)
-        _say(pipe, {"watch": sync.watched(account)})
+        _say(pipe, {"watch": {path: look_of(path) for path in sync.watched(account)}})
         with sync.alone(account.state):
             ledger = Ledger(account.state, keep=True)
 
@@ -264,16 +271,24 @@ class _Master:
             if trouble:
                 self._report(f"{process.user}: {trouble}")
 
+    def _follow(self, user: str, path: str, was: object) -> None:
+        """Watch PATH for USER, whose process has looked since it WAS so."""
+        owners = self._owners.setdefault(path, set())
+        if user not in owners:
+            owners.add(user)
+            self._watch.follow([path])
+            if look_of(path) != was:
+                # Nobody was told of that change.
+                self._alarm(user).within(SETTLED_S)
+
     def _heard(self, user: str, line: bytes) -> str:
         """Take in one line of a user's process; returns a trouble, "" for none."""
         try:
             said = json.loads(line)
-            for path in said.get("watch", ()):
+            for path, was in said.get("watch", {}).items():
                 # A look at a path tells root's watch that it changed, and nothing more.
-                if isinstance(path, str) and path.startswith("/") and "\0" not in path:
-                    self._owners.setdefault(path, set()).add(user)
-                    if not self._once:
-                        self._watch.follow([path])
+                if path.startswith("/") and "\0" not in path and not self._once:
+                    self._follow(user, path, was)
             if "change" in said:
                 self._tell(user, Change(*[str(word) for word in said["change"]]))  # type: ignore[arg-type]
             if said.get("unsettled") is True and not self._once:

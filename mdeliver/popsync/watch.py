@@ -47,7 +47,7 @@ class Watch:
         self._files: dict[str, set[str]] = {}
         self._watched: dict[int, str] = {}
         self._polled: set[str] = set()
-        self._seen: dict[str, object] = {}
+        self._seen: dict[str, list[int]] = {}
         self._kinds: dict[str, str] = {}
         """Kinds of file systems by where they are mounted, while it is asked."""
         self._next_poll_s = 0.0
@@ -73,7 +73,7 @@ class Watch:
                 self._begin(directory)
             self._files[directory].add(name)
             if directory in self._polled:
-                self._seen.setdefault(path, _look_of(path))
+                self._seen.setdefault(path, look_of(path))
 
     def timeout_s(self) -> float | None:
         """Seconds until the next look at what must be polled; None where nothing must."""
@@ -137,7 +137,7 @@ class Watch:
                 changed |= self._all_in(directory)
                 continue
             for path in self._all_in(directory):
-                look = _look_of(path)
+                look = look_of(path)
                 if look != self._seen.get(path):
                     self._seen[path] = look
                     changed.add(path)
@@ -145,12 +145,13 @@ class Watch:
         return changed
 
 
-def _look_of(path: str) -> object:
+def look_of(path: str) -> list[int]:
+    """What is another whenever the file PATH has changed; [] where there is none."""
     try:
         status = os.stat(path)
     except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        return []
+    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def _mounted() -> dict[str, str]:

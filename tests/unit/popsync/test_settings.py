@@ -58,7 +58,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, line: str, words: str) -> None:
 
 def test_a_user_is_told_of_the_users_keys(tmp_path: Path) -> None:
     users(tmp_path, "colour = 1\n")
-    with pytest.raises(Deferral, match="there is no key colour; there are pop3_gets, .*both_ways$"):
+    with pytest.raises(Deferral, match=r"no key colour; there are pop3_gets, .*both_ways$"):
         with_users_choices(PopSync(), str(tmp_path), os.getuid())
 
 
