@@ -34,13 +34,15 @@ from tests.torture.stories import CannotBeHad
 SECONDS = float(os.environ.get("CROWD", "20"))
 ROUNDS = 9
 DELIVERIES = 50
+_PATIENCE_S = 330.0
 _ID = re.compile(rb"^Message-ID: <([\w.]+)@crowd>$", re.MULTILINE | re.IGNORECASE)
 
 LOCKERS: tuple[tuple[str, list[str], list[str]], ...] = (
-    ("dotlockfile", ["dotlockfile", "-r", "0", "-l"], ["dotlockfile", "-u"]),
-    ("lockfile", ["lockfile", "-r", "0"], ["rm", "-f"]),
+    ("dotlockfile", ["-r", "0", "-l", "{lock}"], ["dotlockfile", "-u", "{lock}"]),
+    ("lockfile", ["-r", "0", "{lock}"], ["rm", "-f", "{lock}"]),
+    ("mutt_dotlock", ["-r", "0", "{mbox}"], ["mutt_dotlock", "-u", "{mbox}"]),
 )
-"""Who locks MBOX.lock, how, and how it is given back (liblockfile and procmail)."""
+"""Who locks MBOX.lock, how, and how it is given back (liblockfile, procmail, mutt)."""
 
 
 class Crowd:
@@ -71,7 +73,9 @@ class Crowd:
         self._over.wait(seconds)
         self._over.set()
         for one in crowd:
-            one.join()
+            one.join(_PATIENCE_S)
+            if one.is_alive():
+                return [*self._wrong, f"stuck: somebody has waited {_PATIENCE_S} s for the end"]
         return [*self._wrong, *self._account()]
 
     def _keep_doing(self, do: Callable[[], None]) -> None:
@@ -160,11 +164,15 @@ class Crowd:
 
     def _locks(self) -> None:
         """Lock it as others do, and see whether anybody comes in."""
-        _name, take, give = random.choice([one for one in LOCKERS if shutil.which(one[0])])
+        name, take, give = random.choice([one for one in LOCKERS if shutil.which(one[0])])
         lock = f"{self._mbox}.lock"
+        take, give = (
+            [word.format(lock=lock, mbox=self._mbox) for word in words]
+            for words in ([name, *take], give)
+        )
         # They wait for seconds between two tries, and would never come in.
         done = subprocess.run(
-            [*take, lock], check=False, stderr=subprocess.DEVNULL, **identity(self._person)
+            take, check=False, stderr=subprocess.DEVNULL, **identity(self._person)
         )
         if done.returncode == 0:
             self.locked += 1
@@ -172,8 +180,8 @@ class Crowd:
             self._over.wait(0.3)
             after = (os.stat(lock).st_ino, self._mbox.stat().st_size) if os.path.exists(lock) else 0
             if after != before:
-                self._wrong.append(f"torn: somebody came in under the lock of {take[0]}")
-            subprocess.run([*give, lock], check=True, **identity(self._person))
+                self._wrong.append(f"torn: somebody came in under the lock of {name}")
+            subprocess.run(give, check=True, **identity(self._person))
             self._over.wait(0.5)
 
     # --- the account ---------------------------------------------------------------------------
