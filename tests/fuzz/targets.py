@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from tests.fuzz import heads, logs, peers, rules, states, tables
+from tests.fuzz import heads, logs, peers, popsync, rules, states, tables
 
-TARGETS = (
-    heads.TARGETS | peers.TARGETS | rules.TARGETS | states.TARGETS | tables.TARGETS | logs.TARGETS
-)
+TARGETS = {
+    **heads.TARGETS,
+    **peers.TARGETS,
+    **rules.TARGETS,
+    **states.TARGETS,
+    **tables.TARGETS,
+    **logs.TARGETS,
+    **popsync.TARGETS,
+}
