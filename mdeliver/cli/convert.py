@@ -2,7 +2,8 @@
 
 Prints      the rules on standard output, the report on standard error; --json both as one object.
 --prove     runs both over a Maildir, an mbox or messages and lists what would fare differently.
-Executes    nothing of the file, but with --prove --run-programs its programs.
+Executes    nothing of the file, but with --prove --run-programs its programs. A proof asks sed(1)
+            what rules of the converter's own would ask it.
 Exit status 0 if everything was carried over, 1 if something was not, 2 for wrong usage.
             --prove: as diff(1), 0 no message differs, 1 some do, 2 trouble.
 See also    procmail/converter.py, procmail/proof.py, mdeliver-convert(1), MIGRATING.md

@@ -20,6 +20,7 @@ _ADVICE = (
     ("over the end of a line", "ask for the decoded text with body, or write a test for each line"),
     ("it hangs on", "mend that one first"),
     ("an encoded word", "ask for the text that it stands for"),
+    ("is no address", "write the address that is meant"),
     ("a hyphen", 'put "--" before it, if the program knows that'),
     ("not valid", "mend the expression"),
     ("goes into a folder", "file the message whole"),

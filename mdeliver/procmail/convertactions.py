@@ -11,13 +11,14 @@ from __future__ import annotations
 import os.path
 import re
 
+from mdeliver.addresses import can_be_sent_to
 from mdeliver.procmail import formail
 from mdeliver.procmail.commands import Commands, from_home, program_words
 from mdeliver.procmail.folders import OF_DELIVERY, Mailboxes
 from mdeliver.procmail.rules import Line
 from mdeliver.procmail.symbols import Symbols
 from mdeliver.procmail.syntax import Folder, Forward, Pipe, Recipe
-from mdeliver.procmail.wording import END, HEADER, REF, Unsayable, quote, ref, shown
+from mdeliver.procmail.wording import END, HEADER, REF, Unsayable, quote, readable, ref, shown
 
 DUPLICATES = "duplicate within 7d"
 
@@ -99,6 +100,9 @@ class Actions:
             raise Unsayable(f"the option {options[0]} of sendmail")
         if not addresses:
             raise Unsayable("nobody to forward it to")
+        for address in addresses:
+            if REF not in address and not can_be_sent_to(readable(address)):
+                raise Unsayable(f"{address!r} is no address")
         quoted = dict.fromkeys([quote(address) for address in addresses])
         text = f"forward to {', '.join(quoted)}"
         return [Line(f"also {text}") if copies else Line(text, True)]

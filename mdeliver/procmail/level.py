@@ -57,11 +57,12 @@ class Level:
         if set(flags) & {"A", "a"} and "E" in flags and self.anchor is not None:
             excluded = [negate(earlier) for earlier in self.earlier]
             anchor = self.anchor
-            self._new(all_of([anchor.condition, *excluded, expr]), nodes, comments)
+            condition = all_of([anchor.condition, *excluded, expr])
+            self._new(condition, nodes, comments)
             # What A asks about is the last recipe without it.
             self.anchor = anchor
             self.chain = None
-            self.earlier.append(expr)
+            self.earlier.append(condition)
         elif set(flags) & {"A", "a", "e"}:
             self._below(expr, nodes, comments)
         elif "E" in flags and self.earlier:

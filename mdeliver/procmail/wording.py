@@ -138,13 +138,24 @@ def negate(expr: Expr) -> Expr:
         case Fact():
             return expr.replace(negated=not expr.negated)
         case All(parts):
-            return any_of([negate(part) for part in parts])
+            return any_of([_denied(part, parts[:n]) for n, part in enumerate(parts)])
         case Any(parts):
             return all_of([negate(part) for part in parts])
         case Constant(holds):
             return Constant(not holds)
         case _:
             raise AssertionError(expr)
+
+
+def _denied(part: Expr, before: tuple[Expr, ...]) -> Expr:
+    """PART does not hold, where it may ask for what one of those BEFORE it captures."""
+    captured = [other for other in before if captures(other)]
+    if captured and _CAPTURE.search(words(part)):
+        return all_of([*captured, negate(part)])
+    return negate(part)
+
+
+_CAPTURE = re.compile(r"\{\d\}")
 
 
 def all_of(parts: Iterable[Expr]) -> Expr:

@@ -66,6 +66,7 @@ def test_said(text: str, words: str) -> None:
         (":0\n* H ?? < 100\nx/\n", "the size of the head"),
         (":0\n* 1^1 B ?? a\n* -1^1 B ?? b\nx/\n", "for and against"),
         (":0\n* ^List-Id:.*<\\/[a-z-]+\n| prog $MATCH\n", "a hyphen"),
+        (":0\n! a:b\n", "is no address"),
         ("A=aaaa\n" + "A=$A$A\n" * 40 + ":0\n$A/\n", "too long"),
     ],
 )
@@ -107,3 +108,9 @@ def test_a_path_of_ones_own_is_told() -> None:
     made = _convert("PATH=$HOME/bin:/usr/bin\n:0 fw\n| prog\n")
     assert [entry.why for entry in made.entries] == ["no programs are looked for in $HOME/bin"]
     assert _convert("PATH=/bin:/usr/bin\n").entries == ()
+
+
+def test_a_chain_behind_a_match_that_is_asked_for() -> None:
+    text = ":0\n* ^Subject:.*\\[\\/[^]]+\n* ! MATCH ?? dev\n{ }\n:0 E\n* ^From:.*a\nx/\n"
+    condition = 'subject matches /\\[([^\\]]+)/ and "{1}" contains "dev"'
+    assert condition in _convert(text).text
