@@ -229,6 +229,12 @@ def opened(_top: Path) -> Iterator[Crowd]:
         dovecot = Dovecot(top / "dovecot", [person], top / "auth")
         mbox = person.home / "mbox"
         said = dovecot.configuration.read_text().replace("INBOX=/var/mail/%u", "INBOX=~/mbox")
+        # procmail keeps its dotlock while it waits for fcntl: the other order would be a deadlock,
+        # until Dovecot takes the lock over after two minutes.
+        said = said.replace(
+            "mbox_write_locks = fcntl dotlock",
+            "mbox_read_locks = dotlock fcntl\nmbox_write_locks = dotlock fcntl",
+        )
         dovecot.configuration.write_text(said)
         _furnish(person)
         dovecot.start()
