@@ -50,7 +50,7 @@ def addresses_lead_back(host: Host) -> Iterator[Finding]:
 def _of_address(host: Host, address: Address) -> Iterator[Finding]:
     pointers = host.names.pointers(address)
     helo = host.identity.names[0]
-    wanted = f"{address.reverse_pointer}. PTR {helo}."
+    wanted = f"{address.reverse_pointer}. PTR {helo if '.' in helo else 'mail.YOUR.DOMAIN'}."
     if not pointers.known:
         yield unanswered(f"the name of {address}", pointers)
         return

@@ -163,8 +163,8 @@ def _roots_mail(host: Host) -> Iterator[Finding]:
     yield Finding(
         "warning",
         "root has no alias",
-        f"{host.value('default_privs')} gets root's mail, for local(8) runs no program as root: "
-        "cron's reports and bounces are read by nobody",
+        f"the user {host.value('default_privs')} gets root's mail, for local(8) runs no program as "
+        "root: no person reads cron's reports and bounces",
         "name who reads it in /etc/aliases",
         ("root: YOU", "# in /etc/aliases; then: newaliases"),
     )
