@@ -161,6 +161,8 @@ def _be_disturbed(deed: Callable[[], object], fault: Fault | None, report: int) 
         status = DONE
     except (OSError, Deferral, DeadlinePassed):
         status = FAILED
+    except KeyboardInterrupt:
+        pass  # whoever runs all this has had enough
     except BaseException:
         traceback.print_exc()
     finally:
