@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from mdeliver.cli.convert import command
+from mdeliver.cli.convert import _octets, command
 from tests.installation import lacking
 
 
@@ -140,3 +141,13 @@ def test_rules_that_check_refuses_are_no_success(tmp_path: Path) -> None:
     done = _run(tmp_path, script, kind="sieve")
     assert done.exit_code == 1
     assert "E303" in done.stderr
+
+
+def test_root_does_not_wait_at_a_users_fifo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "rc")
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    signal.alarm(10)
+    with pytest.raises(PermissionError):
+        _octets(str(tmp_path / "rc"), 65534)
