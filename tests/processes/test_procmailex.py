@@ -21,7 +21,7 @@ from mdeliver.letter import letter_of
 from mdeliver.procmail import octets
 from mdeliver.procmail.fate import Delivery
 from mdeliver.procmail.machine import run_procmailrc
-from mdeliver.procmail.mail import read_mail, skip_from_line
+from mdeliver.procmail.mail import read_mail
 from mdeliver.procmail.parser import parse_procmailrc
 from mdeliver.procmail.proof import of_plan
 from mdeliver.replay.stores import Arrived
@@ -47,6 +47,9 @@ HEADS = (
 )
 
 BODIES = (b"spam\nX=3DY\n", b"%!PS\nshow\n", b"From me\n>From you\n\nthe end", b"")
+
+_FROM_LINE = re.compile(rb"\AFrom \S+  \w{3} \w{3} +\d.*\n")
+"""A body alone may begin with From as well."""
 
 SCRIPTS = {
     "lpr": "#!/bin/sh\nexec {home}/note lpr\n",
@@ -177,7 +180,7 @@ def _of_procmail(did: oracle.Did, directory: Path) -> list[tuple[str, bytes]]:
         else:
             # Programs get no From_ line of the rules: difference 24.
             words = f"program {' '.join([program, *arguments])}"
-            made.append((words, skip_from_line(given)))
+            made.append((words, _FROM_LINE.sub(b"", given)))
     return made
 
 
@@ -194,7 +197,7 @@ def _differ(ours: list[tuple[str, bytes]], theirs: list[tuple[str, bytes]]) -> s
 
 def _difference(ours: bytes, stored: bytes) -> str:
     """OURS against what procmail STORED: in an mbox with a From_ line and `From ` quoted."""
-    if stored.startswith(b"From "):
+    if _FROM_LINE.match(stored):
         from_line, _, stored = stored.partition(b"\n")
         mail = read_mail(from_line + b"\n" + ours)
         begin, end = 0, len(mail.octets)
