@@ -29,7 +29,7 @@ from mdeliver.plan import File
 
 pytestmark = pytest.mark.faults
 
-EVERY = 1 if os.environ.get("MDELIVER_FAULTS") == "all" else 37
+EVERY = 1 if os.environ.get("MDELIVER_FAULTS") == "all" else 61
 """Before every how many-th call; with MDELIVER_FAULTS=all before each."""
 
 HANGS_S = 20

@@ -30,7 +30,7 @@ def test_mutations_of_what_it_reads(name: str) -> None:
     words = st.one_of(st.sampled_from(target.words), st.binary(max_size=3))
     changes = st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 9), words), max_size=6)
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=8, deadline=None)
     @given(seeds, changes)
     def mutated(octets: bytes, changed: list[tuple[int, int, bytes]]) -> None:
         for at, length, word in changed:

@@ -123,7 +123,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES, max_size=14).map(b"".join))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @example(b"A: b\n\r\nC: d\n")
 def test_the_fields_of_any_octets(octets: bytes) -> None:
     same_fields(letter_of(octets).head)
