@@ -52,13 +52,13 @@ format: $(STAMPS)/dev ## lay out the code as make lint wants it
 install: $(STAMPS)/install ## build the package and install it into .venv
 
 bench: install ## what a delivery costs, beside procmail, maildrop, fdm and Dovecot
-	$(BIN)/python benchmarks/direct.py
-	$(BIN)/python benchmarks/imports.py
-	$(BIN)/python benchmarks/rules.py
-	$(BIN)/python benchmarks/launcher.py
+	$(BIN)/python -m benchmarks.direct
+	$(BIN)/python -m benchmarks.imports
+	$(BIN)/python -m benchmarks.rules
+	$(BIN)/python -m benchmarks.launcher
 	$(BIN)/python -m benchmarks.account
-	$(BIN)/python benchmarks/rejects.py
-	@if [ "$$(id -u)" = 0 ]; then $(BIN)/python benchmarks/lmtp.py --markdown && \
+	$(BIN)/python -m benchmarks.rejects
+	@if [ "$$(id -u)" = 0 ]; then $(BIN)/python -m benchmarks.lmtp --markdown && \
 	  $(BIN)/python -m benchmarks.postfix; else echo 'as root: LMTP and Postfix, too'; fi
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \

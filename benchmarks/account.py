@@ -20,8 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import direct
-
+from benchmarks import direct
 from mdeliver.__main__ import AGENT_DONE
 
 MARK = 0.03

@@ -5,7 +5,7 @@ Round trip  every key through `postmap -q -`: what comes back is what was meant
 Look-ups    one connection, one at a time, as cleanup(8) asks; then eight connections at once
 Needs       Postfix's postconf and postmap; no running server
 
-    python benchmarks/bcc_maps.py [--addresses N] [--types hash,lmdb]
+    python -m benchmarks.bcc_maps [--addresses N] [--types hash,lmdb]
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ Rules      N times "if the subject contains …", none of which holds, then both
 Checked    after the run each agent must have filed as many messages as it was given.
 Peers      that are not installed are named and left out. dovecot-lda files into a Maildir only.
 
-    python benchmarks/direct.py [--rounds N] [--cases small] [--markdown] [--json FILE]
+    python -m benchmarks.direct [--rounds N] [--cases small] [--markdown] [--json FILE]
 """
 
 from __future__ import annotations

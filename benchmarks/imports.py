@@ -6,7 +6,7 @@ Measures   one delivery under `python3 -X importtime`, several times; the median
 Without    the bundle: what comes out of that is not imported one by one and cannot be told apart.
 See also   tests/structure/test_hot_path.py, which lists what may be imported
 
-    python benchmarks/imports.py [--rounds N] [--rules N]
+    python -m benchmarks.imports [--rounds N] [--rules N]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from direct import BIN, SETTLED_S, direct, message, step_down
+from benchmarks.direct import BIN, SETTLED_S, direct, message, step_down
 
 _LINE = re.compile(r"^import time: +(\d+) \| +\d+ \| +(\S+)$", re.MULTILINE)
 

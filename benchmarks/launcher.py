@@ -8,7 +8,7 @@ User       nobody where it is started as root; the server is that user's own.
 Fair       as in direct.py, whose agents and messages these are.
 The marks  x procmail's wall time: 4 KB with 3 rules 0.7, with 100 rules 0.5, 10 MB 0.45.
 
-    python benchmarks/launcher.py [--rounds N] [--cases small]
+    python -m benchmarks.launcher [--rounds N] [--cases small]
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import direct
+from benchmarks import direct
 
 SERVED = "mdeliver-lda, server"
 ALONE = "mdeliver-lda"

@@ -10,7 +10,7 @@ Rules      N times a subject that no message has, in both languages
 Checked    after the run each server must have filed as many messages as it was given
 Needs      root, smtp-source (postfix), dovecot-lmtpd, dovecot-sieve; what is missing is left out
 
-    python benchmarks/lmtp.py [--messages N] [--rounds N] [--cases TEXT] [--rules N] [--markdown]
+    python -m benchmarks.lmtp [--messages N] [--rounds N] [--cases TEXT] [--rules N] [--markdown]
 """
 
 from __future__ import annotations

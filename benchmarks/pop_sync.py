@@ -1,6 +1,6 @@
 """`mdeliver pop-sync` on an mbox of 500 MB with 50 000 messages: the first look, then changes.
 
-.venv/bin/python benchmarks/pop_sync.py [MESSAGES [OCTETS OF EACH]]
+    python -m benchmarks.pop_sync [MESSAGES [OCTETS OF EACH]]
 
 Three mboxes: one in which no POP3 server has written; one whose client leaves mail on the server,
 and has downloaded all but ten; one in which Dovecot has numbered all, and nobody downloaded any.

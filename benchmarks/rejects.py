@@ -6,7 +6,7 @@ The log    is generated: a server that refuses six of ten clients, by the checks
 Measures   wall time, CPU (of all processes) and the largest resident set of any process.
 The mark   1 GB in less than MARK_S seconds on two processors.
 
-    python benchmarks/rejects.py [--megabytes 1000] [--compress gzip] [--keep FILE]
+    python -m benchmarks.rejects [--megabytes 1000] [--compress gzip] [--keep FILE]
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Measures   lexing, parsing, checking and the first evaluation of N rules, in CPU
            only `mdeliver check` does; and one evaluation over an ordinary message.
 See also   mdeliver/rulescache.py; direct.py --rules N for whole deliveries
 
-    python benchmarks/rules.py [--rules N] [--rounds N]
+    python -m benchmarks.rules [--rules N] [--rounds N]
 """
 
 from __future__ import annotations

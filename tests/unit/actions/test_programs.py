@@ -42,6 +42,9 @@ class Told:
     def delivered_before(self, name: bytes, within_s: float) -> bool:
         raise AssertionError(name, within_s)
 
+    def names(self) -> None:
+        raise AssertionError
+
     def answered(self, to: str, text: str, every_s: float) -> bool:
         raise AssertionError(to, text, every_s)
 

@@ -39,6 +39,9 @@ class Known:
     ) -> tuple[Letter | None, str]:
         raise AssertionError(argv)
 
+    def names(self) -> None:
+        raise AssertionError
+
     def answered(self, to: str, text: str, every_s: float) -> bool:
         raise AssertionError(to)
 
