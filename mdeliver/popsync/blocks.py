@@ -60,7 +60,7 @@ class Block(NamedTuple):
     def stands_at(self, file: Octets, at: int) -> bool:
         """Whether it begins AT in FILE, as it was."""
         end = at + self.length
-        if end > len(file) or (end < len(file) and file[end : end + 5] != b"From "):
+        if end > len(file) or (end < len(file) and file[end - 1 : end + 5] != b"\nFrom "):
             return False
         watched = array("Q", self.watched)
         return _digest(file, at, watched) == self.digest

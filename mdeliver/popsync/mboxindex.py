@@ -99,7 +99,13 @@ def look(
         return Found([], list(before), [known for block in before for known in load(block)])
     if file[:5] != b"From ":
         raise NotWhole(f"it begins with {file[:20]!r}")
-    return _Walk(fd, file, before, load).run(trust_tail)
+    try:
+        return _Walk(fd, file, before, load).run(trust_tail)
+    except NotWhole:
+        if not before:
+            raise
+        # A line of text that begins with From stood where a message was expected to end.
+        return _Walk(fd, file, before, load, trust_blocks=False).run(trust_tail)
 
 
 class _Walk:
@@ -111,8 +117,11 @@ class _Walk:
         file: Octets,
         before: Sequence[Block],
         load: Callable[[Block], list[Known]],
+        *,
+        trust_blocks: bool = True,
     ) -> None:
         self._fd = fd
+        self._trust_blocks = trust_blocks
         self._file = file
         self._size = len(file)
         self._before = before
@@ -138,7 +147,7 @@ class _Walk:
             if self._expected >= len(self._known) and self._next < len(self._before):
                 block = self._before[self._next]
                 self._next += 1
-                if block.stands_at(self._file, at):
+                if self._stands_at(block, at):
                     stretch = []
                     parts += [block, stretch]
                     at += block.length
@@ -158,6 +167,9 @@ class _Walk:
             known for known, taken in zip(self._known, self._taken, strict=True) if not taken
         ]
         return Found([part for part in parts if part], self._broken, vanished, torn)
+
+    def _stands_at(self, block: Block, at: int) -> bool:
+        return self._trust_blocks and block.stands_at(self._file, at)
 
     def _open(self, block: Block) -> None:
         """Take in the messages of BLOCK, which is not as it was."""
@@ -184,7 +196,7 @@ class _Walk:
         head = self._head(at)
         key = key_of(head)
         number = self._first.get(key, -1)
-        if number >= self._next and self._before[number].stands_at(self._file, at):
+        if number >= self._next and self._stands_at(self._before[number], at):
             for block in self._before[self._next : number]:
                 self._open(block)
             self._next = number
@@ -205,7 +217,7 @@ class _Walk:
         end = at + entry.length
         if self._taken[index] or known.twin or len(self._by_key[entry.key]) > 1:
             return False
-        if end != self._size and self._file[end : end + 5] != b"From ":
+        if end != self._size and self._file[end - 1 : end + 5] != b"\nFrom ":
             return False
         return short_hash(self._file[at : at + entry.head_bytes]) == entry.head_hash
 

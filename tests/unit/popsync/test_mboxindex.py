@@ -152,6 +152,19 @@ def test_a_later_twin_makes_one_of_an_earlier_message(mbox: Looker) -> None:
     assert mbox.entries()[0].content == content_of(message(1, body=b"two\n"))
 
 
+@pytest.mark.parametrize("text", [b">From me\n\n>From you\n", b"x\nFrom me\n\nFrom you\n"])
+def test_a_line_of_text_that_begins_with_from_ends_no_message(mbox: Looker, text: bytes) -> None:
+    """Wherever servers' lines move it to: also to where the message ended before."""
+    whole = FROM % 1 + b"Message-ID: <1@x>\n\n" + text + b"\n"
+    mbox.look(whole)
+    for room in range(len(text) + 20):
+        rewritten = whole.replace(b"\n\n", b"\nStatus: RO%s\n\n" % (b" " * room), 1)
+        found = mbox.look(rewritten)
+        assert (mbox.ids(), gone(found)) == (["1"], [])
+        assert mbox.entries()[0].seen
+        mbox.look(whole)
+
+
 def test_known_bodies_are_not_read_again(mbox: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
     content = b"".join(entry(n) for n in range(50))
     mbox.look(content)
