@@ -31,6 +31,8 @@ ALLOWED = {
     ("mdeliver.history.held", "system.open"): "looks whether an mbox has a message",
     ("mdeliver.replay.stores", "system.open"): "reads the messages that it is asked about",
     ("mdeliver.popsync.links", "system.open"): "reads the message that may be what was downloaded",
+    ("mdeliver.cli.convert", "os.open"): "reads what it converts, and does not wait at a FIFO",
+    ("mdeliver.cli.convert", "open"): "the same",
     ("mdeliver.popsync.site", "open"): "writes to the pipe between its own processes",
     ("mdeliver.lmtp.listeners", "os.chown"): "gives its socket to the MTA",
     ("mdeliver.lmtp.listeners", "os.chmod"): "and says who may connect",
