@@ -50,6 +50,8 @@ def parse(text: str) -> MailAddress:
         raise BadAddress(f'"{text}" stands for a whole domain')
     if local.startswith('"') and local.endswith('"') and len(local) > 1:
         local = re.sub(r"\\(.)", r"\1", local[1:-1], flags=re.DOTALL)
+    if not local:
+        raise BadAddress(f'"{text}" names nobody: there is nothing between its quotes')
     if _CONTROL.search(local):
         raise BadAddress(f'"{text}" has a character that no address can have')
     if not _DOMAIN.fullmatch(domain):
