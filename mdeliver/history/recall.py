@@ -96,7 +96,7 @@ def _delivery(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     if not isinstance(said, dict) or not all(
-        isinstance(said.get(key), kind) for key, kind in _KINDS.items()
+        key in said and isinstance(said[key], kind) for key, kind in _KINDS.items()
     ):
         return None
     whole = all(
