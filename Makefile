@@ -58,8 +58,8 @@ bench: install ## what a delivery costs, beside procmail, maildrop, fdm and Dove
 	$(BIN)/python -m benchmarks.launcher
 	$(BIN)/python -m benchmarks.account
 	$(BIN)/python -m benchmarks.rejects
-	@if [ "$$(id -u)" = 0 ]; then $(BIN)/python -m benchmarks.lmtp --markdown && \
-	  $(BIN)/python -m benchmarks.postfix; else echo 'as root: LMTP and Postfix, too'; fi
+	@if [ "$$(id -u)" = 0 ]; then $(BIN)/python -m benchmarks.lmtp --markdown; \
+	  else echo 'as root: LMTP, too'; fi
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
