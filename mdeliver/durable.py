@@ -264,7 +264,12 @@ def create_nameless(directory: str, mode: int = 0o600) -> int:
         if error.errno not in _TMPFILE_UNSUPPORTED or not system.is_directory(directory):
             raise
     path = system.join(directory, f".spool.{system.getpid()}.{system.urandom(6).hex()}")
-    fd = create(path, mode)
+    try:
+        fd = create(path, mode)
+    except OSError:
+        # A server may have made it, and only its answer was lost.
+        remove(path)
+        raise
     system.unlink(path)
     return fd
 

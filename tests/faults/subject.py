@@ -67,6 +67,7 @@ def litter_in(home: Path) -> list[str]:
         and (
             path.name.endswith((".lock", ".new", "-journal"))
             or path.name.startswith(".spool")
+            or ".lock." in path.name
             or path.parent.name in ("tmp", "filtered")
         )
     ]

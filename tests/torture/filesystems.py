@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.faults import account
-from tests.faults.seam import DONE, FAILED, disturbed
+from tests.faults.calls import NFS, Calls
+from tests.faults.seam import DONE, FAILED, Kind, disturbed
 from tests.faults.subject import Subject
 from tests.faults.subjects import SUBJECTS
 from tests.mboxreader import Torn
@@ -199,11 +200,20 @@ class Plain:
     """A file system of another kind, and nothing more; killed and failing at each call there."""
 
     def __init__(self, at: Path, subject: str) -> None:
-        from tests.faults.calls import Calls
-
-        self._calls = Calls(subject, at / "home", ("kill before", "kill after", "EIO"))
+        kinds: tuple[Kind, ...] = ("kill before", "kill after", "EIO", *NFS)
+        self._calls = Calls(subject, at / "home", kinds)
         self.cases: Sequence[str] = self._calls.cases
-        self.suffer = self._calls.suffer
+
+    def suffer(self, case: str) -> list[str]:
+        """See Story.
+
+        What has to have a name for a moment keeps it if the kill falls into that moment.
+        """
+        wrong = self._calls.suffer(case)
+        if "kill" not in case:
+            return wrong
+        named = ("litter: .spool.", "litter: mbox.lock.")
+        return [word for word in wrong if not word.startswith(named)]
 
 
 def strange(kind: str, subject: str) -> Callable[[Path], Opened]:
