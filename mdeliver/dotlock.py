@@ -98,7 +98,12 @@ def _without_tmpfile(path: str, content: bytes) -> Dotlock | None:
     NFS may lose the answer of a link that was done, so the link count is what is believed.
     """
     temporary = f"{path}.{system.getpid()}.{system.urandom(4).hex()}"
-    fd = durable.create(temporary, _OURS)
+    try:
+        fd = durable.create(temporary, _OURS)
+    except OSError:
+        # A server may have made it, and only its answer was lost.
+        durable.remove(temporary)
+        raise
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         durable.write_all(fd, content)

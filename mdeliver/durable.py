@@ -270,7 +270,12 @@ def create_nameless(directory: str, mode: int = 0o600) -> int:
         # A server may have made it, and only its answer was lost.
         remove(path)
         raise
-    system.unlink(path)
+    try:
+        system.unlink(path)
+    except OSError:
+        close_read(fd)
+        remove(path)
+        raise
     return fd
 
 

@@ -29,9 +29,10 @@ class PowerCut:
 
     def __init__(self, name: str, home: Path) -> None:
         self.name = name
-        self.subject: Subject = SUBJECTS[name](home)
+        self._home = home
         home.mkdir(parents=True, exist_ok=True)
         self._empty()
+        self.subject: Subject = SUBJECTS[name](home)
         self.subject.prepare()
         recording = recorded(home, name)
         wrong = self.subject.wrong()
@@ -44,14 +45,14 @@ class PowerCut:
         self.cases: Sequence[str] = list(self._states)
 
     def _empty(self) -> None:
-        for path in self.subject.home.iterdir():
+        for path in self._home.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def suffer(self, case: str) -> list[str]:
         """What is wrong after a cut that left the state CASE."""
         state = self._states[case]
         self._empty()
-        write_out(state, self.subject.home)
+        write_out(state, self._home)
         lacking = self.subject.lacking(state.promised)
         if lacking:
             return [f"{word} (before any retry)" for word in lacking]
