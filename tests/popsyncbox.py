@@ -28,9 +28,9 @@ class Mail:
         self.home = home
         self.state, self.maildir, self.mbox = home / "state", home / "Maildir", home / "mbox"
         self.choices = PopSync(**choices)
-        self.state.mkdir(parents=True)
+        self.state.mkdir(parents=True, exist_ok=True)
         for part in ("new", "cur", "tmp"):
-            (self.maildir / part).mkdir(parents=True)
+            (self.maildir / part).mkdir(parents=True, exist_ok=True)
         self.mbox.touch(0o600)
         self.numbers: list[int] = []
         """Messages that a test has something to say about."""
