@@ -51,10 +51,10 @@ class MboxTurn:
 class MboxTurns:
     """The turns that this process has at the moment."""
 
-    def __init__(self, hostname: str, wait_s: float = limits.LOCK_WAIT_S) -> None:
+    def __init__(self, hostname: str, wait_s: float | None = None) -> None:
         """HOSTNAME stands in lock files; WAIT_S is how long others may have an mbox."""
         self._hostname = hostname
-        self._wait_s = wait_s
+        self._wait_s = limits.LOCK_WAIT_S if wait_s is None else wait_s
         self._turns: dict[str, MboxTurn] = {}
 
     def take(self, path: str) -> MboxTurn:
