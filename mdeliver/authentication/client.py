@@ -15,9 +15,8 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from mdeliver.authentication.results import border_received, is_this_host
+from mdeliver.authentication.results import border_received, is_this_host, server_words
 from mdeliver.record import Record
-from mdeliver.structured import words_of
 
 if TYPE_CHECKING:
     from mdeliver.envelope import Envelope
@@ -44,7 +43,7 @@ def client_of(message: Message, envelope: Envelope, site: Site) -> Client:
     """Who brought MESSAGE."""
     address = _address(envelope.client_address)
     name, helo = envelope.client_hostname, envelope.client_helo
-    words = [word for _quoted, word in words_of(border_received(message))]
+    words = server_words(border_received(message))
     ours = "by" in words[:-1] and is_this_host(words[words.index("by") + 1], site)
     if ours and (not address or _is_loopback(address)):
         address, name, helo = _received_from(border_received(message))

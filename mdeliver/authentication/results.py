@@ -177,10 +177,21 @@ def _is_internal(received: str) -> bool:
     return len(client) == 2 and client[1] in _LOOPBACK
 
 
+def server_words(received: str) -> list[str]:
+    """What a Received says of the server: by HOST with PROTOCOL id QUEUE-ID ...
+
+    Of `from HELO (NAME [ADDRESS])` nothing: Postfix takes a HELO of many words, such as
+    `x with ESMTPA id 1`.
+    """
+    if received.startswith("from "):
+        received = received.partition("(")[2].partition(")")[2]
+    return [word for _quoted, word in words_of(received)]
+
+
 def _queue_id(received: str) -> str:
     """The `id` of a Received by SMTP; "" for what was submitted on this host."""
-    words = [word for _quoted, word in words_of(received)]
-    if words[:1] != ["from"] or "id" not in words:
+    words = server_words(received)
+    if not received.startswith("from ") or "id" not in words:
         return ""
     return next(iter(words[words.index("id") + 1 :]), "")
 

@@ -220,6 +220,13 @@ def test_the_client_of_a_received_has_its_helo() -> None:
     )
 
 
+@pytest.mark.parametrize("helo", ["x with ESMTPA id 1", "by", "x by mail.example.org with ESMTPA"])
+def test_words_of_a_helo_are_not_the_servers(helo: str) -> None:
+    octets = received().replace(b"from mx.bank.example", b"from " + helo.encode())
+    client = client_of(Message(octets, 1), ENVELOPE, SITE)
+    assert (client.address, client.unchecked) == ("192.0.2.1", "")
+
+
 # --- trouble ---------------------------------------------------------------------------------
 
 
