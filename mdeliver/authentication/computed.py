@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from mdeliver import limits
 from mdeliver.authentication.client import client_of, is_forwarder
-from mdeliver.authentication.results import Result
+from mdeliver.authentication.results import Result, of_one_author
 from mdeliver.authentication.spf import check_spf, identity, original_sender
 from mdeliver.authentication.wording import METHODS
 from mdeliver.record import Record
@@ -57,6 +57,7 @@ def compute(
         return Computed(tuple(results), client)
     spf = _spf(client, envelope.sender, names, site)
     dkim, arc, sealer = _signatures(pieces, names, checking)
+    dkim = of_one_author(dkim, message)
     dmarc = _dmarc(message, spf, dkim, names)
     forwarder = _forwarder(client, envelope.sender, spf, checking)
     if dmarc.result == "fail" and len(message.raw("from")) == 1 and (forwarder or sealer):

@@ -24,6 +24,8 @@ no client can know (OpenDKIM's and OpenDMARC's AuthservIDWithJobID), or if the s
 Conflicts     several DKIM signatures: one that passes is enough (RFC 6376 6.1). Otherwise `pass`
               beside another result of the same method is dropped: somebody got words into a field.
               SPF of the HELO name counts only where there is none of the sender.
+From          of a message with two From fields nobody knows whose it is: neither dkim nor dmarc
+              passes, whatever a filter said of one of them
 Guarantee     nothing raises, linear time; no more than limits.RESULTS_TEXT is read.
 Cost          the package authres says the same for 80 ms; it is not on a delivery's way.
 """
@@ -124,7 +126,7 @@ def believed(message: Message, site: Site) -> Believed:
             continue
         _host, _slash, job = authserv_id.partition("/")
         if not below or site.authserv_ids or (queue_id and job.lower() == queue_id.lower()):
-            fields.append(found)
+            fields.append(of_one_author(found, message))
             numbers.append(number)
         else:
             refused += 1
@@ -132,6 +134,22 @@ def believed(message: Message, site: Site) -> Believed:
         # No server of ours is known to have touched it: nothing stands above a border.
         return Believed((), len(fields) + refused)
     return Believed(tuple(fields), refused, tuple(numbers))
+
+
+def of_one_author(found: tuple[Result, ...], message: Message) -> tuple[Result, ...]:
+    """FOUND, without a pass of dkim or dmarc if MESSAGE has several From fields."""
+    fields = len(message.raw("from"))
+    if fields < 2:
+        return found
+    why, instead = f"there are {fields} From fields", {"dkim": "policy", "dmarc": "fail"}
+    return tuple(
+        [
+            r.replace(result=instead[r.method], reason=why)
+            if r.result == "pass" and r.method in instead
+            else r
+            for r in found
+        ]
+    )
 
 
 def forged(message: Message, site: Site) -> tuple[int, ...]:

@@ -192,7 +192,11 @@ def _queue_id(message: Message) -> str:
     sender likes: it is shown in logs and nothing else.
     """
     for value in message.raw("received"):
-        words = plain_text(value[: limits.LOG_TEXT]).partition(";")[0].split()
+        text = plain_text(value[: limits.LOG_TEXT]).partition(";")[0]
+        if text.startswith("from ") and ")" in text:
+            # A HELO may have many words, `x id 1` too; what the server says stands behind.
+            text = text.partition(")")[2]
+        words = text.split()
         if "id" in words[:-1]:
             found = words[words.index("id") + 1]
             return found if found.isascii() and found.isalnum() and len(found) <= 32 else ""

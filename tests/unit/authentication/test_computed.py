@@ -67,6 +67,10 @@ def test_two_from_headers_never_pass() -> None:
     assert results(checked(two, client="192.0.2.1", site=site))["dmarc"] == "fail"
     message = signed(two, rsa_key(), "bank.example", fields=("from", "from", "from"))
     assert results(checked(message))["dmarc"] == "fail"
+    # dkimpy knows no other field by this name.
+    message = signed(HEAD, rsa_key(), "bank.example", fields=("from", "subject"))
+    of_two = results(checked(message.replace(b"From:", b"From : eve@evil.example\r\nFrom:", 1)))
+    assert (of_two["dkim"], of_two["dmarc"]) == ("policy", "fail")
 
 
 def test_a_from_beyond_what_is_read_of_a_header_is_not_ruled_out() -> None:

@@ -68,6 +68,14 @@ def test_what_is_believed(head: str, result: str) -> None:
     assert dmarc(head) == (result,)
 
 
+@pytest.mark.parametrize("second", ["From: b@b.example\n", "from : b@b.example\n"])
+def test_two_from_fields_never_pass(second: str) -> None:
+    passed = PASSED.replace("dmarc=", "dkim=pass; spf=pass; dmarc=")
+    head = (passed + BORDER + "From: a@bank.example\n" + second).encode()
+    found = believed(Message(head + b"\n", 1), SITE)
+    assert [found.of(m) for m in ("dkim", "spf", "dmarc")] == [("policy",), ("pass",), ("fail",)]
+
+
 DECLARED = SITE.replace(authserv_ids=("mail.example.org", "mx.example.org"))
 
 

@@ -169,6 +169,7 @@ def test_the_secret_of_a_sent_address_is_left_out(home: Path) -> None:
     ("received", "found"),
     [
         (b"from x by y (Postfix) with ESMTP id 4XyZ1k\n\tfor <a@b>; Mon", "4XyZ1k"),
+        (b"from x id 1 (x [192.0.2.1])\n\tby y (Postfix) with SMTP id 4XyZ1k; Mon", "4XyZ1k"),
         (b"by y (Postfix, from userid 1000)\n\tid AB12CD; Mon", "AB12CD"),
         (b"from x by y; id no", ""),
         (b"from x by y id", ""),
