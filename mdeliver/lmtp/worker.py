@@ -135,6 +135,7 @@ class Worker:
             # Nobody waits for these any more: the MTA has lost its connection and comes again.
             self._front = None
             self._unwanted = True
+            self._cancelled.clear()
             while self._jobs:
                 self._close(self._jobs.popleft()[2])
 
@@ -167,10 +168,10 @@ class Worker:
                 return
         self._cancelled.add(int(number))
 
-    def is_wanted(self, number: int) -> bool:
-        """Whether somebody still waits for the job NUMBER, which is in this round."""
+    def is_wanted(self, front: socket.socket | None, number: int) -> bool:
+        """Whether FRONT still waits for its job NUMBER, which is in this round."""
         self._take_packets(0)
-        return number not in self._cancelled and self._front is not None
+        return number not in self._cancelled and front is not None and front is self._front
 
     def _close(self, fd: int) -> None:
         if fd >= 0:
@@ -219,21 +220,26 @@ class Worker:
         try:
             if kind == frames.ROOM:
                 number, home, size = fields
-                self.answer(int(number), self._room(system.from_octets(home), int(size)))
+                self.answer(
+                    self._front, int(number), self._room(system.from_octets(home), int(size))
+                )
                 return
             job = unpack_job(fields)
         except ValueError:
             # No front of ours sends that: there is nobody to answer.
             self._close(fd)
             return
-        this.take(_FromFront(self, job, fd))
+        this.take(_FromFront(self, self._front, job, fd))
 
-    def answer(self, number: int, reply: str) -> None:
-        """Tell the front what became of the job NUMBER."""
+    def answer(self, front: socket.socket | None, number: int, reply: str) -> None:
+        """Tell FRONT what became of its job NUMBER.
+
+        Another one may have come meanwhile, which has a job of its own under that number.
+        """
         packet = frames.pack(frames.DONE, b"%d" % number, system.to_octets(reply))
         try:
-            while self._front is not None and not frames.send(self._front, packet):
-                select.select([], [self._front], [])
+            while front is not None and front is self._front and not frames.send(front, packet):
+                select.select([], [front], [])
         except OSError:
             pass  # the front is gone; the next look at the channel says so
 
@@ -285,8 +291,9 @@ class Worker:
 class _FromFront:
     """A job of the front's (rounds.Task)."""
 
-    def __init__(self, worker: Worker, job: Job, fd: int) -> None:
+    def __init__(self, worker: Worker, front: socket.socket | None, job: Job, fd: int) -> None:
         self._worker = worker
+        self._front = front
         self._job = job
         self._fd = fd
         self._letter: Letter | None = None
@@ -299,11 +306,11 @@ class _FromFront:
 
     def is_wanted(self) -> bool:
         """Whether the front has not taken it back."""
-        return self._worker.is_wanted(self._job.number)
+        return self._worker.is_wanted(self._front, self._job.number)
 
     def answer(self, outcome: Outcome) -> None:
         """Tell the front."""
-        self._worker.answer(self._job.number, outcome.reply)
+        self._worker.answer(self._front, self._job.number, outcome.reply)
 
     def close(self) -> None:
         """Let go of the message."""
