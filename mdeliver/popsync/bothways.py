@@ -3,7 +3,9 @@
 Only       messages whose copies the decision log has told of, all of which are gone or in Trash,
            and which no POP3 client has downloaded. A copy is gone when no folder has its name,
            twice in a row (one may be missed while a client changes it), nor the same message
-           under another name, as a server that moves mailboxes gives it.
+           under another name, as a server that moves mailboxes gives it. A Maildir that is another
+           directory than before, such as one that was made where a disk is not mounted, or was
+           restored, says nothing.
 Order      Noted as leaving; then the mbox is held, looked through once more, and replaced by a file
            without these messages, in one step. Killed in between, the next look goes on, or takes
            the note back where the copy has come back. POP3 has not downloaded what was leaving.
@@ -49,6 +51,7 @@ _SAME_TICK_NS = 1_000_000_000
 _LOCKS_BYTES = 64 << 20
 
 _WORDS = "way back"
+_MAILDIR = "maildir"
 
 _BASE = re.compile(rb"^X-IMAP(?:base)?:[^\n]*\n", re.IGNORECASE | re.MULTILINE)
 
@@ -110,13 +113,15 @@ class WayBack:
         self._roots = roots
         self._hostname = hostname
         self._do = do
+        self._others: set[str] = set()
+        """Maildirs that are not the directories that they were."""
 
     def follow(self, mboxes: Sequence[str], tell: Callable[[Change], None]) -> WentBack:
         """Take out of MBOXES what was deleted."""
         changes: list[Change] = []
-        troubles: list[str] = []
+        troubles = self._note_maildirs()
         words = self._words(mboxes)
-        if words and words == self._ledger.words(_WORDS):
+        if words and not troubles and words == self._ledger.words(_WORDS):
             return WentBack(changes, troubles, settled=True)
         waited_for = False
         for mbox in mboxes:
@@ -130,6 +135,27 @@ class WayBack:
         with self._ledger.transaction():
             self._ledger.note_words(_WORDS, words if settled and not troubles else "")
         return WentBack(changes, troubles, settled)
+
+    def _note_maildirs(self) -> list[str]:
+        """Note which directories the Maildirs are; what is to be said of those that were others."""
+        troubles = []
+        for root in self._roots:
+            try:
+                number = str(system.stat(system.join(root, "cur")).st_ino)
+            except FileNotFoundError:
+                continue
+            noted = self._ledger.words(f"{_MAILDIR} {root}")
+            if not noted:
+                with self._ledger.transaction():
+                    self._ledger.note_words(f"{_MAILDIR} {root}", number)
+            elif noted != number:
+                self._others.add(root)
+                troubles.append(
+                    f"{root}: is another directory than before, so what is not there may not have "
+                    "been deleted, and stays in the mbox; if that is right, remove pop-sync.db "
+                    "from the state directory"
+                )
+        return troubles
 
     def _words(self, mboxes: Sequence[str]) -> str:
         """What says, if it is the same again, that there is nothing to do; "" where nothing can."""
@@ -192,6 +218,8 @@ class WayBack:
     def _is_deleted(self, copy: CopyAt, shelves: Shelves) -> bool:
         if not system.is_directory(system.join(copy.root, "cur")):
             return False  # a disk that is not mounted says nothing
+        if copy.root in self._others:
+            return False
         path = shelves.find(copy)
         return path is None or self._is_in_trash(path, copy.root)
 

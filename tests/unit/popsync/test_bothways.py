@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,26 @@ def test_a_maildir_that_is_not_mounted_says_nothing(mail: Mail) -> None:
     mail.maildir.mkdir()
     assert mail.look().changes == []
     assert mail.in_mbox() == [1, 2, 3, 4]
+
+
+def test_another_maildir_in_its_place_says_nothing(mail: Mail) -> None:
+    """As deliveries make one where a disk is not mounted; or one from a backup of last week."""
+    mail.imap(1, folder="gone")
+    mail.look()
+    mail.maildir.rename(mail.home / "away")
+    for part in ("new", "cur", "tmp"):
+        (mail.maildir / part).mkdir(parents=True)
+    for _look in range(2):
+        looked = mail.look()
+        assert looked.changes == []
+        assert "is another directory than before" in "".join(looked.troubles)
+    assert mail.in_mbox() == [2, 3, 4]
+    (mail.home / "away").rename(mail.home / "Maildir2")
+    shutil.rmtree(mail.maildir)
+    (mail.home / "Maildir2").rename(mail.maildir)
+    mail.imap(2, folder="gone")
+    assert mail.look().troubles == []
+    assert mail.in_mbox() == [3, 4]
 
 
 def test_mail_whose_copy_is_not_known_stays(mail: Mail) -> None:
