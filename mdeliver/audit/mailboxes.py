@@ -3,7 +3,8 @@
 Locks       all who write one mbox have a lock in common, or it is torn. Who waits for a second lock
             while it holds the first must take them in the same order as all others, or both wait
             until one gives up. mdeliver takes dotlock and fcntl without waiting, and gives the
-            first back: its order is never in the way.
+            first back: its order is never in the way. procmail, and Postfix where it writes mboxes
+            itself, keep their dotlock while they try fcntl, in whatever order main.cf names them.
 /var/mail   where users may make no files (Debian: 2775 root:mail), the mbox has to be there first
 See also    deliver/mboxlock.py; postconf(5), mailbox_delivery_lock; README.md, /var/mail
 """
@@ -16,6 +17,7 @@ import stat
 
 from mdeliver.audit import doveconf
 from mdeliver.audit.finding import Finding
+from mdeliver.postfix.ways import ORDER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,15 +65,16 @@ def locks_agree(host: Host) -> Iterator[Finding]:
             "have all take fcntl",
             tuple(line for who in takers for line in _locks_setting(who)),
         )
+    first = _keeps_its_dotlock(host, postfix)
     for who, locks in list(takers.items())[1:]:
-        if _is_crossed(postfix, locks):
+        if first and [lock for lock in locks if lock in OURS] == ["fcntl", "dotlock"]:
             complaints += 1
             yield Finding(
                 "warning",
-                f"{who} takes {' '.join(locks)}, and Postfix {' '.join(postfix)}: in another order",
+                f"{who} takes {' '.join(locks)}, and {first} the dotlock first",
                 "each may hold what the other waits for, until one gives up minutes later",
-                "take them in one order",
-                _locks_setting(who),
+                "have Dovecot take the dotlock first, too",
+                (f"{_dovecots(who)} = dotlock fcntl",),
             )
     if not complaints:
         yield Finding("fine", f"Postfix, Dovecot and mdeliver all take {' and '.join(common)}")
@@ -81,12 +84,20 @@ def _locks_setting(who: str) -> tuple[str, ...]:
     if who.startswith("Postfix"):
         return ("postconf -e 'mailbox_delivery_lock = fcntl, dotlock'", "postfix reload")
     locks = "fcntl" if "read" in who else "fcntl dotlock"
-    return (f"{who.partition('(')[2].rstrip(')')} = {locks}",)
+    return (f"{_dovecots(who)} = {locks}",)
 
 
-def _is_crossed(one: list[str], other: list[str]) -> bool:
-    both = [lock for lock in one if lock in other]
-    return both != [lock for lock in other if lock in one]
+def _dovecots(who: str) -> str:
+    """The setting's name."""
+    return who.partition("(")[2].rstrip(")")
+
+
+def _keeps_its_dotlock(host: Host, postfix: list[str]) -> str:
+    """Who delivers to mboxes and keeps its dotlock while it waits for fcntl; "" for nobody."""
+    if "procmail" in host.value("mailbox_command_maps") + host.value("mailbox_command"):
+        return "procmail"
+    writes = not any(host.value(name) for name in ORDER)
+    return "Postfix" if writes and set(OURS) <= set(postfix) else ""
 
 
 # --- permissions -----------------------------------------------------------------------------

@@ -54,7 +54,8 @@ _TEXT = """\
 # For mdeliver and Postfix; made by mdeliver postfix --dovecot. Dovecot {version}.
 
 {places}
-# /var/mail is root:mail. The locks are those of Postfix and mdeliver, in their order.
+# /var/mail is root:mail. The locks are those of Postfix and mdeliver; where procmail still delivers
+# it is "dotlock fcntl", since procmail keeps its dotlock while it waits for fcntl.
 mail_privileged_group = mail
 mbox_write_locks = fcntl dotlock
 
