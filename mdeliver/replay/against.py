@@ -74,9 +74,13 @@ def _differ(one: Rehearsed, other: Rehearsed) -> bool:
 
 
 def reasons(decision: Decision) -> list[str]:
-    """Every rule that had a part in DECISION, below the conditions that it stands under."""
+    """Every rule that had a part in DECISION, below the conditions that it stands under.
+
+    Also one that did nothing, such as a reply that nobody gets, and says why.
+    """
     plan = decision.plan
-    rules = dict.fromkeys([*(action.rule for action in plan.actions), plan.verdict.rule])
+    silent = [step.rule for step in decision.trace if step.result == "done" and step.because]
+    rules = dict.fromkeys([*(action.rule for action in plan.actions), *silent, plan.verdict.rule])
     told: dict[Step, None] = {}
     for rule in rules:
         for step in _way_to(rule, decision.trace):

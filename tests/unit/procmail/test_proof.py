@@ -115,6 +115,16 @@ def test_a_difference_is_told_with_both_reasons(tmp_path: Path, site: Site) -> N
     assert any("size" in reason for reason in one.ours.reasons)
 
 
+def test_an_answer_that_nobody_gets_is_told_with_its_reason(tmp_path: Path, site: Site) -> None:
+    answer = '| (formail -r -A"X-Loop: me@x" ; echo "Away.") | $SENDMAIL -t\n'
+    sides = Sides(f":0 hc\n* !^X-Loop: me@x\n{answer}", tmp_path, site)
+    from_line = b"From a@example.org  Mon Nov 23 10:00:00 2026\n"
+    one = sides.compare(from_line + b"From: a@example.org\nTo: all@example.net\n\n")
+    assert not one.same
+    assert "an answer" in one.theirs.words
+    assert any("none of my addresses is in To or Cc" in reason for reason in one.ours.reasons)
+
+
 def test_unknown_without_running_programs(tmp_path: Path, site: Site) -> None:
     sides = Sides("DEFAULT=$HOME/inbox\n:0\n* ? /bin/true\n/dev/null\n", tmp_path, site)
     assert "--run-programs" in sides.compare(b"Subject: x\n\n").unknown
