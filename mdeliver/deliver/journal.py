@@ -57,10 +57,18 @@ class Journal:
     alone), and one byte at a place that the key gives, alone.
     """
 
-    def __init__(self, directory: str, key: bytes, kept: JournalFile | None = None) -> None:
+    def __init__(
+        self,
+        directory: str,
+        key: bytes,
+        kept: JournalFile | None = None,
+        wait_s: float | None = None,
+    ) -> None:
         """Open the journal in DIRECTORY for an attempt at the message KEY.
 
-        kept  the same, where this process has it open already
+        kept    the same, where this process has it open already
+        wait_s  how long another process may have the message before Deferral; limits.LOCK_WAIT_S,
+                if that is not said
         """
         self.key = key
         self.boot = boot_id()
@@ -72,7 +80,7 @@ class Journal:
         self._byte = 1 + short(key)
         self._file = kept if kept is not None else JournalFile(directory)
         try:
-            patience = locks.Patience(limits.LOCK_WAIT_S)
+            patience = locks.Patience(limits.LOCK_WAIT_S if wait_s is None else wait_s)
             # A lock does not exclude whoever has the same file open.
             while key in self._file.keys or not locks.try_lock(
                 self._file.fd, self._byte, 1, exclusive=True

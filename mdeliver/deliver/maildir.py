@@ -172,6 +172,19 @@ class MaildirCopy:
                 durable.remove(self._temporary)
 
 
+def refuse_if_all_is_too_much(copies: Iterable[Copy]) -> None:
+    """Raise Deferral where COPIES, as far as they go to Maildirs, do not all fit.
+
+    Each would find room by itself: none counts before it is delivered.
+    """
+    coming: dict[str, list[int]] = {}
+    for copy in copies:
+        if isinstance(copy, MaildirCopy):
+            coming.setdefault(copy.file.root, []).append(copy._letter.size)
+    for root, sizes in coming.items():
+        quota.refuse_if_full(root, sum(sizes), len(sizes))
+
+
 def sync_names(copies: Iterable[Copy]) -> None:
     """Return once the names of COPIES, as far as they are in Maildirs, are on disk."""
     directories = [system.dirname(c.path) for c in copies if isinstance(c, MaildirCopy)]

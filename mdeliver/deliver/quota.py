@@ -19,16 +19,17 @@ _DIGITS = 20
 """A limit of more digits is none that could be reached."""
 
 
-def refuse_if_full(root: str, octets: int) -> None:
-    """Raise Deferral if a message of OCTETS does not fit into the Maildir at ROOT."""
+def refuse_if_full(root: str, octets: int, messages: int = 1) -> None:
+    """Raise Deferral if MESSAGES of OCTETS in all do not fit into the Maildir at ROOT."""
     text = durable.read_file(system.join(root, "maildirsize"), _FILE_OCTETS)
     limits, _, sums = text.partition(b"\n")
     octets_limit, messages_limit = _limits(limits)
     if not octets_limit and not messages_limit:
         return
-    if _fits(_sum(sums), octets, octets_limit, messages_limit):
+    coming = (octets, messages)
+    if _fits(_sum(sums), coming, octets_limit, messages_limit):
         return
-    if not _fits(_counted(root), octets, octets_limit, messages_limit):
+    if not _fits(_counted(root), coming, octets_limit, messages_limit):
         raise Deferral(
             f"{root} is over quota ({limits.decode('ascii', 'replace')} in maildirsize)", "4.2.2"
         )
@@ -52,9 +53,11 @@ def count(root: str, octets: int, messages: int = 1) -> None:
         system.close(fd)
 
 
-def _fits(held: tuple[int, int], octets: int, octets_limit: int, messages_limit: int) -> bool:
-    return (not octets_limit or held[0] + octets <= octets_limit) and (
-        not messages_limit or held[1] + 1 <= messages_limit
+def _fits(
+    held: tuple[int, int], coming: tuple[int, int], octets_limit: int, messages_limit: int
+) -> bool:
+    return (not octets_limit or held[0] + coming[0] <= octets_limit) and (
+        not messages_limit or held[1] + coming[1] <= messages_limit
     )
 
 

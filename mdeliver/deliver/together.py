@@ -24,10 +24,11 @@ from mdeliver import limits
 from mdeliver.deliver.contents import Contents
 from mdeliver.deliver.deliverers import Attempt, deliverer_of, filters_of
 from mdeliver.deliver.journal import Journal, begin_together
-from mdeliver.deliver.maildir import sync_names
+from mdeliver.deliver.maildir import refuse_if_all_is_too_much, sync_names
 from mdeliver.deliver.mboxturn import MboxTurns, same_place
 from mdeliver.deliver.steps import Transaction
 from mdeliver.deliver.transaction import Done, distinct, done_words, from_line_of, key_of
+from mdeliver.outcome import Deferral
 from mdeliver.plan import File
 from mdeliver.record import Record
 
@@ -108,7 +109,10 @@ def _transaction_of(
     key = key_of(wanted.letter, wanted.envelope, wanted.rules)
     if key in journal_file.keys:
         return None
-    journal = Journal(state_directory, key, journal_file)
+    try:
+        journal = Journal(state_directory, key, journal_file, limits.LOCK_WAIT_TOGETHER_S)
+    except Deferral:
+        return None  # another process is at this one: the others need not wait for it
     try:
         if journal.earlier() is None:
             attempt = Attempt(
@@ -134,6 +138,8 @@ def _transaction_of(
 def _take_steps(transactions: list[Transaction], turns: MboxTurns) -> None:
     """Steps 2 to 6 for all, and the way back."""
     journals = [transaction.attempt.journal for transaction in transactions]
+    copies = [copy for transaction in transactions for copy in transaction.copies]
+    refuse_if_all_is_too_much(copies)
     held = turns.take_all(_mboxes_of(transactions))
     try:
         for transaction in transactions:
@@ -151,7 +157,7 @@ def _take_steps(transactions: list[Transaction], turns: MboxTurns) -> None:
             transaction.commit()
         for turn in held:
             turn.sync()
-        sync_names([copy for transaction in transactions for copy in transaction.copies])
+        sync_names(copies)
         for journal in journals:
             journal.state(b"D")
     except BaseException:

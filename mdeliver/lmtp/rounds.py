@@ -195,13 +195,18 @@ class Round:
             for task, passage in waiting:
                 self._settle(task, passage, late)
             return
+        alone = []
         for (task, passage), done in zip(waiting, words, strict=True):
-            if done is None and len(waiting) > 1 and not task.is_wanted():
-                self._let_go(task, passage)
-            elif done is None:
-                self._settle(task, passage, self._alone(task, passage))
+            if done is None:
+                alone.append((task, passage))
             else:
                 self._settle(task, passage, passage.with_notice(outcome_of(passage.plan, done)))
+        for task, passage in alone:
+            # Each takes its time: by then somebody may have given up.
+            if len(waiting) > 1 and not task.is_wanted():
+                self._let_go(task, passage)
+            else:
+                self._settle(task, passage, self._alone(task, passage))
 
     def _together(self, passages: list[Passage]) -> list[str | None]:
         assert self._journal is not None

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from mdeliver import durable
+from mdeliver.deliver.journal import Journal
+from mdeliver.deliver.transaction import key_of
 from mdeliver.envelope import Envelope
 from mdeliver.letter import letter_of
 from mdeliver.lmtp.rounds import MESSAGES, Brought, Kept, Round
@@ -124,7 +126,7 @@ def test_nobody_waits_while_rules_ask_a_program(home: Path) -> None:
 def test_the_same_message_twice_is_one(home: Path) -> None:
     log: list[str] = []
     go_round(Kept(), *[Task(home, name, log) for name in ("one", "one", "two")])
-    assert answers(log) == ["one delivered"] * 2 + ["two delivered"]
+    assert answers(log) == ["one delivered", "two delivered", "one delivered"]
     assert subjects(home) == ["one", "two"]
 
 
@@ -152,3 +154,31 @@ def test_what_nobody_waits_for_is_not_delivered_alone(
     go_round(Kept(), one, two)
     assert log == ["one closed", "two closed"]
     assert not (home / "mbox").exists()
+
+
+def test_a_quota_holds_within_a_round(home: Path) -> None:
+    """Two messages have room; the third is told so, as it would be alone."""
+    (home / ".config" / "mdeliver" / "rules").write_text(
+        'mailbox imap = maildir "~/Maildir"\ninbox = imap\n'
+    )
+    for part in ("tmp", "new", "cur"):
+        (home / "Maildir" / part).mkdir(parents=True)
+    (home / "Maildir" / "maildirsize").write_text("2C\n")
+    log: list[str] = []
+    go_round(Kept(), *[Task(home, name, log) for name in ("one", "two", "three")])
+    assert answers(log) == ["one delivered", "two delivered", "three deferred"]
+    assert len(list((home / "Maildir" / "new").iterdir())) == 2
+
+
+def test_nobody_waits_for_what_another_process_delivers(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message whose key is taken is tried last, when all others have their answers."""
+    monkeypatch.setattr("mdeliver.limits.LOCK_WAIT_TOGETHER_S", 0)
+    log: list[str] = []
+    one, same, two = [Task(home, name, log) for name in ("one", "same", "two")]
+    brought = same.open()
+    elsewhere = Journal(brought.state, key_of(brought.letter, brought.envelope, ""))
+    monkeypatch.setattr(two, "close", elsewhere.close)
+    go_round(Kept(), one, same, two)
+    assert answers(log) == ["one delivered", "two delivered", "same delivered"]
