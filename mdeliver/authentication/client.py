@@ -41,7 +41,7 @@ class Client(Record):
 
 def client_of(message: Message, envelope: Envelope, site: Site) -> Client:
     """Who brought MESSAGE."""
-    address = _address(envelope.client_address)
+    address = address_of(envelope.client_address)
     name, helo = envelope.client_hostname, envelope.client_helo
     words = server_words(border_received(message))
     ours = "by" in words[:-1] and is_this_host(words[words.index("by") + 1], site)
@@ -75,10 +75,10 @@ def _received_from(received: str) -> tuple[str, str, str]:
     helo = received[5:].partition(" ")[0]
     name, _, rest = received.partition("(")[2].partition(" ")
     address = rest.partition("[")[2].partition("]")[0]
-    return _address(address), name, helo
+    return address_of(address), name, helo
 
 
-def _address(written: str) -> str:
+def address_of(written: str) -> str:
     """WRITTEN as an address in its usual form, "" if it is none."""
     try:
         found = ipaddress.ip_address(written.lower().removeprefix("ipv6:"))

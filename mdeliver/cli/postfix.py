@@ -146,10 +146,19 @@ def _wish(options: dict[str, Any]) -> Wish:
         enforce=options["enforce"],
         greeting=options["greeting"] or "",
         deliver=options["deliver"] or "",
-        certificate=options["certificate"],
+        certificate=_files(options["certificate"]),
         names=options["names"],
     )
     return wish.replace(launcher=launcher) if os.path.exists(launcher) else wish
+
+
+def _files(certificate: str) -> str:
+    """What --certificate names, as Postfix wants it; without the files there would be no TLS."""
+    found = [os.path.abspath(path) for path in certificate.replace(",", " ").split()]
+    for path in found:
+        if not os.path.isfile(path):
+            raise click.BadParameter(f"{path}: there is no such file", param_hint="--certificate")
+    return ",".join(found)
 
 
 def _change(box: Box, parts: Sequence[str], options: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from mdeliver import acceptance, explain
+from mdeliver.authentication.client import address_of
 from mdeliver.cli.surroundings import environment, painter
 from mdeliver.decision import dns_for, load_rules, rules_error
 from mdeliver.diagnostic import render
@@ -122,6 +123,8 @@ class _Session:
 
     def ask(self, client: str | None, helo: str | None, zone: str | None) -> None:
         """CLIENT and HELO as Postfix would say them; ZONE: a file in the place of the DNS."""
+        if client is not None and not address_of(client):
+            raise click.BadParameter(f"{client} is no address", param_hint="--client")
         said = {"CLIENT_ADDRESS": client, "CLIENT_HELO": helo}
         self.environ = {**self.environ, **{k: v for k, v in said.items() if v is not None}}
         if zone is None:

@@ -9,6 +9,7 @@ See also    postconf(1), postmap(1), DATABASE_README
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 
@@ -40,7 +41,8 @@ class Postfix:
     """
 
     def __init__(self, directory: str | None = None) -> None:
-        self.directory = directory
+        # What is written into its settings is read by daemons, which are elsewhere.
+        self.directory = os.path.abspath(directory) if directory else None
 
     def run(
         self, program: str, *arguments: str, octets: bytes = b"", fine: Sequence[int] = (0,)

@@ -90,7 +90,7 @@ def output_of(settings: BccSettings, postfix: Postfix) -> tuple[str, str]:
     kind, _, path = settings.output.partition(":")
     if path:
         return kind, path
-    directory = settings.postfix or postfix.run("postconf", "-hd", "config_directory").strip()
+    directory = postfix.directory or postfix.run("postconf", "-hd", "config_directory").strip()
     return postfix.value("default_database_type"), f"{directory}/sender_bcc"
 
 

@@ -48,6 +48,11 @@ def test_a_zone_file_answers_for_the_dns(home: Path) -> None:
     assert place(home, "--client", "198.51.100.9") == "Maildir"
 
 
+def test_a_client_is_an_address(home: Path) -> None:
+    result = run(home, "--zone", home / "zone", "--client", "mx.bank.example", home / "message")
+    assert (result.exit_code, "mx.bank.example is no address" in result.output) == (2, True)
+
+
 def test_it_says_what_was_found_out_about_whom(home: Path) -> None:
     said = run(home, "--zone", home / "zone", "--client", "198.51.100.9", home / "message").stdout
     assert "spf is fail: 198.51.100.9 is not among those that send for bank.example" in said

@@ -96,6 +96,18 @@ def test_a_part_alone_is_set_alone(host: Host) -> None:
     assert "warn_if_reject" not in host.value("smtpd_recipient_restrictions")
 
 
+def test_paths_are_where_daemons_find_them(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(host.etc)
+    arguments = ["--postfix", ".", "--certificate", "key.pem,chain.pem", "--json"]
+    result = CliRunner().invoke(command, arguments)
+    assert (result.exit_code, f"{host.etc}/key.pem: there is no such" in result.output) == (2, True)
+    for name in ("key.pem", "chain.pem"):
+        (host.etc / name).touch()
+    said = CliRunner().invoke(command, arguments).stdout
+    assert f":{host.etc}/mdeliver_helo_access" in said
+    assert f"chain_files={host.etc}/key.pem,{host.etc}/chain.pem" in said
+
+
 def test_the_relay_stays_closed_where_this_list_closes_it(host: Host) -> None:
     host.say(
         "smtpd_relay_restrictions =\n"
