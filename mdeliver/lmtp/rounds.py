@@ -132,14 +132,14 @@ class Round:
         try:
             try:
                 start_deadline(task.limit_s)
-                opened = self._open(task.open())
+                opened = self._open(task)
                 if isinstance(opened, Outcome):
                     return None, opened
                 passage = opened
-                passage.decide(lambda: self._before_asking(task))
+                passage.decide(lambda: self._deliver_others_first(task))
                 if passage.is_plain:
                     return passage, None
-                self._before_asking(task)
+                self._deliver_others_first(task)
                 return passage, passage.carry_out()
             finally:
                 start_deadline(0)
@@ -148,8 +148,9 @@ class Round:
         except Exception as error:
             return passage, deferred_by(error)
 
-    def _open(self, brought: Brought) -> Passage | Outcome:
-        """The way of what was BROUGHT through the user's rules; the outcome where they are bad."""
+    def _open(self, task: Task) -> Passage | Outcome:
+        """The way of TASK's message through the user's rules; the outcome where they are bad."""
+        brought = task.open()
         letter, envelope, site, state = (
             brought.letter,
             brought.envelope,
@@ -164,7 +165,7 @@ class Round:
             return refusal
         self._afterwards.append(rules.keep)
         if state != self._state:
-            self._deliver_waiting()
+            self._deliver_others_first(task)
             self._journal = self._kept.journal(state)
             self._state = state
         options = brought.rules or ""
@@ -172,7 +173,7 @@ class Round:
             program, letter, envelope, site, state, options, self._journal, rules.prefilter
         )
 
-    def _before_asking(self, task: Task) -> None:
+    def _deliver_others_first(self, task: Task) -> None:
         self._deliver_waiting()
         start_deadline(task.limit_s)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mdeliver import durable
+from mdeliver.agent import Passage
 from mdeliver.deliver.journal import Journal
 from mdeliver.deliver.transaction import key_of
 from mdeliver.envelope import Envelope
@@ -28,11 +31,12 @@ class Task:
     def __init__(self, home: Path, name: str, log: list[str]) -> None:
         self.home, self.name, self.log = home, name, log
         self.wanted = True
+        self.state = "state"
 
     def open(self) -> Brought:
         if self.name == "bad":
             raise Deferral("a bad message")
-        state = self.home / "state"
+        state = self.home / self.state
         durable.make_directory(str(state))
         letter = letter_of(b"Subject: %s\nReceived: by mx\n\nhello\n" % self.name.encode())
         envelope = Envelope("ann", str(self.home), os.geteuid(), queue_id="4ABC")
@@ -182,3 +186,23 @@ def test_nobody_waits_for_what_another_process_delivers(
     monkeypatch.setattr(two, "close", elsewhere.close)
     go_round(Kept(), one, same, two)
     assert answers(log) == ["one delivered", "two delivered", "same delivered"]
+
+
+def test_a_message_keeps_its_limit_when_others_go_first(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waited is for another state directory, and is delivered under a limit of its own."""
+    left_s: list[float] = []
+    decide = Passage.decide
+
+    def look(passage: Passage, before_asking: Callable[[], None]) -> None:
+        left_s.append(signal.getitimer(signal.ITIMER_REAL)[0])
+        decide(passage, before_asking)
+
+    monkeypatch.setattr(Passage, "decide", look)
+    log: list[str] = []
+    one, two = Task(home, "one", log), Task(home, "two", log)
+    two.state = "another"
+    go_round(Kept(), one, two)
+    assert answers(log) == ["one delivered", "two delivered"]
+    assert all(0 < seconds <= Task.limit_s for seconds in left_s)
