@@ -163,7 +163,13 @@ class KeptJournal(JournalFile):
             self._resting = True
 
     def look(self) -> None:
-        """After a rest, or a while: open it anew where another one has its name, or it is long."""
+        """After a rest, or a while: open it anew where another one has its name, or it is long.
+
+        So too where an alarm came before an attempt could be closed: its locks must not stay.
+        """
+        if self.keys:
+            self.keys.clear()
+            self.close()
         if self.fd != _CLOSED:
             if not (self._resting and self._try_lock(exclusive=True)):
                 held = not self._resting or self._try_lock(exclusive=False)

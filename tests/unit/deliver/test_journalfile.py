@@ -128,3 +128,14 @@ def test_one_that_was_removed_is_made_anew(tmp_path: Path) -> None:
     begun(tmp_path, OTHER, kept).close()
     assert Journal(str(tmp_path), KEY, kept).earlier() is None
     assert (tmp_path / "journal").stat().st_size > 0
+
+
+def test_an_attempt_that_was_never_closed_keeps_no_lock(tmp_path: Path) -> None:
+    """An alarm came in the very moment in which it had been opened."""
+    kept = KeptJournal(str(tmp_path))
+    key = message_key(b"message")
+    Journal(str(tmp_path), key, kept)
+    kept.look()
+    for file in (None, kept):
+        Journal(str(tmp_path), key, file, 0).close()
+    kept.close()
