@@ -68,6 +68,8 @@ class Mailboxes:
         self.default = ""
         self.inbox: str | None = None
         """What `inbox` is, None for the built-in one."""
+        self.first_base = ""
+        """The MAILDIR that the first folder was below."""
         self.takes_mh = False
         """Whether a folder of MH counts as a Maildir: for the rule that comes nearest."""
 
@@ -99,7 +101,7 @@ class Mailboxes:
         if clean.startswith(base + "/"):
             steps = clean[len(base) + 1 :].split("/")
             if all(_can_be_step(step) for step in steps):
-                name = self._named(kind, f"{base}/{REF}folder{END}", "mail")
+                name = self._named(kind, f"{base}/{REF}folder{END}", self._wish(base))
                 return f"{name}/" + "/".join([_step(step) for step in steps])
         return f"{kind} {quote(_tilde(clean))}"
 
@@ -113,6 +115,13 @@ class Mailboxes:
             return ""
         name = self._named("maildir", parent, "imap")
         return f"{name}/" + "/".join([_step(step) for step in steps])
+
+    def _wish(self, base: str) -> str:
+        """A name for the folders below BASE: that of another MAILDIR than the first says which."""
+        self.first_base = self.first_base or base
+        last = base.rpartition("/")[2]
+        is_plain = last.isascii() and last.isalnum()
+        return f"mail_{last.lower()}" if base != self.first_base and is_plain else "mail"
 
     def _named(self, kind: str, path: str, wish: str) -> str:
         key = kind, path

@@ -230,3 +230,10 @@ def test_a_score_that_counts_in_the_body() -> None:
         'or subject contains "offer" and body matches /(?s:(?:money)(?:.*?(?:money)){1})/:\n'
         "    file to imap/A"
     )
+
+
+def test_another_maildir_has_its_name() -> None:
+    text = "MAILDIR=$HOME/Mail\n:0\n* ^X: 1\nannas/\nMAILDIR=$HOME/Mail/hosts\n:0\nlogs/\n"
+    made = _convert(text).text
+    assert 'mailbox mail_hosts = maildir "~/Mail/hosts/{folder}"' in made
+    assert "file to mail_hosts/logs" in made
