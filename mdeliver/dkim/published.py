@@ -13,7 +13,9 @@ import ipaddress
 import re
 
 from mdeliver.audit.finding import Finding
+from mdeliver.audit.spfquery import judge
 from mdeliver.dkim import keys, policy, record
+from mdeliver.outcome import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,8 +136,22 @@ def _policy_finding(advice: policy.Advice, senders: Senders, names: Names) -> Fi
         what = f"{len(found)} {advice.kind} records are published, and one may be"
         return Finding("failure", what, "verifiers ignore all of them", "leave one", paste)
     if advice.kind == "SPF":
-        return _covers(found[0], senders, paste)
+        error = _error(advice.name, senders, names)
+        covered = _covers(found[0], senders, paste)
+        if error and covered.level == "fine":
+            what, why = f"the SPF record has an error: {error}", "verifiers ignore all of it"
+            return Finding("failure", what, why, "publish this one", paste)
+        return covered
     return _dmarc(found[0], paste)
+
+
+def _error(name: str, senders: Senders, names: Names) -> str:
+    """What makes an SPF record permerror (RFC 7208, 2.6.7); "" if nothing does."""
+    for address in senders.addresses:
+        result = judge(address, f"postmaster@{name}", senders.host, names)
+        if result.result == "permerror":
+            return one_line(result.reason)
+    return ""
 
 
 def _covers(text: str, senders: Senders, paste: tuple[str, ...]) -> Finding:

@@ -78,12 +78,13 @@ FLOORS: tuple[tuple[str, str], ...] = (
         sent.owners sent.sources sent.settings sent.tables sent.generate sent.setup
         sent.socketmap sent.server postfix.restrictions postfix.step postfix.ownnames
         postfix.greeting postfix.standards postfix.submission postfix.ways postfix.settings
-        postfix.dovecot audit audit.finding audit.names audit.doveconf audit.identity dkim
-        dkim.keys dkim.record dkim.senders dkim.policy dkim.published dkim.rotation dkim.opendkim
-        dkim.setup audit.host audit.sent_copies audit.local_delivery audit.lookuptables
-        audit.relay audit.standards audit.passwords audit.certificate audit.wiring audit.reverse
-        audit.domains audit.dovecot audit.mailboxes audit.lookups audit.spfquery audit.dmarc
-        audit.spf audit.signers audit.dkim audit.transport audit.checks""",
+        postfix.dovecot audit audit.finding audit.names audit.doveconf audit.identity
+        audit.lookups audit.spfquery dkim dkim.keys dkim.record dkim.senders dkim.policy
+        dkim.published dkim.rotation dkim.opendkim dkim.setup audit.host audit.sent_copies
+        audit.local_delivery audit.lookuptables audit.relay audit.standards audit.passwords
+        audit.certificate audit.wiring audit.reverse audit.domains audit.dovecot
+        audit.mailboxes audit.dmarc audit.spf audit.signers audit.dkim audit.transport
+        audit.checks""",
     ),
     (
         "what Postfix says: its log, and what it refused",

@@ -44,6 +44,7 @@ def test_where_mail_leaves_by_another_host_nothing_is_forbidden() -> None:
         (("v=spf1 ip4:192.0.2.1 a -all",), "fine", "by other names"),
         (("v=spf1 all",), "failure", "does not name"),
         (("v=spf1 ip4:300.1.1.1 -all",), "failure", "which is no network"),
+        (("v=spf1 ipv4:192.0.2.1 ip4:192.0.2.1 ip6:2001:db8::1 -all",), "failure", "ipv4"),
         (("v=spf1 -all", "v=spf1 mx -all"), "failure", "2 SPF records"),
     ],
 )
