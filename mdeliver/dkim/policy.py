@@ -46,7 +46,8 @@ def advised(senders: Senders, policy: Policy) -> Iterator[Advice]:
         yield Advice(domain, _spf(senders), "SPF", _spf_note(senders))
         value = f"v=DMARC1; p={policy}; rua=mailto:postmaster@{domain}"
         yield Advice(f"_dmarc.{domain}", value, "DMARC", _DMARC_NOTE if policy == "none" else "")
-    if senders.host not in senders.domains:
+    # A name of one label is nobody's; the audit tells who greets with one.
+    if senders.host not in senders.domains and "." in senders.host:
         note = "the name with which this host greets"
         yield Advice(senders.host, _spf(senders), "SPF", note)
 

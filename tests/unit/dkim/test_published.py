@@ -27,6 +27,11 @@ def test_what_fits_the_host() -> None:
     }
 
 
+def test_a_host_without_a_domain_has_no_record() -> None:
+    said = [advice.name for advice in policy.advised(SENDERS._replace(host="vm"), "none")]
+    assert said == ["example.org", "_dmarc.example.org"]
+
+
 def test_where_mail_leaves_by_another_host_nothing_is_forbidden() -> None:
     relayed = SENDERS._replace(relay="smtp.example.com", addresses=())
     (spf, *_) = policy.advised(relayed, "none")
