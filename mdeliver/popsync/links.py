@@ -22,8 +22,17 @@ from mdeliver.deliver import mboxrd
 from mdeliver.deliver.mboxfind import head_length
 from mdeliver.history import decisions
 from mdeliver.history.steps import unique_of
-from mdeliver.popsync.entry import CopyAt, content_of, hash_of_from_line, message_id_of
+from mdeliver.popsync.entry import (
+    CopyAt,
+    content_of,
+    hash_of_from_line,
+    message_id_of,
+    short_hash,
+)
 from mdeliver.popsync.ledger import Delivered, Download, Ledger
+
+_FIRST_OCTETS = 1024
+"""So much of the first line of a log tells it from others: it begins with time and message."""
 
 _LETTERS = {"draft": "D", "flagged": "F", "answered": "R", "seen": "S"}
 
@@ -42,6 +51,8 @@ def take_over(state: str, ledger: Ledger, mboxes: Iterable[str]) -> None:
     files = [(path, _identity(path)) for path in paths]
     at = next((n for n, (_path, identity) in enumerate(files) if identity == last), -1)
     for path, identity in files[max(at, 0) :]:
+        if not identity:
+            continue
         begin = octets if identity == last else 0
         text, end = _lines(path, begin)
         ledger.add_deliveries(_deliveries(text, wanted))
@@ -49,11 +60,22 @@ def take_over(state: str, ledger: Ledger, mboxes: Iterable[str]) -> None:
 
 
 def _identity(path: str) -> str:
+    """Which file of the log PATH is, whatever it is called by now; "" where it has no line yet.
+
+    The inode of a file that is gone serves again; but no two begin with the same decision.
+    """
     try:
-        status = system.stat(path)
-    except OSError:
+        fd = durable.open_own_file(path, create=False)
+    except FileNotFoundError:
         return ""
-    return f"{status.st_dev}:{status.st_ino}"
+    try:
+        status = system.fstat(fd)
+        first, end, _rest = durable.read_at(fd, _FIRST_OCTETS, 0).partition(b"\n")
+        if not end and len(first) < _FIRST_OCTETS:
+            return ""
+        return f"{status.st_dev}:{status.st_ino}:{short_hash(first).hex()}"
+    finally:
+        durable.close_read(fd)
 
 
 def _lines(path: str, begin: int) -> tuple[bytes, int]:
