@@ -85,6 +85,8 @@ $(STAMPS)/venv:
 PINNED := --quiet --require-hashes --no-build-isolation --only-binary :all:
 # These two come as sources alone, of Python, which setuptools packs.
 AS_SOURCES := --no-binary dkimpy,pyspf
+# Nobody compiles those on the way, and users who import them may not write into .venv.
+COMPILE := $(BIN)/python -W ignore -m compileall -q $(VENV)/lib
 
 $(STAMPS)/sources-builder: $(STAMPS)/venv requirements-sources.lock
 	$(PIP) install $(PINNED) -r requirements-sources.lock
@@ -92,10 +94,12 @@ $(STAMPS)/sources-builder: $(STAMPS)/venv requirements-sources.lock
 
 $(STAMPS)/run: $(STAMPS)/sources-builder requirements.lock
 	$(PIP) install $(PINNED) $(AS_SOURCES) -r requirements.lock
+	@$(COMPILE)
 	@touch $@
 
 $(STAMPS)/dev: $(STAMPS)/sources-builder requirements-dev.lock
 	$(PIP) install $(PINNED) $(AS_SOURCES) -r requirements-dev.lock
+	@$(COMPILE)
 	@touch $@ $(STAMPS)/run
 
 $(STAMPS)/fuzz: $(STAMPS)/dev requirements-fuzz.lock
