@@ -27,11 +27,14 @@ MESSAGE = (
     b"\tMon, 23 Nov 2026 10:00:00 +0000 (UTC)\n"
     b"Message-ID: <1@example.net>\nSubject: =?utf-8?q?caf=C3=A9?= \x1b[31m\n\nsecret words\n"
 )
-RULES = """\
+PLACES = """\
 mailbox imap = maildir "~/Maildir"
 mailbox pop3 = mbox "~/mbox"
 inbox = imap, pop3
-log "it is {subject}"
+"""
+RULES = f"""\
+{PLACES}
+log "it is {{subject}}"
 if subject contains "café":
     also file to imap/Work as flagged
 mark seen
@@ -208,7 +211,8 @@ def test_a_place_that_an_earlier_attempt_had_planned_is_told(home: Path) -> None
 
 def test_no_message_makes_a_line_long(home: Path) -> None:
     rules = home / ".config" / "mdeliver" / "rules"
-    rules.write_text('add header "X-S: {subject}"\nrun "/bin/true" "{subject}" "{subject}"\n')
+    deeds = 'add header "X-S: {subject}"\nrun "/bin/true" "{subject}" "{subject}"\n'
+    rules.write_text(PLACES + deeds)
     program = load_rules(str(home), os.geteuid(), str(rules)).program
     assert program is not None
     state = str(home / "state")
