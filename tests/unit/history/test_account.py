@@ -32,9 +32,7 @@ mailbox imap = maildir "~/Maildir"
 mailbox pop3 = mbox "~/mbox"
 inbox = imap, pop3
 """
-RULES = f"""\
-{PLACES}
-log "it is {{subject}}"
+RULES = f"""{PLACES}log "it is {{subject}}"
 if subject contains "café":
     also file to imap/Work as flagged
 mark seen
