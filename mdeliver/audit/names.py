@@ -24,6 +24,9 @@ import dns.resolver
 import dns.tokenizer
 import dns.transaction
 import dns.zonefile
+from dns.rdtypes.mxbase import MXBase
+from dns.rdtypes.nsbase import NSBase
+from dns.rdtypes.txtbase import TXTBase
 
 from mdeliver.record import Record
 
@@ -192,7 +195,9 @@ class ZoneFiles(Names):
             alias = self._records.get((owner, dns.rdatatype.CNAME))
             if not alias:
                 return Answer("nothing")
-            name = alias[0].target  # type: ignore[attr-defined]
+            (first, *_rest) = alias
+            assert isinstance(first, NSBase)
+            name = first.target
         return Answer("trouble", why=f"more than {_CNAMES} CNAMEs")
 
     def _owner(self, name: dns.name.Name) -> dns.name.Name | None:
@@ -264,13 +269,13 @@ def _answer(records: Sequence[Rdata], secure: bool) -> Answer:
 
 
 def _text(record: Rdata) -> str:
-    match record.rdtype:
-        case dns.rdatatype.TXT:
-            return b"".join(record.strings).decode("utf-8", "replace")  # type: ignore[attr-defined]
-        case dns.rdatatype.PTR | dns.rdatatype.CNAME | dns.rdatatype.NS:
-            return _plain(record.target)  # type: ignore[attr-defined]
-        case dns.rdatatype.MX:
-            return f"{record.preference} {_plain(record.exchange)}"  # type: ignore[attr-defined]
+    match record:
+        case TXTBase():
+            return b"".join(record.strings).decode("utf-8", "replace")
+        case NSBase():
+            return _plain(record.target)
+        case MXBase():
+            return f"{record.preference} {_plain(record.exchange)}"
         case _:
             return record.to_text()
 

@@ -45,6 +45,7 @@ _BRIEF_BYTES = 16 << 20
 """So much is read in no time; more than that is read before the mbox is held."""
 
 _MORE_S = 0.2
+"""Between two lots that are put into the mbox: others get their turn at it."""
 
 _TAIL_TRUSTED_S = 300.0
 """A last message without its empty line is nobody's beginning after that time."""

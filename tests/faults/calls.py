@@ -60,7 +60,7 @@ class Calls:
         """What is wrong after the fault CASE and the retry."""
         number, _, kind = case.partition(" ")
         subject = self._fresh()
-        fault = Fault(int(number), kind)  # type: ignore[arg-type]
+        fault = Fault(int(number), kind)  # type: ignore[arg-type]  # KINDS made the word
         status, _ = disturbed(partial(subject.act, 0), fault)
         attempt = 0
         while status in (FAILED, KILLED) and attempt < RETRIES:

@@ -148,8 +148,8 @@ def _be_child(home: Path, before: Callable[[int], None], told: int) -> None:
     hooked = Hooked(count)
     for name, module in list(sys.modules.items()):
         if name.startswith("mdeliver.") and getattr(module, "system", None) is system:
-            module.system = hooked  # type: ignore[attr-defined]
-    mdeliver.system = hooked  # type: ignore[assignment]
+            module.system = hooked  # type: ignore[attr-defined]  # who has imported it
+    mdeliver.system = hooked  # type: ignore[assignment]  # no module, on purpose
     try:
         deliver(home)
         status = DONE

@@ -20,7 +20,7 @@ from mdeliver.envelope import Envelope
 from mdeliver.language.compile import Source, compile_rules
 from mdeliver.letter import letter_of
 from mdeliver.memory import Memory, Recollection, name_of
-from mdeliver.outcome import Deferral, delivered
+from mdeliver.outcome import Deferral, Outcome, delivered
 from mdeliver.plan import File, Plan, Verdict
 from mdeliver.rulescache import RulesCache
 from mdeliver.sent.evidence import look_up, tag_digest
@@ -119,11 +119,11 @@ def sent_copies(octets: bytes) -> None:
         plan = Plan((file,), Verdict("deliver", "", "", None))
         done: list[Plan] = []
 
-        def do(made: Plan) -> object:
+        def do(made: Plan) -> Outcome:
             done.append(made)
             return delivered()
 
-        file_once(plan, _LETTER, state, 1.7e9, do)  # type: ignore[arg-type]
+        file_once(plan, _LETTER, state, 1.7e9, do)
         assert len(done) == 1
 
 

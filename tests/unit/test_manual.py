@@ -33,6 +33,7 @@ from tests.structure.source import MODULES, PACKAGE, ROOT
 
 COMMANDS_PAGE = ROOT / "man" / "mdeliver.1"
 RULES_PAGE = ROOT / "man" / "mdeliver-rules.5"
+PAGES = sorted(COMMANDS_PAGE.parent.glob("mdeliver*.[1-8]"))
 COMMANDS_TEXT = COMMANDS_PAGE.read_text()
 RULES_TEXT = RULES_PAGE.read_text()
 
@@ -329,12 +330,12 @@ def test_generated_parts(update_cases: bool) -> None:
         assert page == RULES_TEXT
 
 
-@pytest.mark.parametrize("page", [COMMANDS_PAGE, RULES_PAGE], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_pages_are_of_this_version(page: Path) -> None:
     assert f"\n.Os mdeliver {mdeliver.__version__}\n" in page.read_text()
 
 
-@pytest.mark.parametrize("page", [COMMANDS_PAGE, RULES_PAGE], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_mandoc_finds_nothing_wrong(page: Path) -> None:
     if shutil.which("mandoc") is None:
         from tests.installation import lacking

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 
 import mdeliver
 from mdeliver.audit.checks import CHECKS, GROUPS
 from mdeliver.audit.finding import LEVELS
-from tests.installation import lacking
 from tests.structure.source import ROOT
 from tests.unit.test_manual import items, section
 
@@ -34,16 +31,3 @@ def test_the_page_is_installed_and_of_this_version() -> None:
         r"install\(FILES ([^)]*) DESTINATION", (ROOT / "CMakeLists.txt").read_text()
     )
     assert any("man/mdeliver-audit.8" in files for files in installed)
-
-
-def test_mandoc_finds_nothing_wrong() -> None:
-    if shutil.which("mandoc") is None:
-        lacking("mandoc is not installed")
-    done = subprocess.run(
-        ["mandoc", "-T", "lint", "-W", "warning", PAGE],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (0, "")

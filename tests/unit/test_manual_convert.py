@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 import click
 
-import mdeliver
 from mdeliver.cli.convert import command
 from mdeliver.diagnostic import Span
 from mdeliver.procmail import parser
-from tests.installation import lacking
 from tests.structure.source import ROOT
 from tests.unit.test_manual import items
 
@@ -56,20 +52,3 @@ def test_the_codes() -> None:
     source = Path(parser.__file__).read_text()
     codes = sorted(set(re.findall(r'"(P\d+)"', source)))
     assert f"{codes[0]} to {codes[-1]}" in TEXT
-
-
-def test_the_page_is_of_this_version() -> None:
-    assert f"\n.Os mdeliver {mdeliver.__version__}\n" in TEXT
-
-
-def test_mandoc_finds_nothing_wrong() -> None:
-    if shutil.which("mandoc") is None:
-        lacking("mandoc is not installed")
-    done = subprocess.run(
-        ["mandoc", "-T", "lint", "-W", "warning", PAGE],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (0, "")
