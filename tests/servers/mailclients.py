@@ -128,23 +128,28 @@ def sendmail(postfix: Postfix, person: Person, message: bytes, *, to: Sequence[s
     return wait_for(taken, "pickup to take the message")[1]
 
 
-def pop3_session(dovecot: Dovecot, person: Person) -> poplib.POP3:
-    """A POP3 session, logged in."""
+@contextmanager
+def pop3_session(dovecot: Dovecot, person: Person) -> Iterator[poplib.POP3]:
+    """A POP3 session, logged in; ended by QUIT unless it was closed or broke."""
     session = poplib.POP3("127.0.0.1", dovecot.pop3, timeout=60)
-    session.user(person.name)
-    session.pass_(PASSWORD)
-    return session
+    try:
+        session.user(person.name)
+        session.pass_(PASSWORD)
+        yield session
+        if session.sock is not None:
+            session.quit()
+    finally:
+        session.close()
 
 
 def by_pop3(dovecot: Dovecot, person: Person) -> list[bytes]:
     """All messages as POP3 shows them, with LF line ends."""
-    session = pop3_session(dovecot, person)
-    count = len(session.list()[1])
-    messages = [
-        b"".join(line + b"\n" for line in session.retr(number)[1]) for number in range(1, count + 1)
-    ]
-    session.quit()
-    return messages
+    with pop3_session(dovecot, person) as session:
+        count = len(session.list()[1])
+        return [
+            b"".join(line + b"\n" for line in session.retr(number)[1])
+            for number in range(1, count + 1)
+        ]
 
 
 class Seen(NamedTuple):

@@ -96,12 +96,11 @@ def number_of(session: poplib.POP3, subject: str) -> int:
 
 def download(dovecot: Dovecot, person: Person, *subjects: str, delete: bool = False) -> None:
     """RETR, and DELE if wanted, then QUIT."""
-    session = pop3_session(dovecot, person)
-    for number in [number_of(session, subject) for subject in subjects]:
-        session.retr(number)
-        if delete:
-            session.dele(number)
-    session.quit()
+    with pop3_session(dovecot, person) as session:
+        for number in [number_of(session, subject) for subject in subjects]:
+            session.retr(number)
+            if delete:
+                session.dele(number)
 
 
 def seen(dovecot: Dovecot, person: Person, folder: str = "INBOX") -> dict[str, bool]:
@@ -137,9 +136,8 @@ def test_the_four_choices(postfix: Postfix, dovecot: Dovecot, ann: Person, delet
 def test_what_top_shows_is_not_downloaded(postfix: Postfix, dovecot: Dovecot, ann: Person) -> None:
     choose(ann, 'downloaded = "read"')
     bring(postfix, ann, "looked at", "fetched")
-    session = pop3_session(dovecot, ann)
-    session.top(1, 5)
-    session.quit()
+    with pop3_session(dovecot, ann) as session:
+        session.top(1, 5)
     assert once(ann) == ""
     download(dovecot, ann, "fetched")
     once(ann)
@@ -149,11 +147,10 @@ def test_what_top_shows_is_not_downloaded(postfix: Postfix, dovecot: Dovecot, an
 def test_a_client_that_breaks_off(postfix: Postfix, dovecot: Dovecot, ann: Person) -> None:
     choose(ann, 'downloaded = "read"')
     bring(postfix, ann, "one", "two")
-    session = pop3_session(dovecot, ann)
-    session.retr(number_of(session, "one"))
-    session.dele(number_of(session, "two"))
-    session.sock.close()
-    session.file.close()
+    with pop3_session(dovecot, ann) as session:
+        session.retr(number_of(session, "one"))
+        session.dele(number_of(session, "two"))
+        session.close()
     # Dovecot writes that `one` was read with its next write to the file; DELE without QUIT is void.
     download(dovecot, ann, "two")
     once(ann)
@@ -283,7 +280,7 @@ def test_what_is_deleted_in_imap_leaves_pop3(
                 imap.copy(number, "Trash")
             imap.store(number.decode(), "+FLAGS", r"\Deleted")
         imap.expunge()
-        wait_for(lambda: len(pop3_uids(dovecot, ann)) == 2, "two to leave")
+        wait_for(lambda: pop3_count(dovecot, ann) == 2, "two to leave")
         bring(postfix, ann, "later")
     after = pop3_uids(dovecot, ann)
     assert sorted(after) == ["fetched", "kept", "later"]
@@ -296,18 +293,23 @@ def test_what_is_deleted_in_imap_leaves_pop3(
 
 def pop3_uids(dovecot: Dovecot, person: Person) -> dict[str, bytes]:
     """What POP3 has: subjects, and the UIDL of each."""
-    session = pop3_session(dovecot, person)
     found = {}
-    for line in session.uidl()[1]:
-        number, uid = line.split()
-        (subject,) = [
-            text.removeprefix(b"Subject: ").decode()
-            for text in session.top(int(number), 0)[1]
-            if text.startswith(b"Subject: ")
-        ]
-        found[subject] = uid
-    session.quit()
+    with pop3_session(dovecot, person) as session:
+        for line in session.uidl()[1]:
+            number, uid = line.split()
+            (subject,) = [
+                text.removeprefix(b"Subject: ").decode()
+                for text in session.top(int(number), 0)[1]
+                if text.startswith(b"Subject: ")
+            ]
+            found[subject] = uid
     return found
+
+
+def pop3_count(dovecot: Dovecot, person: Person) -> int:
+    """How many messages POP3 has; none is asked for, which may leave in that moment."""
+    with pop3_session(dovecot, person) as session:
+        return session.stat()[0]
 
 
 def test_which_mail_pop3_gets(postfix: Postfix, dovecot: Dovecot, ann: Person) -> None:

@@ -44,11 +44,10 @@ def test_dovecot_and_mdeliver_write_and_empty_the_same_mbox_at_once(
         assert answer.status == 0, answer
 
     def download_and_delete(_number: int) -> None:
-        session = pop3_session(dovecot, ann)
-        for number in range(1, len(session.list()[1]) + 1):
-            downloaded.append(subject_of(b"\n".join(session.retr(number)[1])))
-            session.dele(number)
-        session.quit()
+        with pop3_session(dovecot, ann) as session:
+            for number in range(1, len(session.list()[1]) + 1):
+                downloaded.append(subject_of(b"\n".join(session.retr(number)[1])))
+                session.dele(number)
 
     with (
         ThreadPoolExecutor(4) as senders,

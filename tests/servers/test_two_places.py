@@ -64,9 +64,8 @@ def test_lines_that_look_like_a_new_message_stay_in_theirs(
 def test_what_pop3_deletes_stays_in_imap(postfix: Postfix, dovecot: Dovecot, ann: Person) -> None:
     message = letter("downloaded", to=address(ann))
     postfix.wait_until_delivered(send_from_outside(postfix, message, to=address(ann)))
-    session = pop3_session(dovecot, ann)
-    session.dele(1)
-    session.quit()
+    with pop3_session(dovecot, ann) as session:
+        session.dele(1)
 
     assert by_pop3(dovecot, ann) == []
     # What may be left in the mbox is Dovecot's own note of its state.
