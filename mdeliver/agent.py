@@ -122,7 +122,7 @@ def program_for(
 
     rules  the option --rules
     """
-    program = cache.fetch(site.cases_required)
+    program = cache.fetch()
     if program is not None:
         return program
     texts: dict[str, str] = {}
@@ -327,7 +327,7 @@ def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:
     site = load_site(options.settings or SETTINGS_PATH)
     state = state_directory(envelope, environ)
     durable.make_directory(state)
-    cache = RulesCache(envelope, options.rules, environ)
+    cache = RulesCache(envelope, options.rules, environ, site)
     program = program_for(cache, envelope, options.rules, site)
     if isinstance(program, Outcome):
         Account(envelope, None, site, state).close(program)

@@ -5,7 +5,8 @@ Place       $XDG_CACHE_HOME/mdeliver/rules, else ~/.cache/mdeliver/rules (XDG Ba
 Believed    only while every file that was read is still the same: path, device, inode, size, both
             times, owner and mode. So what rulesfile.py looks at cannot have changed either. Which
             rules files there are, and files of cases beside them, is asked anew each time; another
-            user, another interpreter and a new installation of mdeliver never find it.
+            user, another interpreter and a new installation of mdeliver never find it. Where there
+            are cases, other settings of the site do not either: by those they may not hold.
 Not kept    rules with an error; rules in a file that was changed less than two seconds before it
             was read: a further change in the same tick of the file system's clock does not show.
 Trusts      a plain file of ours with one name and mode 0600, whose checksum is right. Whoever can
@@ -31,6 +32,7 @@ from mdeliver.language import syntax
 from mdeliver.language.syntax import Plain, Program
 from mdeliver.record import Record
 from mdeliver.rulesfile import cases_beside, rules_paths
+from mdeliver.settings import Site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 _DIGEST_BYTES = 16
 _SETTLED_S = 2
+_NO_SITE = Site()
 
 
 class RulesCache:
@@ -56,15 +59,23 @@ class RulesCache:
         "_began_s",
         "_fetched",
         "_path",
-        "_required",
         "files",
         "program",
         "state",
     )
 
     def __init__(
-        self, envelope: Envelope, override: str | None, environ: Mapping[str, str]
+        self,
+        envelope: Envelope,
+        override: str | None,
+        environ: Mapping[str, str],
+        site: Site = _NO_SITE,
     ) -> None:
+        """The rules of ENVELOPE's user, or those that the option --rules names: OVERRIDE.
+
+        environ  names the directory of the cache
+        site     by whose settings cases are tried
+        """
         base = environ.get("XDG_CACHE_HOME", "")
         if not base.startswith("/"):
             base = f"{envelope.home}/.cache"
@@ -75,21 +86,16 @@ class RulesCache:
         self.program: Program | None = None
         self._asked: tuple[Any, ...] | None = None
         self._fetched: tuple[tuple[str, tuple[int, ...]], ...] = ()
-        self._required = False
         try:
-            self._asked = _asked(envelope, override)
+            self._asked = _asked(envelope, override, site)
         except (AttributeError, OSError):
             pass  # nothing is found, and nothing kept
 
-    def fetch(self, cases_required: bool = False) -> Program | None:
-        """The program that was kept; None where it must be compiled.
-
-        cases_required  whether the site wants rules to be tried (Site.cases_required)
-        """
-        self._required = cases_required
+    def fetch(self) -> Program | None:
+        """The program that was kept; None where it must be compiled."""
         try:
-            asked, required, files, packed = marshal.loads(_read(self._path))
-            if (asked, required) != (self._asked, cases_required):
+            asked, files, packed = marshal.loads(_read(self._path))
+            if asked != self._asked:
                 return None
             for path, signature in files:
                 if _signature(system.stat(path)) != signature:
@@ -108,18 +114,18 @@ class RulesCache:
             return
         try:
             files = tuple([(path, _signature(status)) for path, status in self.files.items()])
-            kept = (self._asked, self._required, files, pack(self.program))
+            kept = (self._asked, files, pack(self.program))
             _write(self._path, marshal.dumps(kept))
         except Exception:
             pass
 
-    def holds(self, envelope: Envelope, override: str | None) -> bool:
+    def holds(self, envelope: Envelope, override: str | None, site: Site) -> bool:
         """Whether what was fetched, or compiled, would be the same for ENVELOPE now.
 
         For a process that has more than one message to deliver.
         """
         try:
-            if self._asked is None or _asked(envelope, override) != self._asked:
+            if self._asked is None or _asked(envelope, override, site) != self._asked:
                 return False
             if self._fetched:
                 return all(_signature(system.stat(path)) == s for path, s in self._fetched)
@@ -140,16 +146,19 @@ class RulesCache:
         )
 
 
-def _asked(envelope: Envelope, override: str | None) -> tuple[Any, ...]:
+def _asked(envelope: Envelope, override: str | None, site: Site) -> tuple[Any, ...]:
     """All that a program depends on beside the content of files."""
     rules = rules_paths(envelope.home, override)
+    cases = cases_beside(rules)
+    tried = repr((envelope.user, site)).encode("utf-8", "surrogatepass") if cases else b""
     return (
         mdeliver.__version__,
         _signature(system.stat(mdeliver.__file__)),
         sys.version,
         envelope.uid,
         envelope.home,
-        (*rules, *cases_beside(rules)),
+        blake2b(tried, digest_size=_DIGEST_BYTES).digest(),
+        (*rules, *cases),
     )
 
 

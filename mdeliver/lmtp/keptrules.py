@@ -2,6 +2,8 @@
 
 Asks       which files there are, and the status of each, before every round of deliveries: nothing
            is parsed
+Serves     whoever would read the same: another home, XDG_CONFIG_HOME or --rules is another program,
+           and so are other settings, where there are cases to be tried by them
 See also   rulescache.py, which keeps them on disk; agent.py
 """
 
@@ -11,6 +13,7 @@ from mdeliver.agent import program_for
 from mdeliver.conditions.prefilter import Prefilter
 from mdeliver.outcome import Outcome
 from mdeliver.rulescache import RulesCache
+from mdeliver.rulesfile import users_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ class KeptRules:
         self._cache: RulesCache | None = None
         self._program: Program | None = None
         self._to_keep = False
-        self._looked_for: tuple[str, str | None] | None = None
+        self._looked_for: tuple[str, str, str, str | None, Site] | None = None
         self.prefilter: Prefilter | None = None
         """Of the program that was asked for last."""
 
@@ -46,13 +49,14 @@ class KeptRules:
         Raises OSError or Deferral as agent.program_for does.
         """
         cache = self._cache
-        asked = (envelope.home, rules)
+        home = envelope.home
+        asked = (envelope.user, home, users_directory(home), rules, site)
         if self._program is not None and cache is not None:
-            same = asked == self._looked_for or cache.holds(envelope, rules)
+            same = asked == self._looked_for or cache.holds(envelope, rules, site)
             self._looked_for = asked if same else None
             if same:
                 return self._program
-        cache = RulesCache(envelope, rules, environ)
+        cache = RulesCache(envelope, rules, environ, site)
         found = program_for(cache, envelope, rules, site)
         if isinstance(found, Outcome) or found.notice:
             # In the place of rules that were refused: those may be good a little later.

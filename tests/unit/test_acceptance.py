@@ -45,7 +45,7 @@ class Home:
 
     def program(self, override: str | None = None) -> Program | Outcome:
         """What a delivery goes by, which keeps it in its cache."""
-        cache = RulesCache(self.envelope, override, {})
+        cache = RulesCache(self.envelope, override, {}, self.site)
         found = agent.program_for(cache, self.envelope, override, self.site)
         cache.keep()
         return found
