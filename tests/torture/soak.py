@@ -1,22 +1,26 @@
 """Load for as long as one wants, through Postfix at full rate, while all is killed at random.
 
 Ways      one user's mail goes by LMTP to `mdeliver lmtp`, the other's by local(8) and the launcher
+Meanwhile both users download by POP3 and delete, and pop-sync archives
 Killed    workers, front, master (a supervisor starts it again, as systemd does), launchers, agents,
-          Postfix's local(8) and lmtp(8): SIGKILL, one every so often
-Account   at the end of each case the queue drains, and each message that Postfix took is once in
-          the mbox and once in the Maildir of its user
-Flat      in the last part nobody is killed: memory, descriptors and rate of the server must stay
+          Postfix's local(8) and lmtp(8), pop-sync: SIGKILL, one every so often
+Account   at the end of each case the queue drains; each message that Postfix took was downloaded
+          once, and is once in the Maildir of its user, from where it is then taken away
+Flat      in the last quarter of the time nobody is killed: memory and descriptors of master, front,
+          workers and pop-sync must stay, and over the whole time too; gauges.py
 Seconds   SOAK in the environment, an hour if it is not set
 """
 
 from __future__ import annotations
 
 import os
+import poplib
 import random
 import re
 import shutil
 import signal
 import smtplib
+import sys
 import threading
 import time
 from collections import Counter
@@ -32,6 +36,8 @@ from tests.local8 import Person
 from tests.mboxreader import Torn
 from tests.servers.people import add_person, remove_person, write_rules
 from tests.servers.postfix import Postfix
+from tests.torture.downloads import Downloads
+from tests.torture.gauges import Gauges
 from tests.torture.stories import CannotBeHad
 
 SECONDS = float(os.environ.get("SOAK", "3600"))
@@ -41,7 +47,9 @@ UNDER_WAY = 400
 SENDERS = 6
 KILL_EVERY_S = 0.7
 DRAINED_S = 180
-GROWN_KB = 12 * 1024
+LOOK_EVERY_S = 1.0
+FETCH_EVERY_S = 2.0
+UNHARMED = "nobody is killed"
 
 _ID = re.compile(rb"^Message-ID: <([\w.]+)@soak>$", re.MULTILINE)
 
@@ -49,37 +57,41 @@ _ID = re.compile(rb"^Message-ID: <([\w.]+)@soak>$", re.MULTILINE)
 class Soak:
     """Postfix, the server, two users, and whoever kills; see Story."""
 
-    def __init__(self, postfix: Postfix, server: Server, people: Sequence[Person]) -> None:
+    def __init__(
+        self, postfix: Postfix, server: Server, people: Sequence[Person], downloads: Downloads
+    ) -> None:
         self._postfix, self._server, self._people = postfix, server, people
+        self._downloads = downloads
         self._numbers = count()
         self._taken: dict[str, Counter[bytes]] = {person.name: Counter() for person in people}
         self._lock = threading.Lock()
         self._over = threading.Event()
+        self._whole = Gauges(self._roles, postfix.top / "maillog")
+        self._unharmed = Gauges(self._roles, postfix.top / "maillog")
         self.killed: Counter[str] = Counter()
-        parts = max(2, round(SECONDS / PART_S))
-        self._part_s = SECONDS / parts
-        self.cases: Sequence[str] = [
-            *[f"killing {number}" for number in range(1, parts)],
-            "nobody is killed",
-        ]
+        self.delivered = 0
+        parts = max(1, round(SECONDS * 0.75 / PART_S))
+        self._part_s = SECONDS * 0.75 / parts
+        self.cases: Sequence[str] = [f"killing {n}" for n in range(1, parts + 1)] + [UNHARMED]
 
     def suffer(self, case: str) -> list[str]:
         """Load for a while, the queue drained, and the account."""
         self._over.clear()
-        doers: list[Callable[[], None]] = [self._send] * SENDERS + [self._flush, self._supervise]
-        if case.startswith("killing"):
+        doers = [self._send] * SENDERS + [self._flush, self._supervise, self._fetch, self._look]
+        if case != UNHARMED:
             doers.append(self._kill)
+        self._unharmed.forget()
         wrong: list[str] = []
         crowd = [threading.Thread(target=self._keep_doing, args=(do, wrong)) for do in doers]
         for one in crowd:
             one.start()
-        if case.startswith("killing"):
-            self._over.wait(self._part_s)
-        else:
-            wrong += self._measure()
+        self._over.wait(self._part_s if case != UNHARMED else SECONDS * 0.25)
         self._over.set()
         for one in crowd:
             one.join()
+        if case == UNHARMED:
+            wrong += [*self._unharmed.grown(), *self._whole.grown()]
+            self._tell()
         self._supervise()
         return [*wrong, *self._drain(), *self._account()]
 
@@ -130,7 +142,21 @@ class Soak:
                 # It may be killed again before it listens.
                 if not self._is_dead():
                     raise
+        if wrong := self._downloads.supervise():
+            raise AssertionError(wrong)
         self._over.wait(0.1)
+
+    def _fetch(self) -> None:
+        try:
+            self._downloads.fetch_all()
+        except poplib.error_proto:
+            pass  # the mbox is busy; nothing was deleted
+        self._over.wait(FETCH_EVERY_S)
+
+    def _look(self) -> None:
+        self._whole.look()
+        self._unharmed.look()
+        self._over.wait(LOOK_EVERY_S)
 
     def _is_dead(self) -> bool:
         process = self._server.process
@@ -148,57 +174,37 @@ class Soak:
         os.kill(random.choice(kinds[kind]), signal.SIGKILL)
         self.killed[kind] += 1
 
-    def _victims(self) -> dict[str, list[int]]:
-        process = self._server.process
-        master = [process.pid] if process is not None and process.poll() is None else []
-        children = self._server.children() if master else []
+    def _victims(self) -> dict[str, Sequence[int]]:
         uids = {person.uid for person in self._people}
         below = _children_of(int((self._postfix.top / "queue/pid/master.pid").read_text()))
-        agents = [pid for pid in _pids() if _uid(pid) in uids and _is_agent(pid)]
         return {
-            "master": master,
-            "front": children[:1],
-            "worker": children[1:],
-            "launcher or agent": agents,
+            **self._roles(),
+            "launcher or agent": [pid for pid in _pids() if _uid(pid) in uids and _is_agent(pid)],
             "local(8)": [pid for pid in below if _name(pid) == "local"],
             "lmtp(8)": [pid for pid in below if _name(pid) == "lmtp"],
         }
 
+    def _roles(self) -> dict[str, Sequence[int]]:
+        """Our processes that stay."""
+        process = self._server.process
+        master = [process.pid] if process is not None and process.poll() is None else []
+        children = _children_of(master[0]) if master else []
+        uids = {person.uid for person in self._people}
+        return {
+            "master": master,
+            # One that was forked just now is root still.
+            "front": [pid for pid in children if _uid(pid) not in {0, -1, *uids}],
+            "worker": [pid for pid in children if _uid(pid) in uids],
+            "pop-sync": self._downloads.pids(),
+        }
+
     # --- what came of it -----------------------------------------------------------------------
 
-    def _measure(self) -> list[str]:
-        """Load for the time of a part; memory, descriptors and rate at its start and its end."""
-        self._over.wait(self._part_s * 0.2)
-        slice_s = self._part_s * 0.4
-        first = self._sizes()
-        sent = [sum(c.total() for c in self._taken.values())]
-        for _ in range(2):
-            self._over.wait(slice_s)
-            sent.append(sum(c.total() for c in self._taken.values()))
-        last = self._sizes()
-        rates = [(sent[n + 1] - sent[n]) / slice_s for n in (0, 1)]
-        self.rates = rates
-        wrong = []
-        for name, (memory_kb, files) in first.items():
-            if name in last:
-                if last[name][0] > memory_kb + GROWN_KB:
-                    wrong.append(f"grew: memory of {name}: {memory_kb} KB, then {last[name][0]}")
-                if last[name][1] > files + 16:
-                    wrong.append(f"grew: descriptors of {name}: {files}, then {last[name][1]}")
-        if rates[1] < rates[0] / 2:
-            wrong.append(f"grew: time: {rates[0]:.1f} messages a second, then {rates[1]:.1f}")
-        return wrong
-
-    def _sizes(self) -> dict[str, tuple[int, int]]:
-        assert self._server.process is not None
-        front, *_workers = [*self._server.children(), 0]
-        found = {}
-        for name, pid in (("the master", self._server.process.pid), ("the front", front)):
-            status = Path(f"/proc/{pid}/status").read_text()
-            resident = re.search(r"^VmRSS:\s+(\d+)", status, re.MULTILINE)
-            assert resident is not None
-            found[name] = int(resident[1]), len(os.listdir(f"/proc/{pid}/fd"))
-        return found
+    def _tell(self) -> None:
+        killed = ", ".join(f"{number} x {kind}" for kind, number in self.killed.most_common())
+        tables = self._whole.table("all of it") + self._unharmed.table(UNHARMED)
+        sys.stdout.write(f"killed: {killed or 'nobody'}\n{tables}")
+        sys.stdout.flush()
 
     def _drain(self) -> list[str]:
         end = time.monotonic() + DRAINED_S
@@ -210,31 +216,40 @@ class Soak:
         return []
 
     def _account(self) -> list[str]:
-        wrong = []
+        """What is wrong; then everything is taken away."""
+        wrong = self._downloads.rest()
+        try:
+            self._downloads.fetch_all()
+        except poplib.error_proto as error:
+            wrong.append(f"stuck: the last download: {error}")
         for person in self._people:
-            taken = self._taken[person.name]
-            try:
-                in_mbox = _ids(account.in_mbox(person.home / "mbox", "mboxrd"))
-            except Torn as torn:
-                wrong.append(f"torn mbox: {torn}")
-                continue
-            in_maildir = _ids(account.in_maildir(person.home / "Maildir"))
-            for place, there in (("mbox", in_mbox), ("Maildir", in_maildir)):
-                lost = [name for name in taken if not there[name]]
-                often = [name for name in there if there[name] > 1]
-                wrong += [f"lost {place}: {len(lost)} messages, {lost[:3]}"] if lost else []
-                wrong += [f"doubled {place}: {len(often)} messages, {often[:3]}"] if often else []
-            litter = [*person.home.glob("*.lock"), *person.home.glob("Maildir/tmp/*")]
-            wrong += [f"litter: {path}" for path in litter]
-        if "status=bounced" in self._postfix.log:
-            lines = [x for x in self._postfix.log.splitlines() if "status=bounced" in x]
-            wrong.append(f"bounced: {lines[0]}")
+            wrong += self._account_of(person)
+            for part in ("new", "cur"):
+                for path in person.home.glob(f"Maildir/**/{part}/*"):
+                    path.unlink()
+        wrong += [f"bounced: {line}" for line in self._whole.bounced]
+        self._whole.bounced.clear()
         return wrong
 
-    @property
-    def delivered(self) -> int:
-        """How many messages Postfix took."""
-        return sum(taken.total() for taken in self._taken.values())
+    def _account_of(self, person: Person) -> list[str]:
+        taken, deleted = self._taken[person.name], self._downloads.deleted[person.name]
+        try:
+            in_mbox = _ids(account.in_mbox(person.home / "mbox", "mboxrd"))
+        except Torn as torn:
+            return [f"torn mbox: {torn}"]
+        in_maildir = _ids(account.in_maildir(person.home / "Maildir"))
+        wrong = []
+        for place, there in (("mbox", in_mbox + deleted), ("Maildir", in_maildir)):
+            lost = [name for name in taken if not there[name]]
+            # One that comes after its account was made is not in `taken`.
+            often = [name for name in there if there[name] > taken[name]]
+            wrong += [f"lost {place}: {len(lost)} messages, {lost[:3]}"] if lost else []
+            wrong += [f"doubled {place}: {len(often)} messages, {often[:3]}"] if often else []
+        litter = [*person.home.glob("*.lock"), *person.home.glob("Maildir/**/tmp/*")]
+        self.delivered += taken.total()
+        taken.clear()
+        deleted.clear()
+        return wrong + [f"litter: {path}" for path in litter]
 
 
 def _ids(messages: list[bytes]) -> Counter[bytes]:
@@ -304,11 +319,15 @@ def opened(_top: Path) -> Iterator[Soak]:
             "sender_bcc_maps =",
             "smtpd_peername_lookup = no",
             "smtpd_client_connection_rate_limit = 0",
+            "delay_logging_resolution_limit = 4",
         ]
         with (postfix.configuration / "main.cf").open("a") as main_cf:
             main_cf.write("\n".join(settings) + "\n")
+        downloads = Downloads(top, people)
+        to_end.callback(downloads.stop)
+        downloads.start()
         server.start()
         to_end.callback(server.stop)
         postfix.start()
         to_end.callback(postfix.stop)
-        yield Soak(postfix, server, people)
+        yield Soak(postfix, server, people, downloads)
