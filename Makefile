@@ -32,7 +32,7 @@ test: lint install ## lint and every test; needs Postfix, Dovecot and strace
 	@./.ci/missing
 	$(PYTEST) $(TESTS)
 
-torture: install ## never lose a letter: every fault, power cut, full disk, crowd and load; hours
+torture: $(STAMPS)/dev install ## never lose a letter: every fault, power cut, full disk, crowd and load; hours
 	$(BIN)/python -m tests.torture
 
 unit: $(STAMPS)/dev ## the tests that need no server and no fault injection, in parallel

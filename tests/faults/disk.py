@@ -247,19 +247,23 @@ def _choices(counts: Sequence[int]) -> Iterator[Choice]:
 
 
 def write_out(state: State, top: Path) -> None:
-    """Make the tree below TOP, which is empty, what STATE says."""
+    """Make the tree below TOP what STATE says.
+
+    A directory that is in its place stays the one that it is, as on a disk: pop-sync knows Maildirs
+    by their inodes.
+    """
+    for path in [path for path in top.rglob("*") if path.is_symlink() or not path.is_dir()]:
+        path.unlink()
     made: dict[int, Path] = {}
     paths = {0: top}
     waiting = dict(state.names)
-    while waiting:
-        reachable = [at for at in waiting if at[0] in paths]
-        if not reachable:
-            return  # names in directories that have none themselves
+    # What is never reached are names in directories that have none themselves.
+    while reachable := [at for at in waiting if at[0] in paths]:
         for at in reachable:
             number = waiting.pop(at)
             path = paths[at[0]] / at[1]
             if number in state.directories:
-                path.mkdir(mode=0o700)
+                path.mkdir(mode=0o700, exist_ok=True)
                 paths[number] = path
             elif number in made:
                 path.hardlink_to(made[number])
@@ -267,3 +271,7 @@ def write_out(state: State, top: Path) -> None:
                 path.write_bytes(state.contents[number])
                 path.chmod(state.modes[number])
                 made[number] = path
+    kept = set(paths.values())
+    for path in sorted(top.rglob("*"), reverse=True):
+        if path.is_dir() and path not in kept:
+            path.rmdir()

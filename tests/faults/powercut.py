@@ -51,7 +51,6 @@ class PowerCut:
     def suffer(self, case: str) -> list[str]:
         """What is wrong after a cut that left the state CASE."""
         state = self._states[case]
-        self._empty()
         write_out(state, self._home)
         lacking = self.subject.lacking(state.promised)
         if lacking:
