@@ -108,13 +108,25 @@ class Site(Record):
     pop3_gets: str = pop3choice.CHOICES[0]
 
 
+def read_settings(path: str) -> bytes:
+    """What the settings file PATH holds; b"" where there is none in the usual place.
+
+    A file that somebody named must be there: its name mistyped, or its disk not mounted, would
+    turn every setting into its default, and nobody would hear of it. Raises Deferral.
+    """
+    text = durable.read_file(path, limits.RULES_BYTES)
+    if not text and path != SETTINGS_PATH and not system.exists(path):
+        raise Deferral(f"{path}: there is no such settings file", "4.3.5")
+    return text
+
+
 def load_site(path: str = SETTINGS_PATH) -> Site:
     """The site's settings; defaults for what is not set.
 
     Raises Deferral where the file is no TOML, or has a key or a value that does not exist.
     """
     hostname = system.uname().nodename or "localhost"
-    text = durable.read_file(path, limits.RULES_BYTES)
+    text = read_settings(path)
     if not text:
         return Site(hostname=hostname)
     from mdeliver.tomltext import parse_toml

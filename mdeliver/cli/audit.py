@@ -22,10 +22,11 @@ from mdeliver.audit.finding import LEVELS
 from mdeliver.audit.host import Given, Host
 from mdeliver.audit.names import Live, NamesError, ZoneFiles
 from mdeliver.audit.transport import fetch_policy
+from mdeliver.cli.surroundings import settings_option
 from mdeliver.outcome import Deferral, one_line
 from mdeliver.postfix.configuration import Postfix, PostfixError
 from mdeliver.sent.settings import SettingsError, load_bcc_settings
-from mdeliver.settings import SETTINGS_PATH, load_site
+from mdeliver.settings import load_site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,13 +81,7 @@ class _CheckNames(click.ParamType[tuple[str, ...], Any]):
 @click.option("--quiet", is_flag=True, help="Show only what is not fine.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per finding.")
 @click.option("--list", "list_only", is_flag=True, help="List the checks.")
-@click.option(
-    "--settings",
-    "settings_path",
-    default=SETTINGS_PATH,
-    metavar="FILE",
-    help="Settings of the site.",
-)
+@settings_option()
 @click.option(
     "--postfix", "directory", metavar="DIRECTORY", help="Postfix's configuration directory."
 )
@@ -151,7 +146,7 @@ def _list() -> None:
 
 def _host(options: dict[str, Any]) -> Host:
     """What is to be looked at; ends where it cannot be read."""
-    path = options["settings_path"]
+    path = options["settings"]
     try:
         bcc = load_bcc_settings(path)
         site = load_site(path)

@@ -14,6 +14,7 @@ import sys
 
 import click
 
+from mdeliver.cli.surroundings import settings_option
 from mdeliver.outcome import one_line
 from mdeliver.postfix import changes
 from mdeliver.postfix.configuration import Postfix, PostfixError
@@ -22,7 +23,6 @@ from mdeliver.sent.keys import KeysError
 from mdeliver.sent.owners import SourceError
 from mdeliver.sent.settings import BccSettings, SettingsError, checked, load_bcc_settings
 from mdeliver.sent.tables import TableError
-from mdeliver.settings import SETTINGS_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,25 +100,19 @@ SHOWN = 20
     metavar="SOCKET",
     help="Answer Postfix live on unix:PATH or inet:HOST:PORT.",
 )
-@click.option(
-    "--settings",
-    "settings_path",
-    default=SETTINGS_PATH,
-    metavar="FILE",
-    help="Settings of the site.",
-)
+@settings_option()
 @click.option(
     "--postfix", "postfix_directory", metavar="DIRECTORY", help="Postfix's configuration directory."
 )
-def command(settings_path: str, **options: Unpack[Given]) -> None:
+def command(settings: str, **options: Unpack[Given]) -> None:
     """Write Postfix's sender_bcc_maps tables, so that what users send appears in Sent.
 
     Which senders there are comes from the sources; what is written goes beside main.cf. Without
     --apply nothing of Postfix's own settings is changed: what they lack is shown.
     """
     try:
-        settings = _settings(settings_path, options)
-        _run(settings, settings_path, options)
+        chosen = _settings(settings, options)
+        _run(chosen, settings, options)
     except (
         SourceError,
         SettingsError,

@@ -12,21 +12,22 @@ import os
 
 import click
 
+from mdeliver.cli.surroundings import settings_option
 from mdeliver.lmtp.listeners import open_listeners
 from mdeliver.lmtp.master import Master, prepare
 from mdeliver.lmtp.settings import Lmtp, load_lmtp, parse_address
 from mdeliver.outcome import Deferral, one_line
-from mdeliver.settings import SETTINGS_PATH, Site, load_site
+from mdeliver.settings import Site, load_site
 
 
 @click.command("lmtp", short_help="Serve LMTP for many users.")
-@click.option("--settings", "path", metavar="FILE", default=SETTINGS_PATH, help="Settings to read.")
+@settings_option()
 @click.option(
     "--listen", multiple=True, metavar="ADDRESS", help="unix:PATH or inet:HOST:PORT; repeatable."
 )
 @click.option("--launcher", metavar="PATH", help='Socket for mdeliver-lda; "" for none.')
 @click.option("--check", is_flag=True, help="Only check the settings.")
-def command(path: str, listen: tuple[str, ...], launcher: str | None, check: bool) -> None:
+def command(settings: str, listen: tuple[str, ...], launcher: str | None, check: bool) -> None:
     """Serve LMTP until SIGTERM; SIGHUP reads the settings again.
 
     Started by root, users' mail is delivered by processes of theirs, and nothing that strangers
@@ -36,19 +37,20 @@ def command(path: str, listen: tuple[str, ...], launcher: str | None, check: boo
     changes = {key: value for key, value in given.items() if value is not None}
 
     def load() -> tuple[Lmtp, Site]:
-        settings = load_lmtp(path).replace(**changes)
-        prepare(settings)
-        return settings, load_site(path)
+        lmtp = load_lmtp(settings).replace(**changes)
+        prepare(lmtp)
+        return lmtp, load_site(settings)
 
     try:
         for address in listen:
             parse_address(address)
-        settings, _ = load()
+        lmtp, _ = load()
         if check:
-            click.echo(f"{path}: fine" if os.path.exists(path) else "no settings: defaults hold")
+            there = os.path.exists(settings)
+            click.echo(f"{settings}: fine" if there else "no settings: defaults hold")
             return
         master = Master(load, _report)
-        listeners, door = open_listeners(settings)
+        listeners, door = open_listeners(lmtp)
         _report("ready")
         master.run(listeners, door)
         _report("finished")

@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from mdeliver.cli.surroundings import Asker
+from mdeliver.cli.surroundings import Asker, settings_option
 from mdeliver.intake import Options
 from mdeliver.lmtp.accounts import VirtualAccounts
 from mdeliver.lmtp.settings import Lmtp, load_lmtp
@@ -31,7 +31,7 @@ from mdeliver.popsync.ledger import Ledger
 from mdeliver.popsync.people import everybody
 from mdeliver.popsync.settings import PopSync, load_site_choices
 from mdeliver.popsync.sync import Account
-from mdeliver.settings import SETTINGS_PATH, load_site
+from mdeliver.settings import load_site
 
 EX_TEMPFAIL = 75
 
@@ -51,7 +51,7 @@ _HOW = {
 @click.option("--user", help="Login name or address; root without it serves all users.")
 @click.option("--home", metavar="DIRECTORY", help="Home directory of the user.")
 @click.option("--rules", metavar="FILE", help="These rules instead of the site's and the user's.")
-@click.option("--settings", metavar="FILE", default=SETTINGS_PATH, help="Settings to read.")
+@settings_option()
 @click.option("--json", "as_json", is_flag=True, help="Objects for programs.")
 def command(**given: Any) -> None:
     """Look what POP3 has downloaded, and do with its copy in the Maildir what the user has chosen.

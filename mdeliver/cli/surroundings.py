@@ -16,6 +16,27 @@ import click
 from mdeliver.envelope import Envelope
 from mdeliver.intake import Options, become_owner, make_envelope, state_directory
 from mdeliver.outcome import Deferral, one_line
+from mdeliver.settings import SETTINGS_PATH
+
+
+def settings_option(default: str | None = SETTINGS_PATH) -> Callable[[Any], Any]:
+    """The option --settings FILE, which is wrong usage where a file that is named does not exist.
+
+    DEFAULT, which stands for the usual place, need not be there.
+    """
+
+    def there(ctx: click.Context, param: click.Parameter, path: str | None) -> str | None:
+        if path not in (default, SETTINGS_PATH) and not os.path.exists(path or ""):
+            raise click.BadParameter(f"there is no file {one_line(path or '')}", ctx, param)
+        return path
+
+    return click.option(
+        "--settings",
+        metavar="FILE",
+        default=default,
+        callback=there,
+        help="Settings of the site.",
+    )
 
 
 class Asker:

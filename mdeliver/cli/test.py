@@ -24,7 +24,7 @@ import click
 
 from mdeliver import acceptance, explain
 from mdeliver.authentication.client import address_of
-from mdeliver.cli.surroundings import environment, painter
+from mdeliver.cli.surroundings import environment, painter, settings_option
 from mdeliver.decision import dns_for, load_rules, rules_error
 from mdeliver.diagnostic import render
 from mdeliver.envelope import Envelope
@@ -46,7 +46,7 @@ TROUBLE = 2
 @click.command("test")
 @click.argument("messages", nargs=-1, metavar="[MESSAGE...]")
 @click.option("--rules", metavar="FILE", help="These rules instead of the site's and the user's.")
-@click.option("--settings", metavar="FILE", help="Settings of the site.")
+@settings_option(default=None)
 @click.option("--user", help="Login name of the recipient.")
 @click.option("--home", metavar="DIRECTORY", help="Home directory of the recipient.")
 @click.option("--sender", help='Envelope sender; "" is the null sender.')

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ipaddress
 
-from mdeliver import durable, limits
+from mdeliver import limits
 from mdeliver.outcome import Deferral
 from mdeliver.record import Record
-from mdeliver.settings import SETTINGS_PATH
+from mdeliver.settings import SETTINGS_PATH, read_settings
 from mdeliver.tomltext import parse_toml
 
 TYPE_CHECKING = False
@@ -70,7 +70,7 @@ def load_lmtp(path: str = SETTINGS_PATH) -> Lmtp:
 
     Raises Deferral where the file is no TOML, or has a key or a value that cannot be.
     """
-    text = durable.read_file(path, limits.RULES_BYTES)
+    text = read_settings(path)
     try:
         table = parse_toml(text).get("lmtp", {})
     except ValueError as error:

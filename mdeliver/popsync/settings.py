@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from mdeliver import durable, limits
 from mdeliver.outcome import Deferral
 from mdeliver.pop3choice import CHOICES
 from mdeliver.record import Record
 from mdeliver.rulesfile import read_rules
-from mdeliver.settings import SETTINGS_PATH
+from mdeliver.settings import SETTINGS_PATH, read_settings
 from mdeliver.tomltext import parse_toml
 
 USERS_FILE = "mdeliver/pop-sync.toml"
@@ -55,7 +54,7 @@ class PopSync(Record):
 
 def load_site_choices(path: str = SETTINGS_PATH) -> PopSync:
     """The choices of the site. Raises Deferral."""
-    text = durable.read_file(path, limits.RULES_BYTES)
+    text = read_settings(path)
     tables = _parsed(path, text.decode("utf-8", "replace"))
     table = tables.get("pop_sync", {})
     if not isinstance(table, dict):

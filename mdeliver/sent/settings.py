@@ -6,9 +6,9 @@ See also    mdeliver(1), SETTINGS; mdeliver/settings.py has what deliveries read
 
 from __future__ import annotations
 
-from mdeliver import durable
+from mdeliver.outcome import Deferral
 from mdeliver.record import Record
-from mdeliver.settings import SETTINGS_PATH, TAGS_PATH
+from mdeliver.settings import SETTINGS_PATH, TAGS_PATH, read_settings
 from mdeliver.tomltext import parse_toml
 
 TYPE_CHECKING = False
@@ -62,9 +62,11 @@ class BccSettings(Record):
 def load_bcc_settings(path: str = SETTINGS_PATH) -> BccSettings:
     """What PATH says in [bcc_maps]; defaults for the rest. Raises SettingsError."""
     try:
-        tables = parse_toml(durable.read_file(path, 1 << 20))
+        tables = parse_toml(read_settings(path))
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from None
+    except Deferral as error:
+        raise SettingsError(error.text) from None
     except ValueError as error:
         raise SettingsError(f"{path}: {error}") from None
     table = tables.get("bcc_maps", {})

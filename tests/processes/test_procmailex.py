@@ -208,7 +208,7 @@ def _difference(ours: bytes, stored: bytes) -> str:
 
 def test_converted_rules_deliver_what_procmail_delivers(tmp_path: Path) -> None:
     generator = Generator(RUNS + 1)
-    site = load_site(str(tmp_path / "none.toml"))
+    site = load_site("/dev/null")
     cases: list[tuple[Path, str, bytes, Sides]] = []
     while len(cases) < RUNS // 4:
         rules = clear_of_what_differs(generator.rules())

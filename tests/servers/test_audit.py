@@ -118,7 +118,7 @@ def _start_again(box: PlainBox, ports: list[str]) -> None:
 def _called(box: PlainBox) -> list[str]:
     """What the audit says of services that relay for strangers, or for nobody."""
     words = ["relay", "--json", "--postfix", str(box.configuration), "--zone", "/dev/null"]
-    done = CliRunner().invoke(command, [*words, "--settings", str(box.top / "none.toml")])
+    done = CliRunner().invoke(command, [*words, "--settings", "/dev/null"])
     said = [json.loads(line) for line in done.stdout.splitlines()]
     return [finding["what"] for finding in said if finding["level"] == "failure"]
 

@@ -24,12 +24,13 @@ def home(tmp_path: Path) -> Path:
     (tmp_path / "rules").write_text(RULES)
     (tmp_path / "message").write_text(MESSAGE)
     (tmp_path / "zone").write_text(ZONE)
+    (tmp_path / "mdeliver.toml").touch()
     return tmp_path
 
 
 def run(home: Path, *arguments: str | Path) -> Result:
     clean = {name: None for name in os.environ if name.isupper() and name != "PATH"}
-    options = ["--rules", str(home / "rules"), "--settings", str(home / "none.toml")]
+    options = ["--rules", str(home / "rules"), "--settings", str(home / "mdeliver.toml")]
     words = [*options, *map(str, arguments)]
     return CliRunner().invoke(command, words, env=clean | {"HOME": str(home), "USER": "ann"})
 
@@ -107,6 +108,6 @@ def test_cases_with_a_zone_that_is_none(home: Path) -> None:
 
 
 def test_cases_without_a_zone_ask_nobody(home: Path) -> None:
-    (home / "none.toml").write_text('[authentication]\ncompute = "always"\n')
+    (home / "mdeliver.toml").write_text('[authentication]\ncompute = "always"\n')
     (home / "cases").write_text(CASES.replace('zone "zone"\n', "").rpartition("adds")[0])
     assert run(home, "--cases", home / "cases").stdout.endswith("2 cases, 2 failed\n")
