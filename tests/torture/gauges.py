@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 GROWN_KB = 6 * 1024
-GROWN_FILES = 16
+GROWN_FILES = 32
+WARM_S = 20.0
+"""From the beginning: processes that are new have yet to read what they keep."""
 
 _SENT = re.compile(r"postfix/(\w+)\[.* delays=[\d.]+/[\d.]+/([\d.]+)/([\d.]+), .*status=(\w+)")
 _RESIDENT = re.compile(r"^VmRSS:\s+(\d+)", re.MULTILINE)
@@ -84,9 +86,9 @@ class Gauges:
     # --- the first quarter and the last ----------------------------------------------------------
 
     def _quarters(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """When each begins and ends; the start, when all is new and cold, is in neither."""
+        """When each begins and ends; both are empty where there was no time to get warm."""
         ended_s = self._sizes[-1][0]
-        began_s = self._began_s + (ended_s - self._began_s) * 0.05
+        began_s = self._began_s + WARM_S
         quarter_s = (ended_s - began_s) / 4
         return (began_s, began_s + quarter_s), (ended_s - quarter_s, ended_s)
 
