@@ -23,8 +23,8 @@ SLICED = (
     "calls inside: direct-fresh", "calls inside: lmtp worker", "calls inside: bcc-maps",
     "calls inside, as on NFS: direct-unended", "calls inside, as on NFS: apply",
     "power cut: direct", "power cut: direct-unended", "power cut: direct-fresh",
-    "power cut: lmtp worker", "power cut: apply", "power cut: pop-sync", "power cut: pop-sync --both-ways",
-    "power cut: bcc-maps",
+    "power cut: lmtp worker", "power cut: apply", "power cut: pop-sync",
+    "power cut: pop-sync --both-ways", "power cut: bcc-maps",
     "full, octets: tmpfs, direct-fresh", "full, names: tmpfs, direct-unended",
     "Maildir++ quota", "names of the host", "clock that is set",
 )  # fmt: skip
