@@ -1,8 +1,8 @@
 """`mdeliver check`: every error and warning in rules files, with place, caret and hint.
 
-Without FILE  the files that a delivery to this user would use, as the one program they make; and
-              the cases beside them.
-With FILEs    each on its own; `-` is standard input.
+Without FILE  the files that a delivery to this user would use, as the one program they make; the
+              cases beside them; and the user's choices for pop-sync, which deliveries read too.
+With FILEs    each on its own; `-` is standard input; pop-sync.toml has choices and no rules.
 Exit status   1 if there is an error, 2 if nothing could be checked as asked, else 0.
 See also      mdeliver-rules(5); language/findings.py has the codes
 """
@@ -22,8 +22,18 @@ from mdeliver.language.compile import Compiled, Source, compile_rules
 from mdeliver.language.findings import CATALOGUE
 from mdeliver.language.lints import lint
 from mdeliver.outcome import Deferral, one_line
+from mdeliver.pop3choice import USERS_FILE as CHOICES
+from mdeliver.popsync.choicefindings import CHOICE_FINDINGS, choice_findings
 from mdeliver.replay.casefindings import CASE_FINDINGS
-from mdeliver.rulesfile import SITE_RULES, Untrusted, cases_beside, read_rules, reader, rules_paths
+from mdeliver.rulesfile import (
+    SITE_RULES,
+    Untrusted,
+    cases_beside,
+    read_rules,
+    reader,
+    rules_paths,
+    users_directory,
+)
 from mdeliver.settings import load_site
 
 TYPE_CHECKING = False
@@ -47,27 +57,58 @@ def command(
     """Show every error and warning in rules files.
 
     Without FILE, the rules that a delivery to this user would follow are checked: the site's,
-    then the user's, with the cases beside them. With FILE "-", standard input.
+    then the user's, with the cases beside them; and the user's pop-sync.toml. With FILE "-",
+    standard input.
     """
     if explain is not None:
         _explain(explain)
         return
     home, uid = _whose(user, home)
-    groups = [[file] for file in files] or [rules_paths(home, None)]
-    if not groups[0]:
-        click.echo("no rules file: mail is delivered by the built-in rules")
-        return
-    findings = [finding for group in groups for finding in check_files(group, home, uid)]
-    if not files and not any(finding.level == "error" for finding in findings):
-        asker = Envelope(user or _name_of(uid), home, uid)
-        findings += check_cases(groups[0], asker)
+    if files:
+        looked_at = list(files)
+        findings = [
+            finding
+            for file in files
+            for finding in (
+                check_choices(file, uid)
+                if os.path.basename(file) == CHOICES
+                else check_files([file], home, uid)
+            )
+        ]
+    else:
+        looked_at, findings = _check_user(Envelope(user or _name_of(uid), home, uid), as_json)
     if as_json:
         for finding in findings:
             click.echo(json.dumps(_as_object(finding), ensure_ascii=False))
     else:
-        _show(findings, [file for group in groups for file in group])
+        _show(findings, looked_at)
     if any(finding.level == "error" for finding in findings):
         sys.exit(1)
+
+
+def _check_user(asker: Envelope, as_json: bool) -> tuple[list[str], list[Diagnostic]]:
+    """The files of ASKER's that a delivery reads, and all findings in them."""
+    paths = rules_paths(asker.home, None)
+    findings: list[Diagnostic] = []
+    if paths:
+        findings = check_files(paths, asker.home, asker.uid)
+        if not any(finding.level == "error" for finding in findings):
+            findings += check_cases(paths, asker)
+    elif not as_json:
+        click.echo("no rules file: mail is delivered by the built-in rules")
+    choices = f"{users_directory(asker.home)}/{CHOICES}"
+    if os.path.lexists(choices):
+        paths = [*paths, choices]
+        findings += check_choices(choices, asker.uid)
+    return paths, findings
+
+
+def check_choices(path: str, uid: int) -> list[Diagnostic]:
+    """All findings in the pop-sync.toml at PATH."""
+    try:
+        return choice_findings(path, read_rules(path, uid))
+    except (OSError, Untrusted) as error:
+        return [_unreadable(path, error, "choices")]
 
 
 def check_files(paths: Sequence[str], home: str, uid: int) -> list[Diagnostic]:
@@ -142,11 +183,11 @@ def _noting(texts: dict[str, str], read_file: Callable[[str], str]) -> Callable[
     return read
 
 
-def _unreadable(path: str, error: OSError | Untrusted) -> Diagnostic:
+def _unreadable(path: str, error: OSError | Untrusted, what: str = "rules") -> Diagnostic:
     from mdeliver.diagnostic import Span
 
     reason = error.strerror if isinstance(error, OSError) else str(error)
-    message = f"cannot read the rules: {reason or error}"
+    message = f"cannot read the {what}: {reason or error}"
     return Diagnostic("E317", "error", message, Span(path, 1, 1, 1))
 
 
@@ -174,7 +215,7 @@ def _name_of(uid: int) -> str:
 
 
 def _explain(code: str) -> None:
-    entry = (CATALOGUE | CASE_FINDINGS).get(code.upper())
+    entry = (CATALOGUE | CASE_FINDINGS | CHOICE_FINDINGS).get(code.upper())
     if entry is None:
         raise click.BadParameter(f"there is no finding {code}", param_hint="--explain")
     title, text = entry

@@ -8,6 +8,7 @@ See also pop3choice.py, which deliveries ask; mdeliver(1), SETTINGS
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from mdeliver.outcome import Deferral
@@ -20,7 +21,8 @@ from mdeliver.tomltext import parse_toml
 USERS_FILE = "mdeliver/pop-sync.toml"
 
 DOWNLOADED = ("keep", "read", "archive", "delete")
-_DAEMONS = ("users", "lowest_uid", "highest_uid", "poll_s", "workers")
+DAEMONS = ("users", "lowest_uid", "highest_uid", "poll_s", "workers")
+"""Keys that only the site has."""
 
 
 class PopSync(Record):
@@ -62,22 +64,26 @@ def load_site_choices(path: str = SETTINGS_PATH) -> PopSync:
     return _changed(PopSync(), table, path, "pop_sync.")
 
 
+def users_path(home: str, config: str = "") -> str:
+    """The file in which the user whose home is HOME chooses.
+
+    config  the environment's XDG_CONFIG_HOME, "" for none
+    """
+    base = config if config.startswith("/") else f"{home}/.config"
+    return f"{base}/{USERS_FILE}"
+
+
 def with_users_choices(site: PopSync, home: str, uid: int, config: str = "") -> PopSync:
     """SITE with what the user whose home is HOME has chosen. Raises Deferral.
 
     config  the environment's XDG_CONFIG_HOME, "" for none
     """
-    base = config if config.startswith("/") else f"{home}/.config"
-    path = f"{base}/{USERS_FILE}"
+    path = users_path(home, config)
     try:
         text = read_rules(path, uid)
     except (FileNotFoundError, NotADirectoryError):
         return site
-    table = _parsed(path, text)
-    for key in _DAEMONS:
-        if key in table:
-            raise Deferral(f"{path}: {key} is for the site to say, in {SETTINGS_PATH}", "4.3.5")
-    return _changed(site, table, path, "")
+    return _changed(site, _parsed(path, text), path, "")
 
 
 def _parsed(path: str, text: str) -> dict[str, Any]:
@@ -88,17 +94,26 @@ def _parsed(path: str, text: str) -> dict[str, Any]:
 
 
 def _changed(before: PopSync, table: dict[str, Any], path: str, prefix: str) -> PopSync:
-    changes: dict[str, Any] = {}
+    for _key, words in wrong_choices(table, prefix):
+        raise Deferral(f"{path}: {words}", "4.3.5")
+    return before.replace(
+        **{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    )
+
+
+def wrong_choices(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The keys of TABLE that are wrong, each with words that say how.
+
+    prefix  how the site's keys begin; "" for a user, who has fewer
+    """
     for key, value in table.items():
-        if key not in PopSync._fields:
-            sites = [] if prefix else _DAEMONS
-            known = ", ".join([name for name in PopSync._fields if name not in sites])
-            raise Deferral(f"{path}: there is no key {prefix}{key}; there are {known}", "4.3.5")
-        expected = _wrong(key, value)
-        if expected:
-            raise Deferral(f"{path}: {prefix}{key} is {expected}", "4.3.5")
-        changes[key] = tuple(value) if isinstance(value, list) else value
-    return before.replace(**changes)
+        if key in DAEMONS and not prefix:
+            yield key, f"{key} is for the site to say, in {SETTINGS_PATH}"
+        elif key not in PopSync._fields:
+            known = [name for name in PopSync._fields if prefix or name not in DAEMONS]
+            yield key, f"there is no key {prefix}{key}; there are {', '.join(known)}"
+        elif expected := _wrong(key, value):
+            yield key, f"{prefix}{key} is {expected}"
 
 
 def _wrong(key: str, value: Any) -> str:

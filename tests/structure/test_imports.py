@@ -64,13 +64,14 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """lmtp lmtp.commands lmtp.content lmtp.events lmtp.protocol lmtp.settings lmtp.accounts
         lmtp.systemd lmtp.listeners lmtp.frames lmtp.wire lmtp.jobs lmtp.parcel lmtp.crew
         lmtp.sessions lmtp.front lmtp.keptrules lmtp.rounds lmtp.door lmtp.worker lmtp.identity
+        lmtp.quickrecords
         lmtp.master""",
     ),
     (
         "what POP3 has downloaded: carried over to the Maildir",
-        """popsync popsync.settings popsync.entry popsync.blocks popsync.mboxindex popsync.ledger
-        popsync.links popsync.carry popsync.noting popsync.bothways popsync.fill
-        popsync.sync popsync.accounts popsync.watch popsync.daemon popsync.people popsync.site""",
+        """popsync popsync.settings popsync.choicefindings popsync.entry popsync.blocks
+        popsync.mboxindex popsync.ledger popsync.links popsync.carry popsync.noting
+        popsync.bothways popsync.fill popsync.sync popsync.accounts popsync.watch popsync.daemon popsync.people popsync.site""",
     ),
     (
         "what Postfix is told and asked: settings, tables, sent copies",

@@ -26,6 +26,7 @@ from mdeliver.language.findings import CATALOGUE
 from mdeliver.language.lints import lint
 from mdeliver.language.prelude import BUILT_IN, SENT_COPIES
 from mdeliver.lmtp.settings import Lmtp
+from mdeliver.popsync.choicefindings import CHOICE_FINDINGS
 from mdeliver.popsync.settings import PopSync
 from mdeliver.replay.casefindings import CASE_FINDINGS
 from mdeliver.sent.settings import BccSettings
@@ -318,7 +319,7 @@ def _plain(text: str) -> str:
 
 
 def test_generated_parts(update_cases: bool) -> None:
-    entries = [*CASE_FINDINGS.items(), *CATALOGUE.items()]
+    entries = [*CASE_FINDINGS.items(), *CATALOGUE.items(), *CHOICE_FINDINGS.items()]
     codes = [".Bl -tag -width E101 -compact"]
     codes += [f".It {code}\n{_plain(title)}" for code, (title, _) in entries] + [".El"]
     page = RULES_TEXT

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from mdeliver import rulesfile
 from mdeliver.cli.check import command
 from mdeliver.language.findings import CATALOGUE
+from mdeliver.popsync.choicefindings import CHOICE_FINDINGS
 from mdeliver.replay.casefindings import CASE_FINDINGS
 
 
@@ -177,12 +178,12 @@ def test_json(home: Path) -> None:
     assert findings[0]["source"] == "keep as read"
 
 
-@pytest.mark.parametrize("code", sorted(CATALOGUE | CASE_FINDINGS))
+@pytest.mark.parametrize("code", sorted(CATALOGUE | CASE_FINDINGS | CHOICE_FINDINGS))
 def test_every_code_is_explained(code: str) -> None:
     result = check("--explain", code.lower())
     assert result.exit_code == 0
     title, _, text = result.output.partition("\n\n")
-    assert title == f"{code}: {(CATALOGUE | CASE_FINDINGS)[code][0]}"
+    assert title == f"{code}: {(CATALOGUE | CASE_FINDINGS | CHOICE_FINDINGS)[code][0]}"
     assert text.strip()
     assert max(map(len, text.split("\n"))) <= 78
 
