@@ -11,6 +11,7 @@ Fails with  nothing: every exception becomes a deferral, and only a rule can rej
 
 from __future__ import annotations
 
+import _signal
 import time
 
 from mdeliver import durable, limits, system
@@ -350,9 +351,7 @@ def start_deadline(seconds: int) -> None:
     DeadlinePassed is raised in SECONDS; 0 calls that off. `_signal` is the module beneath `signal`,
     which imports enum.
     """
-    import _signal
-
-    if _signal.getsignal(_signal.SIGALRM) is not _give_up:
+    if seconds and _signal.getsignal(_signal.SIGALRM) is not _give_up:
         _signal.signal(_signal.SIGALRM, _give_up)
     _signal.alarm(seconds)
 

@@ -18,7 +18,7 @@ from mdeliver.plan import AS_IT_CAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable
+    from collections.abc import Callable, Iterable, Set
     from typing import TypeAlias
 
     from mdeliver.addresses import Address
@@ -103,7 +103,7 @@ class Scene:
         """What decided the last condition, in words; kept only where `explain` is."""
         self.authentication: Known | None = None
         """What is known of the sender, once it was asked for."""
-        self.found: dict[tuple[str, str, str], Container[int]] = {}
+        self.found: dict[tuple[str, str, str], Set[int]] = {}
         """What conditions/prefilter.py found in the texts of fields."""
         self.add: Callable[[Edit], None] = _unplanned
         """Takes what a condition does to the header into the plan."""

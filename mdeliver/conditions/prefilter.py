@@ -18,7 +18,7 @@ from mdeliver.language.syntax import And, Field, If, Include, Test, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Set
     from typing import Any, TypeAlias
 
     from mdeliver.language.syntax import Expr, Program, Statement
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     Key: TypeAlias = tuple[str, str, str]
     """A field: its name, part and header, as Scene keeps its texts."""
-    Needed: TypeAlias = tuple[tuple[Field, int], ...]
-    """Fields with numbers of patterns, of which one must be found."""
+    Needed: TypeAlias = tuple[tuple[Key, Field, frozenset[int]], ...]
+    """Fields with numbers of patterns, of which one must be found in one of the fields."""
 
 _FIELDS = (
     "subject", "header", "from", "to", "cc", "reply-to", "recipients", "list-id",
@@ -59,34 +59,29 @@ class Prefilter:
         constant = [test for test in tests if test is not None and _is_constant(test)]
         if len(constant) < len(tests) or statement.otherwise is not None:
             return ()
-        needed: list[tuple[Field, int]] = []
+        needed: dict[Key, tuple[Field, list[int]]] = {}
         for test in constant:
             for field in test.fields:
                 if isinstance(field, Field):
-                    patterns = self._sets.setdefault(_key(field), _Set())
-                    needed += [(field, patterns.add(p)) for p in _patterns(test)]
-        return tuple(needed)
+                    key = field.name, field.part, field.header
+                    patterns = self._sets.setdefault(key, _Set())
+                    numbers = needed.setdefault(key, (field, []))[1]
+                    numbers += [patterns.add(p) for p in _patterns(test)]
+        return tuple([(key, field, frozenset(ns)) for key, (field, ns) in needed.items()])
 
     def may_hold(self, statement: If, scene: Scene) -> bool:
         """False where no condition of STATEMENT can hold in SCENE."""
         needed = self._needed.get(id(statement))
-        return needed is None or any(n in self._found(f, scene) for f, n in needed)
-
-    def _found(self, field: Field, scene: Scene) -> Container[int]:
-        """The numbers of all patterns that texts of FIELD have."""
-        key = _key(field)
-        found = scene.found.get(key)
-        if found is None:
-            texts = [folded for _text, folded in scene.field_texts(field)]
-            found = scene.found[key] = self._sets[key].found_in(texts)
-        return found
-
-
-class _All:
-    """Holds every number."""
-
-    def __contains__(self, number: object) -> bool:
-        return True
+        if needed is None:
+            return True
+        for key, field, numbers in needed:
+            found = scene.found.get(key)
+            if found is None:
+                texts = [folded for _text, folded in scene.field_texts(field)]
+                found = scene.found[key] = self._sets[key].found_in(texts)
+            if not numbers.isdisjoint(found):
+                return True
+        return False
 
 
 class _Set:
@@ -101,20 +96,21 @@ class _Set:
         self._patterns.append(pattern)
         return len(self._patterns) - 1
 
-    def found_in(self, texts: Iterable[str]) -> Container[int]:
-        """The numbers of what is found in any of TEXTS."""
+    def found_in(self, texts: Iterable[str]) -> Set[int]:
+        """The numbers of what is found in any of TEXTS; all of them where that cannot be said."""
         if self._compiled is None:
             self._compiled = _compiled(self._patterns)
+        every = frozenset(range(len(self._patterns)))
         found: set[int] = set()
         for text in texts:
             try:
                 numbers = self._compiled.Match(text)
             except UnicodeEncodeError:
-                return _All()
+                return every
             if 0 not in numbers:
-                return _All()
+                return every
             found.update(numbers)
-        return frozenset(found)
+        return found
 
 
 def _compiled(patterns: list[str]) -> Any:
@@ -166,7 +162,3 @@ def _patterns(test: Test) -> Iterator[str]:
         if isinstance(value, Text):
             words = "".join([part for part in value.parts if isinstance(part, str)])
             yield _FORMS[test.operator] % re2.escape(fold(words))
-
-
-def _key(field: Field) -> Key:
-    return field.name, field.part, field.header

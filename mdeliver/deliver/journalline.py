@@ -24,6 +24,8 @@ _CHECKSUM_OCTETS = 8
 _UNSAFE = bytes(range(0x21)) + b"%\x7f"
 """Octets that do not stand for themselves in a word."""
 
+_PERCENT = ord("%")
+
 
 class Recorded(Record):
     """One line, read.
@@ -86,9 +88,13 @@ def word(octets: bytes) -> bytes:
     """OCTETS without white space or control characters, so that they can stand in a line."""
     if not octets:
         return b"%"
-    if len(octets.translate(None, _UNSAFE)) == len(octets):
-        return octets
-    return b"".join(b"%%%02x" % c if c in _UNSAFE else bytes((c,)) for c in octets)
+    unsafe = set(octets).intersection(_UNSAFE)
+    if unsafe:
+        octets = octets.replace(b"%", b"%25")
+        for octet in unsafe:
+            if octet != _PERCENT:
+                octets = octets.replace(bytes((octet,)), b"%%%02x" % octet)
+    return octets
 
 
 def _unword(octets: bytes) -> bytes:

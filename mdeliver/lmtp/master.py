@@ -34,6 +34,7 @@ from mdeliver.lmtp.identity import (
     identity_of_account,
     identity_of_uid,
 )
+from mdeliver.lmtp.quickrecords import quicken
 from mdeliver.lmtp.wire import tls_context
 from mdeliver.lmtp.worker import Worker
 from mdeliver.outcome import Deferral
@@ -84,6 +85,7 @@ def prepare(settings: Lmtp) -> None:
             raise Deferral(f"lmtp.tls_certificate or tls_key: {error}", "4.3.5") from None
     for module in _WORKERS_USE:
         import_module(module)
+    quicken()
 
 
 class _Child:
