@@ -80,7 +80,8 @@ def test_filters_that_hang_leave_time_for_the_delivery(
     around = Surroundings(Envelope("ann", str(tmp_path), os.geteuid()), str(tmp_path))
     said = [filtered(around, "exec sleep 9")[1] for _ in range(3)]
     assert said[0] == "still running after 0.2 s"
-    assert said[1].startswith("still running after 0.")
+    # A busy machine may have spent all on the first.
+    assert said[1].startswith(("still running after 0.", "not run: those before it"))
     assert said[2] == "not run: those before it took too long"
     assert filtered(around, "cat")[0] is None
 
