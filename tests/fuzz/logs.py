@@ -6,7 +6,10 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
+from mdeliver.authentication import tallytext
+from mdeliver.authentication.tally import Tallies
 from mdeliver.cli.log import _lines
+from mdeliver.cli.report import _row
 from mdeliver.history import recall, records
 from mdeliver.postfix import rejects, rejectstext
 from mdeliver.postfix.events import events
@@ -50,6 +53,33 @@ def decisions(octets: bytes) -> None:
                 assert is_printable(line), line
 
 
+def reported(octets: bytes) -> None:
+    """The report on senders: every message that came is counted once, and each line can be shown.
+
+    Octets are a decision log, and what a user's process says of it to root's.
+    """
+    with directory() as state:
+        write(f"{state}/log", octets)
+        rows = [said for said in recall.deliveries(state) if "client" in said]
+    rows += [said for said in map(_row, octets.splitlines()) if said is not None]
+    tallies, came, seen = Tallies(), 0, set()
+    for said in rows:
+        tallies.take(said)
+        message = (str(said["queue_id"]), str(said["message_id"]))
+        if said["outcome"] != "deferred" and (message == ("", "") or message not in seen):
+            seen.add(message)
+            came += 1
+    shown = tallies.ordered()
+    assert sum(tally.messages for tally in shown) + tallies.unchecked == came
+    for tally in shown:
+        assert tally.would_fail + tally.passing.total() <= tally.messages
+        assert sum(map(sum, tally.days.values())) <= tally.messages
+        assert set(tallies.ordered([tally.domain])) <= set(shown)
+        json.loads(json.dumps(tallytext.as_object(tallies, tally)))
+    for line in tallytext.report(tallies, shown, lambda _colour, words: words, 3):
+        assert is_printable(line), line
+
+
 def applied(octets: bytes) -> None:
     """The records of `mdeliver apply`: what can be read has steps that can be done."""
     with directory() as state:
@@ -76,6 +106,19 @@ _SAID = {
         {"action": "pipe", "argv": ["a"], "rule": None},
     ],
 }  # fmt: skip
+
+_REPORTED: list[Mapping[str, object]] = [
+    {
+        **_SAID,
+        "queue_id": f"4F{number}", "client": f"192.0.2.{number}", "recipient": "a@b.example",
+        "authentication": f"spf={spf} smtp.mailfrom=x.example; dkim={dkim} header.d=m.x.example;"
+        f" dmarc={dmarc} header.from=x.example policy.dmarc=none",
+    }
+    for number, (spf, dkim, dmarc) in enumerate(
+        [("pass", "none", "pass"), ("fail", "pass", "pass"), ("fail", "fail", "fail"),
+         ("temperror", "none", "temperror")]
+    )
+]  # fmt: skip
 
 _DEEDS: list[Mapping[str, object]] = [
     {"applied": "20260101-000000", "time": 1.5, "folder": "INBOX"},
@@ -115,6 +158,16 @@ TARGETS = {
         decisions,
         lambda: [_lines_of([_SAID]), _lines_of([_SAID])[:-20] + b"\0" * 30 + _lines_of([_SAID])],
         (b'"rule": ', b"[]", b"{}", b"null", b"1e999", b"NaN", b"-1", b"true", b'"\\u001b"', b"\n"),
+    ),
+    "reported": Target(
+        reported,
+        lambda: [
+            _lines_of(_REPORTED),
+            _lines_of(_REPORTED[1:] * 2).replace(b"x.example", b"b.example"),
+        ],
+        (b'"client": "', b'"authentication": "', b"spf=pass", b"dkim=pass", b"dmarc=fail", b"; ",
+         b'"', b" smtp.mailfrom=", b" header.from=", b"\\u001b", b"null", b"1e999",
+         b"NaN", b"[]", b"\n"),
     ),
     "applied": Target(
         applied,

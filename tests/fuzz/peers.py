@@ -6,9 +6,11 @@ import os
 import socket
 from array import array
 from collections.abc import Iterator
+from unicodedata import category
 
 from mdeliver.lmtp import frames
 from mdeliver.lmtp.accounts import read_entries, split_extension
+from mdeliver.lmtp.commands import FORWARDED_NAMES
 from mdeliver.lmtp.door import MAGIC, REQUEST, Malformed, read_request
 from mdeliver.lmtp.events import Asked, Content, Ended, Offers, TlsWanted
 from mdeliver.lmtp.jobs import Job, pack_job, unpack_job
@@ -48,6 +50,11 @@ def session(octets: bytes, pieces: list[bytes]) -> tuple[list[object], bytes]:
     return found, said
 
 
+def no_control(text: str) -> bool:
+    """Whether there is no control character in TEXT (of UTF-8, what orders characters may be)."""
+    return not any(category(c) in ("Cc", "Zl", "Zp") for c in text)
+
+
 def lmtp(octets: bytes) -> None:
     """A session does not depend on how it is cut; each reply is one line with its codes."""
     # STARTTLS looks at what came in the same segment, which is its very point.
@@ -62,7 +69,11 @@ def lmtp(octets: bytes) -> None:
     for event in whole[0]:
         if isinstance(event, Asked):
             assert is_printable(event.rcpt.recipient + event.mail.sender), event
+            assert no_control(event.rcpt.original), event
             assert event.rcpt.recipient
+        if isinstance(event, Ended):
+            assert set(event.forwarded) <= set(FORWARDED_NAMES), event
+            assert no_control("".join(event.forwarded.values())), event
 
 
 def door(octets: bytes) -> None:
@@ -170,6 +181,7 @@ def _packets() -> Iterator[bytes]:
 _COMMANDS = tuple(
     b"\r\n.\r\n|\r\n|\n.\r\n|LHLO |MAIL FROM:<|RCPT TO:<|DATA\r\n|BDAT 3 LAST\r\n|RSET\r\n|SIZE=|"
     b"BODY=8BITMIME|SMTPUTF8|ORCPT=rfc822;|XFORWARD |ADDR=|IDENT=|+2B|NOTIFY=|RET=HDRS|ENVID=|"
+    b"NAME=|HELO=|PROTO=ESMTP|SOURCE=LOCAL|[UNAVAILABLE]|+0A|+1B|+E2+80+A8|utf-8;|\\x{202E}|"
     b'@|"|\\|>|<|:|\0|\xc3\xa9|\xff|[IPv6:::1]|AUTH=<>|refused@x'.split(b"|")
 )
 

@@ -24,7 +24,7 @@ from tests.casefile import CASES
 from tests.fuzz.target import Target, case_texts, is_printable
 
 
-def _nothing(path: str) -> str:
+def no_file(path: str) -> str:
     raise FileNotFoundError(2, "No such file or directory", path)
 
 
@@ -45,7 +45,7 @@ def shown(compiled: Compiled, text: str) -> None:
 def rules(octets: bytes) -> None:
     """Any text is a program or has findings; a program is printed, read back, kept and linted."""
     text = text_of(octets)
-    compiled = compile_rules([Source("rules", text)], _nothing)
+    compiled = compile_rules([Source("rules", text)], no_file)
     shown(compiled, text)
     program = compiled.program
     if program is None:
@@ -70,7 +70,7 @@ def procmailrc(octets: bytes) -> None:
     file = parse_procmailrc(text, ".procmailrc")
     converted = convert_procmailrc(file, lambda _path: None, allow_shell=True)
     assert all(is_printable(one_line(entry.line)) for entry in converted.entries)
-    shown(compile_rules([Source("rules", converted.text)], _nothing), converted.text)
+    shown(compile_rules([Source("rules", converted.text)], no_file), converted.text)
 
 
 def condition(octets: bytes) -> None:
@@ -90,7 +90,9 @@ def sieve(octets: bytes) -> None:
         assert is_printable(finding.line), finding.line
     if not script.findings:
         converted = convert_sieve(script)
-        shown(compile_rules([Source("rules", converted.text)], _nothing), converted.text)
+        for line in converted.text.split("\n"):
+            assert is_printable(line), line
+        shown(compile_rules([Source("rules", converted.text)], no_file), converted.text)
 
 
 def values(octets: bytes) -> None:
@@ -122,6 +124,17 @@ def _rules() -> Iterator[bytes]:
         yield from case_texts(kind)
 
 
+def _recipes() -> Iterator[bytes]:
+    """Small ones: a file is read, converted and compiled, which takes its time."""
+    from tests.procmailrules import Generator
+
+    for path in sorted((CASES / "convert").glob("*.procmailrc")):
+        paragraphs = path.read_bytes().split(b"\n\n")
+        yield from (b"\n\n".join(paragraphs[at : at + 3]) for at in range(0, len(paragraphs), 3))
+    for seed in range(40):
+        yield Generator(seed).items(0, 2).encode()
+
+
 _CASES = b"""\
 rules "spam.rules"  # beside
 required
@@ -150,7 +163,23 @@ gone
 ;
 """
 
-_WORDS = (
+_SCRIPTS = (
+    _SIEVE,
+    b'require "fileinto"; if header :is "X-Spam-Flag" "YES" { fileinto "Junk"; stop; }\n',
+    b'require ["fileinto", "mailbox"]; # lists\nif header :contains "List-Id" ["<a.b>", "<c>"]\n'
+    b'{ fileinto :create "Lists/a"; } elsif true { keep; } else { discard; }\n',
+    b'require "variables"; if header :matches "Subject" "[*] *" { set "n" "${1}";\n'
+    b'fileinto "L.${n}"; }\n',
+    b'require ["envelope", "regex"]; if anyof (envelope :localpart :is "to" "ann",\n'
+    b'header :regex "Subject" "a(b|c)+$", exists ["X-A", "X-B"], size :under 10K) { stop; }\n',
+    b'require ["editheader", "reject", "body", "date", "relational"]; addheader "X-A" "b";\n'
+    b'deleteheader "X-C"; if body :text :contains "x" { reject "no"; }\n'
+    b'if currentdate :value "ge" "hour" "22" { redirect "b@c.example"; }\n',
+    b'require ["vacation", "imap4flags", "duplicate"]; if duplicate { discard; stop; }\n'
+    b'addflag "\\\\Flagged"; vacation :days 1 :addresses ["a@b.example"] "gone"; /* end */\n',
+)
+
+WORDS = (
     b"if ", b"elif ", b"else:", b"\n    ", b"\n", b"and ", b"or ", b"not ", b"file to imap/",
     b"keep",
     b"also ", b'"', b"{", b"}", b"/", b"\\", b"matches /(", b"lines of ", b"include ", b"let a = ",
@@ -160,7 +189,7 @@ _WORDS = (
     b"\r",
     b"\0", b"\xe2\x80\x9c", b"\xe2\x80\xa8",
 )  # fmt: skip
-_RECIPES = (
+RECIPES = (
     b":0", b":0:", b":0 HBbhcwWfeaAEDirx", b"\n* ", b"* !", b"* ^TO_", b"* ^FROM_DAEMON",
     b"* 1^0 ", b"$",
     b"${A:-b}", b"`date`", b"| ", b"! ", b"{\n", b"}\n", b"INCLUDERC=", b"SWITCHRC=", b"LOGFILE=",
@@ -171,21 +200,21 @@ _RECIPES = (
 )  # fmt: skip
 
 TARGETS = {
-    "rules": Target(rules, _rules, _WORDS),
+    "rules": Target(rules, _rules, WORDS),
     "cases": Target(cases, lambda: [_CASES], tuple(_CASES.split(b" "))),
     "procmailrc": Target(
         procmailrc,
-        lambda: [path.read_bytes() for path in sorted((CASES / "convert").glob("*.procmailrc"))],
-        _RECIPES,
+        _recipes,
+        RECIPES,
     ),
     "condition": Target(
-        condition, lambda: [b"^Subject:.*(a|b)+[^x-z]\\/\\<x", b"^TO_ann^FROM_MAILER"], _RECIPES
+        condition, lambda: [b"^Subject:.*(a|b)+[^x-z]\\/\\<x", b"^TO_ann^FROM_MAILER"], RECIPES
     ),
     "sieve": Target(
         sieve,
-        lambda: [_SIEVE],
+        lambda: _SCRIPTS,
         (*tuple(_SIEVE.split()), b"text:\n", b"/*", b"*/", b"#", b"${a}", b":regex", b"anyof ("),
     ),
-    "values": Target(values, lambda: [b"ann@x.example\nx.example\n*@x.example\na?b*\n"], _WORDS),
-    "reply": Target(reply, lambda: [b"Subject: \0x\0\nFrom: a@b\n\nhi \0y", b"hi"], _WORDS),
+    "values": Target(values, lambda: [b"ann@x.example\nx.example\n*@x.example\na?b*\n"], WORDS),
+    "reply": Target(reply, lambda: [b"Subject: \0x\0\nFrom: a@b\n\nhi \0y", b"hi"], WORDS),
 }
