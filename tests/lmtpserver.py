@@ -42,13 +42,17 @@ class Client:
     def __init__(self, address: Path | tuple[str, int], *, greet: bool = True) -> None:
         family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
-        # With a time limit, connect(2) does not wait where the server's backlog is full.
-        self.sock.connect(str(address) if isinstance(address, Path) else address)
-        self.sock.settimeout(30)
         self._received = b""
-        if greet:
-            self.reply()
-            self.say("LHLO client.example.net")
+        try:
+            # With a time limit, connect(2) does not wait where the server's backlog is full.
+            self.sock.connect(str(address) if isinstance(address, Path) else address)
+            self.sock.settimeout(120)
+            if greet:
+                self.reply()
+                self.say("LHLO client.example.net")
+        except BaseException:
+            self.sock.close()
+            raise
 
     def __enter__(self) -> Client:
         return self
@@ -65,7 +69,10 @@ class Client:
         texts = []
         while True:
             while b"\r\n" not in self._received:
-                octets = self.sock.recv(4096)
+                try:
+                    octets = self.sock.recv(4096)
+                except ConnectionResetError:  # the server had something unread when it closed
+                    octets = b""
                 if not octets:
                     return Reply(0, "")
                 self._received += octets
@@ -91,6 +98,10 @@ class Client:
     def start_message(self, *recipients: str, ident: str = "", message: bytes = MESSAGE) -> None:
         """Send a message to the end, and do not wait for what becomes of it."""
         self.envelope(*recipients, ident=ident)
+        self.message(message)
+
+    def message(self, message: bytes = MESSAGE) -> None:
+        """Send what follows the envelope, to the end."""
         assert self.say("DATA").code == 354
         self.send(message.replace(b"\n", b"\r\n") + b".\r\n")
 
@@ -194,7 +205,7 @@ class Server:
         if self.process is None:
             return 0
         self.process.terminate()
-        return self.process.wait(60)
+        return self.process.wait(120)
 
     def kill(self) -> None:
         """Kill every process of it."""
@@ -205,15 +216,18 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        self.process.wait(60)
+        self.process.wait(120)
         for pid in pids[1:]:
             wait_for(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"{pid} to be gone")  # type: ignore[misc]
 
     def children(self) -> list[int]:
-        """Pids of the front, which is the first, and of the workers."""
+        """Pids of the front, which is the first, and of the workers.
+
+        They come as they were made. Sorted they would not: pids begin anew some day.
+        """
         assert self.process is not None
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return sorted(int(pid) for pid in listed.split())
+        return [int(pid) for pid in listed.split()]
 
     def workers(self) -> list[int]:
         """Pids of the workers."""

@@ -105,7 +105,7 @@ def hand_over(
     person: Person,
     *,
     cwd: str = "/",
-    timeout_s: float = 60,
+    timeout_s: float = 300,
 ) -> Answer:
     """Run a mailbox_command as PERSON, with STANDARD_INPUT through a pipe, and read the answer.
 

@@ -89,12 +89,12 @@ def real(directory: Path, rules: str, message: bytes, path: str = "/usr/bin:/bin
             capture_output=True,
             cwd=directory,
             pass_fds=(writing,),
-            timeout=30,
+            timeout=300,
             check=False,
         )
         os.close(writing)
         writing = -1
-        ended, _, _ = select.select([reading], [], [], 30)
+        ended, _, _ = select.select([reading], [], [], 300)
         assert ended, "a program of procmail does not end"
     finally:
         os.close(reading)

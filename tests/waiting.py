@@ -16,11 +16,12 @@ Seen = TypeVar("Seen")
 LOOK_EVERY_S = 0.01
 
 
-def wait_for(look: Callable[[], Seen | None], what: str, *, deadline_s: float = 30) -> Seen:
+def wait_for(look: Callable[[], Seen | None], what: str, *, deadline_s: float = 120) -> Seen:
     """Call LOOK until it returns something true, and return that.
 
     what        completes the sentence "waited N s for ..."
-    deadline_s  seconds until AssertionError
+    deadline_s  seconds until AssertionError; so many that only what never comes is missed, on any
+                machine under any load
     """
     end = time.monotonic() + deadline_s
     pause = Event()

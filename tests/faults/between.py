@@ -138,7 +138,7 @@ def _pop3(person: Person, *, delete: bool) -> tuple[bytes, ...]:
         capture_output=True,
         env={"HOME": str(person.home), "USER": person.name, "PATH": "/usr/bin:/bin"},
         cwd="/",
-        timeout=60,
+        timeout=300,
         check=False,
         **identity(person),
     )

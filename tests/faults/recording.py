@@ -87,7 +87,7 @@ class Recording:
         log = Path(self.top + ".strace")
         traced = ["/usr/bin/strace", "-f", "-qq", "-y", "-xx", "-s", "16777216", "-o", str(log)]
         traced += ["-e", f"trace={_CALLS}", "--", *command]
-        done = subprocess.run(traced, stdout=subprocess.PIPE, check=False, timeout=120)
+        done = subprocess.run(traced, stdout=subprocess.PIPE, check=False, timeout=300)
         text = log.read_text(errors="surrogateescape")
         log.unlink()
         self.take(text)

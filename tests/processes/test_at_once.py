@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -68,35 +70,40 @@ def test_a_crowd_of_deliveries_loses_and_doubles_nothing(home: Home) -> None:
 
 def is_sleeping(process: subprocess.Popen[bytes]) -> bool:
     """Whether the process, or one that it started, waits with nanosleep."""
-    pids = [
-        process.pid,
-        *map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()),
-    ]
-    return any("nanosleep" in Path(f"/proc/{pid}/wchan").read_text() for pid in pids)
+    assert process.poll() is None, process.communicate()
+    try:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        pids = [str(process.pid), *children]
+        return any("nanosleep" in Path(f"/proc/{pid}/wchan").read_text() for pid in pids)
+    except FileNotFoundError:
+        return False  # one has just ended
 
 
-def start(home: Home, handed: bytes) -> subprocess.Popen[bytes]:
-    """A delivery that has its whole message and goes on by itself."""
-    process = subprocess.Popen(
+@contextmanager
+def started(home: Home, handed: bytes) -> Iterator[subprocess.Popen[bytes]]:
+    """A delivery that has its whole message and goes on by itself, until it is killed."""
+    with subprocess.Popen(
         home.command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=home.environ,
         **identity(home.person),
-    )
-    assert process.stdin is not None
-    process.stdin.write(home.handed(handed))
-    process.stdin.close()
-    return process
+    ) as process:
+        try:
+            assert process.stdin is not None
+            process.stdin.write(home.handed(handed))
+            process.stdin.close()
+            process.stdin = None
+            yield process
+        finally:
+            process.kill()
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:
     """Wait until the delivery is done; it must have succeeded."""
-    assert process.stdout is not None
-    output = process.stdout.read()
-    process.stdout.close()
-    assert process.wait(timeout=30) == 0, output
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
 
 
 def test_a_delivery_waits_for_a_dotlock_of_procmails_lockfile(home: Home) -> None:
@@ -104,13 +111,13 @@ def test_a_delivery_waits_for_a_dotlock_of_procmails_lockfile(home: Home) -> Non
         lacking("lockfile is not installed (Debian: procmail)")
     lock = home.path / "mbox.lock"
     subprocess.run(["lockfile", "-r0", str(lock)], check=True, **identity(home.person))
-    process = start(home, message("3C001"))
-    wait_for(lambda: is_sleeping(process), "the delivery to wait for the lock")
-    assert lock.exists()
-    assert home.in_mbox() == []
+    with started(home, message("3C001")) as process:
+        wait_for(lambda: is_sleeping(process), "the delivery to wait for the lock")
+        assert lock.exists()
+        assert home.in_mbox() == []
 
-    lock.unlink()
-    finish(process)
+        lock.unlink()
+        finish(process)
     assert home.holds_once(message("3C001"))
     assert not lock.exists()
 
@@ -121,12 +128,14 @@ def test_a_delivery_waits_for_a_record_lock_as_dovecot_takes_it(home: Home) -> N
     home.give(mbox)
     with mbox.open("r+b") as held:
         fcntl.lockf(held, fcntl.LOCK_EX)
-        process = start(home, message("3C002"))
-        wait_for(lambda: is_sleeping(process), "the delivery to wait for the lock")
-        assert mbox.read_bytes() == b""
-        # Whoever waits for the one lock must not keep the other: Dovecot takes them in turn.
-        wait_for(lambda: not (home.path / "mbox.lock").exists(), "the dotlock to be given back")
-    finish(process)
+        with started(home, message("3C002")) as process:
+            wait_for(lambda: is_sleeping(process), "the delivery to wait for the lock")
+            # Not by a file of our own: closing that would give the lock up.
+            assert mbox.stat().st_size == 0
+            # Whoever waits for the one lock must not keep the other: Dovecot takes them in turn.
+            wait_for(lambda: not (home.path / "mbox.lock").exists(), "the dotlock to be given back")
+            held.close()
+            finish(process)
     assert home.holds_once(message("3C002"))
 
 
@@ -139,9 +148,9 @@ def test_a_foreign_dotlock_is_never_taken_over(home: Home, content: bytes) -> No
     lock.write_bytes(content % dead.pid if b"%" in content else content)
     os.utime(lock, (0, 0))
     home.give(lock)
-    process = start(home, message("3C003"))
-    wait_for(lambda: is_sleeping(process), "the delivery to wait for the lock")
-    assert lock.exists()
-    lock.unlink()
-    finish(process)
+    with started(home, message("3C003")) as process:
+        wait_for(lambda: is_sleeping(process), "the delivery to wait for the lock")
+        assert lock.exists()
+        lock.unlink()
+        finish(process)
     assert home.holds_once(message("3C003"))

@@ -68,7 +68,7 @@ def test_nothing_of_the_file_is_executed(tmp_path: Path, options: list[str]) -> 
         [*watched, *command, "--home", str(tmp_path), *given],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert "Traceback" not in done.stderr

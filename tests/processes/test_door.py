@@ -26,7 +26,7 @@ words = arguments + [name + "=" + value for name, value in environ.items()]
 strings = b"".join(word.encode() + b"\\0" for word in words)
 header = struct.pack("<4sIII", b"MDL2", len(arguments), len(environ), len(strings))
 asked = socket.socket(socket.AF_UNIX)
-asked.settimeout(60)
+asked.settimeout(120)
 asked.connect(door)
 rights = array.array("i", [0])
 answer = asked.recv(8, socket.MSG_WAITALL)
@@ -67,7 +67,7 @@ def knock(
     done = subprocess.run(
         ["/usr/bin/python3", "-I", "-c", LAUNCHER, str(server.door),
          json.dumps(list(arguments)), json.dumps(dict(environ))],
-        input=standard_input, stdout=subprocess.PIPE, timeout=60, check=True, cwd="/",
+        input=standard_input, stdout=subprocess.PIPE, timeout=300, check=True, cwd="/",
         **identity(who),
     )  # fmt: skip
     return done.stdout
@@ -183,7 +183,7 @@ def test_a_request_that_is_none_has_no_answer(open_door: Server, request_octets:
     )
     done = subprocess.run(
         ["/usr/bin/python3", "-I", "-c", code, str(open_door.door), "[]", "{}"],
-        input=MESSAGE, stdout=subprocess.PIPE, timeout=60, check=True, cwd="/",
+        input=MESSAGE, stdout=subprocess.PIPE, timeout=300, check=True, cwd="/",
         **identity(person(open_door)),
     )  # fmt: skip
     assert done.stdout == b""

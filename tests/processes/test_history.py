@@ -30,7 +30,7 @@ def run(
         env=home.environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         user=home.person.uid if os.geteuid() == 0 else None,
         group=home.person.gid if os.geteuid() == 0 else None,
@@ -88,7 +88,7 @@ def test_syslog_gets_its_line(home: Home) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(str(path))
         path.chmod(0o666)
-        server.settimeout(10)
+        server.settimeout(120)
         home.command += ["--settings", str(settings)]
         assert home.deliver().verdict == "sent"
         line = server.recv(8192).decode()

@@ -10,12 +10,12 @@ import socket
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.lmtpserver import MDELIVER, MESSAGE, RULES, Client, Server
+from tests.lmtpserver import MDELIVER, MESSAGE, RULES, Client, Reply, Server
 from tests.waiting import wait_for
 
 Make = Callable[..., Server]
@@ -89,9 +89,11 @@ def test_the_same_message_again(server: Server) -> None:
 def test_a_slow_user_holds_up_nobody_else(make: Make) -> None:
     server = make(slow_s=1, user_workers=1).start()
     with locked(server, "ann"), server.client() as first, server.client() as second:
+        # Accepted before there is anything slow, however long this takes.
+        second.envelope("ann@example.org")
         first.start_message("ann@example.org")
         wait_for(lambda: at_work(server, "ann"), "the delivery to be under way")
-        second.start_message("ann@example.org")
+        second.message()
         with server.client() as other:
             assert other.deliver("bob@example.org")[0].code == 250
         # What waits behind the slow delivery is sent away, and so is what comes now.
@@ -106,14 +108,14 @@ def test_a_slow_user_holds_up_nobody_else(make: Make) -> None:
 
 def test_one_user_in_several_sessions_has_several_workers(make: Make) -> None:
     server = make(user_workers=2).start()
-    with locked(server, "ann"):
-        clients = [server.client() for _ in range(3)]
+    with ExitStack() as held, ExitStack() as stack:
+        held.enter_context(locked(server, "ann"))
+        clients = [stack.enter_context(server.client()) for _ in range(3)]
         for number, client in enumerate(clients):
             client.start_message("ann@example.org", ident=f"4ABC{number}")
         wait_for(lambda: len(server.workers()) == 2, "a second worker")
-    for client in clients:
-        assert client.reply().code == 250
-        client.sock.close()
+        held.close()
+        assert [client.reply().code for client in clients] == [250, 250, 250]
     assert len(server.workers()) == 2
     assert server.copies("ann") == (3, 3)
 
@@ -125,7 +127,10 @@ def test_a_delivery_has_a_time_limit(make: Make) -> None:
         assert (reply.code, reply.text) == (451, "4.3.0 the delivery took longer than 1 s")
     assert server.in_maildir("ann") == []
     with server.client() as client:
-        assert client.deliver("ann@example.org", ident="4ABC")[0].code == 250
+        # On a busy machine a second may not be enough the next time either.
+        wait_for(
+            lambda: client.deliver("ann@example.org", ident="4ABC")[0].code == 250, "a delivery"
+        )
     assert server.copies("ann") == (1, 1)
 
 
@@ -201,7 +206,7 @@ def test_sigterm_finishes_what_is_in_hand(server: Server) -> None:
             assert idle.reply().code == 421
         assert client.reply().code == 250
         assert client.reply().code == 421
-    assert server.process.wait(30) == 0
+    assert server.process.wait(120) == 0
     assert server.copies("ann") == (1, 1)
 
 
@@ -239,8 +244,8 @@ def test_workers_end_when_they_are_idle(make: Make) -> None:
     server = make(worker_idle_s=1).start()
     with server.client() as client:
         assert client.deliver("ann@example.org")[0].code == 250
-        assert len(server.workers()) == 1
-        wait_for(lambda: server.workers() == [], "the worker to end")
+        (front,) = server.children()[:1]
+        wait_for(lambda: server.children() == [front], "the worker to end")
         assert client.deliver("ann@example.org")[0].code == 250
 
 
@@ -274,15 +279,25 @@ def test_idle_connections_do_not_shut_anybody_out(make: Make) -> None:
         assert clients[0].reply().code == 421
 
 
+def test_who_says_nothing_is_sent_away(make: Make) -> None:
+    server = make(command_s=1).start()
+    with Client(server.path, greet=False) as silent, Client(server.path, greet=False) as other:
+        # Where this machine is busy, 421 may come before the client is heard.
+        with suppress(BrokenPipeError):
+            other.send(b"LHLO client.example.net\r\n")
+        for client in (silent, other):
+            said = [reply.code for reply in iter(client.reply, Reply(0, ""))]
+            assert said[0] == 220
+            assert said[-1] == 421
+
+
 def test_who_drips_is_sent_away(make: Make) -> None:
-    server = make(command_s=1, message_s=1).start()
-    with server.client() as silent, server.client() as slow, server.client() as other:
+    server = make(message_s=1).start()
+    with server.client() as slow:
         slow.envelope("ann@example.org")
         assert slow.say("DATA").code == 354
         slow.send(b"x")
-        assert silent.reply().code == 421
         assert slow.reply().code == 421
-        assert other.reply().code == 421
     assert server.in_maildir("ann") == []
 
 
@@ -329,7 +344,7 @@ def test_systemd_hands_over_the_socket_and_hears_of_readiness(make: Make) -> Non
         listener.listen()
         notify = server.top / "notify"
         told.bind(str(notify))
-        told.settimeout(30)
+        told.settimeout(120)
 
         script = 'exec 3<&"$1"; LISTEN_PID=$$; export LISTEN_PID; shift; exec "$@"'
         environ = {"LISTEN_FDS": "1", "NOTIFY_SOCKET": str(notify), "PATH": os.environ["PATH"]}
@@ -340,7 +355,7 @@ def test_systemd_hands_over_the_socket_and_hears_of_readiness(make: Make) -> Non
         server.signal(signal.SIGTERM)
         assert told.recv(100) == b"STOPPING=1"
         assert server.process is not None
-        assert server.process.wait(30) == 0
+        assert server.process.wait(120) == 0
 
 
 def _start_through_shell(server: Server, script: str, fd: int, environ: dict[str, str]) -> None:
@@ -355,7 +370,7 @@ def _start_through_shell(server: Server, script: str, fd: int, environ: dict[str
 
 def test_another_server_is_not_pushed_aside(server: Server) -> None:
     command = [str(MDELIVER), "lmtp", "--settings", str(server.settings_path)]
-    done = subprocess.run(command, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
     assert done.returncode == 1
     assert b"another server listens" in done.stderr
     with server.client() as client:

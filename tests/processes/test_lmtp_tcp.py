@@ -92,7 +92,7 @@ def test_xforward_is_for_those_who_are_trusted(make: Callable[..., Server], port
 
 def run(server: Server, *options: str) -> subprocess.CompletedProcess[str]:
     command = [str(MDELIVER), "lmtp", "--settings", str(server.settings_path), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_check(make: Callable[..., Server]) -> None:

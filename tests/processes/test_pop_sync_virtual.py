@@ -58,7 +58,7 @@ def pop_sync(top: Path, *options: str) -> list[dict[str, object]]:
     """What `mdeliver pop-sync` said, as objects."""
     files = ["--settings", str(top / "mdeliver.toml"), "--rules", str(top / "rules")]
     command = [str(LDA.with_name("mdeliver")), "pop-sync", *files, "--json", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -86,7 +86,7 @@ def _ask_procmail(directory: Path, message: bytes, asked: list[tuple[str, str]])
     rcfile.write_text("".join(rules) + ":0\n/dev/null\n", encoding="latin-1")
     log_file = directory / "log"
     log_file.unlink(missing_ok=True)
-    subprocess.run(["procmail", "-m", rcfile], input=message, check=True, timeout=60)
+    subprocess.run(["procmail", "-m", rcfile], input=message, check=True, timeout=300)
     return log_file.read_bytes()
 
 

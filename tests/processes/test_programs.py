@@ -122,7 +122,7 @@ def test_a_pipe_that_recovers_is_given_the_message_once(home: Home) -> None:
 
 
 def test_a_program_that_reads_nothing_and_one_that_stays(home: Home) -> None:
-    script(home, "daemon", "sleep 60 & echo $! >daemon.pid")
+    script(home, "daemon", "sleep 600 & echo $! >daemon.pid")
     home.write_rules('also pipe to "true"\nalso pipe to "~/daemon"\n')
     assert home.deliver(LARGE).verdict == "sent"
     pid = int(given(home, "daemon.pid"))
@@ -187,7 +187,7 @@ def test_a_program_dies_with_the_agent_at_the_deadline(home: Home) -> None:
         agent = int(Path(f"/proc/{pid}/status").read_text().split("PPid:\t")[1].split()[0])
         # SIGALRM is how the agent's own deadline comes.
         os.kill(agent, 14)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=120)
     assert process.returncode == 75, output
     assert output.startswith(b"4.3.0 the delivery took"), output
     wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the program to end")

@@ -70,7 +70,7 @@ def _imported(code: str, arguments: list[str], home: Path) -> set[str]:
         [Path(sys.executable).resolve(), "-I", "-S", "-c", code, *arguments],
         input=MESSAGE,
         capture_output=True,
-        timeout=30,
+        timeout=120,
         check=False,
         env={"HOME": str(home), "USER": home.owner(), "SENDER": "a@example.org"},
     )

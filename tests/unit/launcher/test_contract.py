@@ -49,7 +49,7 @@ def answer(command: list[str], stdin: bytes = b"") -> Answer:
         input=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=20,
+        timeout=120,
         check=False,
         env={"PATH": "/usr/bin:/bin", "USER": "ann"},
     )
@@ -282,7 +282,7 @@ def test_nobody_reads_the_output(launcher: Path, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=writing, stderr=writing, timeout=20, check=False
+        command, stdin=subprocess.DEVNULL, stdout=writing, stderr=writing, timeout=120, check=False
     )
     os.close(writing)
     assert done.returncode == REJECTED

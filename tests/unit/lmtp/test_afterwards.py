@@ -47,7 +47,7 @@ def test_the_answer_goes_before_the_account(
     monkeypatch.setattr(os, "environ", dict(os.environ))
     asked, answering = socket.socketpair()
     with asked:
-        asked.settimeout(30)
+        asked.settimeout(120)
         seen: list[tuple[bytes, str]] = []
 
         def close(_account: Account, outcome: Outcome) -> None:

@@ -25,7 +25,7 @@ def test_notify(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, abstract: bool)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         name = f"mdeliver-test-{os.getpid()}"
         told.bind(f"\0{name}" if abstract else str(tmp_path / "notify"))
-        told.settimeout(10)
+        told.settimeout(120)
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}" if abstract else str(tmp_path / "notify"))
         notify("READY=1")
         assert told.recv(100) == b"READY=1"

@@ -215,7 +215,7 @@ def test_who_waits_for_the_mbox_keeps_the_file_that_it_has_open(mail: Mail) -> N
     before = mail.mbox.stat().st_ino
     with mock.patch.object(bothways, "lock_mbox", locked):
         looked = mail.look()
-    assert waiting[0].wait(30) == 0
+    assert waiting[0].wait(120) == 0
     assert (looked.changes, looked.unsettled) == ([], True)
     assert mail.mbox.stat().st_ino == before
     assert len(mail.look().changes) == 1
