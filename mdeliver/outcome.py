@@ -55,6 +55,8 @@ class Outcome(Record):
 
 def one_line(text: str) -> str:
     """TEXT with control characters made visible: no input may add a line to a reply or log."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -178,6 +178,8 @@ def _closing(rest: bytes) -> int:
     """Where the path that begins REST ends with `>`, or -1; one within quotes does not count."""
     if not rest.startswith(b"<"):
         return -1
+    if b'"' not in rest:
+        return rest.find(b">")
     quoted = escaped = False
     for at, octet in enumerate(rest):
         if escaped:

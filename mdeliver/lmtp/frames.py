@@ -41,14 +41,16 @@ INLINE_BYTES = 100 << 10
 _LENGTH = Struct("<I")
 _SEND_BUFFER_FORCE = 32
 _BUFFER_BYTES = 1 << 20
+_ONE_DESCRIPTOR = socket.CMSG_SPACE(4)
+# As a number: `socket` makes members of an enum of these, each time they are joined.
+_CUT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 
 
 def pack(kind: bytes, *fields: bytes) -> bytes:
     """One packet."""
     pieces = [kind]
     for field in fields:
-        pieces.append(_LENGTH.pack(len(field)))
-        pieces.append(field)
+        pieces += _LENGTH.pack(len(field)), field
     return b"".join(pieces)
 
 
@@ -100,7 +102,7 @@ def receive(channel: socket.socket) -> tuple[bytes, int] | None:
     Raises OSError.
     """
     try:
-        packet, ancillary, flags, _ = channel.recvmsg(PACKET_BYTES, socket.CMSG_SPACE(4))
+        packet, ancillary, flags, _ = channel.recvmsg(PACKET_BYTES, _ONE_DESCRIPTOR)
     except BlockingIOError:
         return None
     except ConnectionResetError:
@@ -109,7 +111,7 @@ def receive(channel: socket.socket) -> tuple[bytes, int] | None:
     for level, kind, octets in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fd = array.array("i", octets[:4])[0]
-    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+    if flags & _CUT:
         if fd >= 0:
             durable.close_read(fd)
         raise ValueError("a packet was cut")
