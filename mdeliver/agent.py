@@ -315,6 +315,8 @@ class Passage:
         """Let go of what the rules asked for."""
         if self._outside is not None:
             self._outside.close()
+            # It has a method of ours: the two would keep each other, and the message.
+            self._outside = None
 
     def write_account(self) -> None:
         """Say in the log what became of it; nothing that goes wrong with that touches it."""

@@ -104,6 +104,8 @@ def evaluate(
     actions = () if verdict.fate == "defer" else tuple(run.actions.values())
     filtered, remember = tuple(scene.filtered), tuple(scene.remember)
     authentication = scene.authentication.text if scene.authentication is not None else ""
+    # With it the scene and the run would keep each other, and the message.
+    del scene.add
     made = Plan(actions, verdict, filtered, remember, tuple(run.fired), authentication)
     return Decision(made, tuple(run.trace))
 

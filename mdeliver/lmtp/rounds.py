@@ -125,6 +125,8 @@ class Round:
         self._kept.rest()
         if self._afterwards:
             do_afterwards(self._afterwards)
+            # They know the messages, and what those asked for knows this round.
+            self._afterwards = []
 
     def _decided(self, task: Task) -> tuple[Passage | None, Outcome | None]:
         """TASK's message, if its way could be begun, and its outcome; None where it waits."""

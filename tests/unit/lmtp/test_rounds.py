@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -95,6 +96,23 @@ def test_one_sync_of_the_journal_for_all(home: Path, monkeypatch: pytest.MonkeyP
     assert subjects(home) == names
     assert len(list((home / "Maildir" / "new").iterdir())) == len(names)
     assert not list(home.rglob("*.lock"))
+
+
+def test_nothing_is_left_for_the_garbage_collector(home: Path) -> None:
+    """It would come by after hundreds of messages, which would all be in memory until then."""
+    kept = Kept()
+    tasks = [Task(home, name, []) for name in ("one", "two", "three")]
+    go_round(kept, *tasks[:1])
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        go_round(kept, *tasks[1:])
+        gc.collect()
+        # The test runner's threads may leave something meanwhile.
+        assert [one for one in gc.garbage if type(one).__module__.startswith("mdeliver.")] == []
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
 
 
 def test_a_bad_message_fails_alone(home: Path) -> None:
