@@ -38,8 +38,10 @@ def main() -> None:
     if arguments[:1] == ["deliver"] and not {"-h", "--help"}.intersection(arguments):
         _leave(*_deliver(arguments[1:]))
     from mdeliver.cli import main as command_line
+    from mdeliver.cli.output import watched
 
-    command_line()
+    with watched():
+        command_line()
 
 
 def _deliver(arguments: list[str]) -> tuple[int, bytes]:

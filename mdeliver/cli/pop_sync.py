@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 
+from mdeliver.cli.output import OutputLost
 from mdeliver.cli.surroundings import Asker, settings_option
 from mdeliver.intake import Options
 from mdeliver.lmtp.accounts import VirtualAccounts
@@ -189,15 +190,16 @@ def _site(given: dict[str, Any], *, once: bool) -> int:
 
 
 def _teller(user: str, as_json: bool, *, would: bool = False) -> Any:
-    """What prints a change of USER's."""
+    """What prints a change of USER's, to standard error where standard output takes nothing."""
 
     def tell(change: Change) -> None:
-        if as_json:
-            said = {"user": user, **change._asdict(), "done": not would}
-            click.echo(json.dumps(said))
-        else:
-            click.echo(_line(user, change, would))
-        sys.stdout.flush()
+        line = _line(user, change, would)
+        said = {"user": user, **change._asdict(), "done": not would}
+        try:
+            click.echo(json.dumps(said) if as_json else line)
+        except OutputLost as lost:
+            # What is done is done, and what is left must not stay undone for a log on a full disk.
+            _report(f"standard output: {lost}: {line}")
 
     return tell
 

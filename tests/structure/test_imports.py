@@ -71,7 +71,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
         "what POP3 has downloaded: carried over to the Maildir",
         """popsync popsync.settings popsync.choicefindings popsync.entry popsync.blocks
         popsync.mboxindex popsync.ledger popsync.links popsync.carry popsync.noting
-        popsync.bothways popsync.fill popsync.sync popsync.accounts popsync.watch popsync.daemon popsync.people popsync.site""",
+        popsync.bothways popsync.fill popsync.sync popsync.accounts popsync.watch
+        popsync.daemon popsync.people popsync.site""",
     ),
     (
         "what Postfix is told and asked: settings, tables, sent copies",
@@ -109,7 +110,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "the command line",
-        """cli cli.convert cli.surroundings cli.apply cli.pop_sync cli.log cli.reporting
+        """cli cli.output cli.convert cli.surroundings cli.apply cli.pop_sync cli.log cli.reporting
         cli.rejects cli.report cli.check cli.deliver cli.lmtp cli.dkimshown cli.dkim
         cli.demo.stage cli.demo.lmtp cli.demo cli.test cli.bcc_serve cli.bcc_maps cli.postfix
         cli.audit""",
