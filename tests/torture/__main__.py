@@ -1,7 +1,8 @@
-"""Never lose a letter: the whole suite of faults, power cuts, full disks, crowds and load.
+"""Never lose a letter: all of faults, power cuts, full disks, crowds, load and hostile input.
 
 Usage   make torture             or: python -m tests.torture [--part WORDS]... [--jobs N]
         SOAK=600 make torture    so many seconds of load; an hour if it is not set
+        FUZZ=600 make torture    so many seconds of hostile input; two hours if it is not set
         python -m tests.torture --list
 Resumes where it was interrupted: .torture/results.jsonl has what was run and its result, as long
         as the program and its tests are the same; --again forgets it

@@ -10,8 +10,10 @@ from tests.faults.calls import ALARMS, NFS, Calls
 from tests.faults.powercut import PowerCut
 from tests.faults.seam import KINDS, Kind
 from tests.faults.subjects import SUBJECTS
+from tests.fuzz.targets import TARGETS
 from tests.torture import crowd, oddities, server, soak
 from tests.torture.filesystems import full, odd, quota, strange
+from tests.torture.hostile import fuzzed
 from tests.torture.outside import OUTSIDE, deed, outside
 from tests.torture.stories import Opened, Part, Story
 
@@ -65,4 +67,5 @@ PARTS: tuple[Part, ...] = (
     Part("calls outside: lmtp server", server.opened),
     *[Part(f"calls outside: {name}", deed(name)) for name in _DEEDS],
     *[Part(f"calls outside: {name}", outside(name)) for name in OUTSIDE],
+    *[Part(f"hostile input: {name}", fuzzed(name)) for name in TARGETS],
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.torture.stories import COUNTED
 
-_OF = ("mdeliver", "launcher", "tests/faults", "tests/torture")
+_OF = ("mdeliver", "launcher", "tests/faults", "tests/fuzz", "tests/torture")
 
 
 class Results:

@@ -11,8 +11,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-COUNTED = ("lost", "doubled", "torn", "bounced", "stuck", "litter", "grew")
-"""grew: memory, descriptors or time that a server takes did not stay as they were."""
+COUNTED = ("lost", "doubled", "torn", "bounced", "stuck", "litter", "grew", "broke")
+"""grew: memory, descriptors or time that a server takes did not stay as they were.
+broke: octets made a reader do what it never may.
+"""
 
 
 class Story(Protocol):
