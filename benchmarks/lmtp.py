@@ -3,9 +3,11 @@
 Load       Postfix's smtp-source over a UNIX socket, connections kept, 4 KB messages
 Order      rounds of each case go through the servers in turn, so that a drifting machine slows both
            alike; medians are shown, and ratios
-Places     Maildir only, as Dovecot has it; "dual" is a Maildir and an mbox, which Dovecot cannot
+Places     Maildir only, as Dovecot has it; "dual" is a Maildir and an mbox for mdeliver, and for
+           Dovecot, which cannot, the Maildir still
 CPU        of all processes of the server, children that have ended included, for one delivery
 Memory     proportional (Pss) of all processes at the end of a case
+The marks  in CASES and below, conservative and aimed at, x dovecot-lmtp
 Rules      N times a subject that no message has, in both languages
 Checked    after the run each server must have filed as many messages as it was given
 Needs      root, smtp-source (postfix), dovecot-lmtpd, dovecot-sieve; what is missing is left out
@@ -29,6 +31,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.marks import Mark
+
 BIN = Path(sys.prefix) / "bin"
 DOVECOT = Path("/usr/sbin/dovecot")
 SETTLED_S = 3.0
@@ -42,16 +46,20 @@ class Case(NamedTuple):
     sessions: int
     recipients: int
     dual: bool
+    rate: Mark | None = None
 
 
 CASES = (
-    Case("1 session", 1, 1, False),
-    Case("4 sessions", 4, 1, False),
-    Case("16 sessions", 16, 1, False),
-    Case("16 sessions x 10 recipients", 16, 10, False),
-    Case("1 session, dual", 1, 1, True),
-    Case("16 sessions, dual", 16, 1, True),
+    Case("1 session", 1, 1, False, Mark(2.5, 4)),
+    Case("4 sessions", 4, 1, False, Mark(2, 3)),
+    Case("16 sessions", 16, 1, False, Mark(2.5, 4.5)),
+    Case("16 sessions x 10 recipients", 16, 10, False, Mark(2, 5)),
+    Case("1 session, dual", 1, 1, True, Mark(1.5, 3)),
+    Case("16 sessions, dual", 16, 1, True, Mark(1.5, 3)),
 )
+CPU = Mark(0.5, 0.25)
+MEMORY_MB = Mark(40, 25)
+"""Of 16 sessions with one recipient; memory.py has what each further user adds."""
 
 
 class Cost(NamedTuple):
@@ -67,13 +75,14 @@ class Server:
 
     name = ""
 
-    def __init__(self, top: Path, rules: int, dual: bool) -> None:
+    def __init__(self, top: Path, rules: int, dual: bool, users: int = 10) -> None:
+        """USERS beside the one who is called user; smtp-source -r makes their names."""
         self.top = top
         self.rules = [f"no-such-word-{n}" for n in range(rules)]
         self.dual = dual
         self.socket = top / "lmtp"
         self.owner = pwd.getpwnam("nobody")
-        self.users = ["user", *[f"{n}user" for n in range(1, 11)]]
+        self.users = ["user", *[f"{n}user" for n in range(1, users + 1)]]
         self.process: subprocess.Popen[bytes] | None = None
         top.mkdir(mode=0o755)
         homes = [self.home(user) for user in self.users]
@@ -224,9 +233,9 @@ def load(server: Server, case: Case, messages: int) -> Cost:
 def measure(case: Case, messages: int, rounds: int, rules: int, top: Path) -> dict[str, Cost]:
     """Median costs of CASE for each server that can do it."""
     kinds: list[type[Server]] = [Mdeliver]
-    if not case.dual and DOVECOT.exists() and Path("/usr/lib/dovecot/lmtp").exists():
+    if DOVECOT.exists() and Path("/usr/lib/dovecot/lmtp").exists():
         kinds.append(Dovecot)
-    servers = [kind(top / kind.name, rules, case.dual) for kind in kinds]
+    servers = [kind(top / kind.name, rules, case.dual and kind is Mdeliver) for kind in kinds]
     costs: dict[str, list[Cost]] = {server.name: [] for server in servers}
     try:
         for server in servers:
@@ -271,6 +280,15 @@ def show(case: Case, costs: dict[str, Cost], markdown: bool) -> None:
             print(f"| {' | '.join(row)} |")
         else:
             print(f"{row[0]:30}{row[1]:14}" + "".join(f"{cell:>10}" for cell in row[2:]))
+    ours = costs[Mdeliver.name]
+    lines = []
+    if theirs and case.rate is not None:
+        lines.append(case.rate.words("x dovecot-lmtp", ours.rate / theirs.rate))
+        lines.append(CPU.words("CPU x dovecot-lmtp", ours.cpu_ms / theirs.cpu_ms))
+    if (case.sessions, case.recipients) == (16, 1):
+        lines.append(MEMORY_MB.words("MB", ours.memory_mb))
+    # Beside a table of Markdown they would be in it.
+    print("\n".join(lines), file=sys.stderr if markdown else sys.stdout, flush=True)
 
 
 def main() -> None:

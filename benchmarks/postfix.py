@@ -3,9 +3,11 @@
 Ways       mailbox_transport to mdeliver's LMTP server and to dovecot-lmtp; mailbox_command
            mdeliver-lda (with a server behind it) and procmail
 Postfix    a private one, with the concurrency that it has by default: 2 for one user
-Order      the ways take turns in each round; the table has medians, and ratios to procmail
+Order      the ways take turns in each round; the table has medians, and ratios to procmail and
+           to dovecot-lmtp
 Places     mbox and Maildir, but for Dovecot, which cannot: a Maildir
 Counted    from the first message that smtp-source brings to the last that leaves the queue
+The marks  LMTP x dovecot-lmtp 1.5, x procmail 3.5; the launcher x procmail 2.5
 Needs      root, postfix, and procmail or dovecot-lmtpd; makes users, and removes them
 
     python -m benchmarks.postfix [--messages N] [--rounds N] [--users N,N]
@@ -27,6 +29,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks import lmtp
+from benchmarks.marks import Mark
 from tests.lmtpserver import Server
 from tests.local8 import Person
 from tests.servers.people import add_person, remove_person, write_rules
@@ -40,6 +43,14 @@ COMMON = (
     "lmtp_send_xforward_command = yes",
 )
 LOOK_S = 0.005
+LMTP, LAUNCHER, PROCMAIL, DOVECOT = (
+    "mdeliver, LMTP", "mdeliver-lda, server", "procmail", "dovecot-lmtp",
+)  # fmt: skip
+MARKS = {
+    (LMTP, DOVECOT): Mark(1.5, 2),
+    (LMTP, PROCMAIL): Mark(3.5, 5),
+    (LAUNCHER, PROCMAIL): Mark(2.5, 3.5),
+}
 
 
 class Ways:
@@ -54,16 +65,16 @@ class Ways:
         (top / "procmailrc").write_text(PROCMAILRC)
         command = "mailbox_command"
         self.settings = {
-            "mdeliver, LMTP": f"mailbox_transport = lmtp:unix:{server.path}",
-            "mdeliver-lda, server": f"{command} = {lda} --server {server.door}",
+            LMTP: f"mailbox_transport = lmtp:unix:{server.path}",
+            LAUNCHER: f"{command} = {lda} --server {server.door}",
         }
         if shutil.which("procmail"):
-            self.settings["procmail"] = f"{command} = /usr/bin/procmail -m {top}/procmailrc"
+            self.settings[PROCMAIL] = f"{command} = /usr/bin/procmail -m {top}/procmailrc"
         if lmtp.DOVECOT.exists() and Path("/usr/lib/dovecot/lmtp").exists():
             dovecot = lmtp.Dovecot(top / "dovecot", 0, False)
             stack.callback(dovecot.stop)
             dovecot.start()
-            self.settings["dovecot-lmtp"] = f"mailbox_transport = lmtp:unix:{dovecot.socket}"
+            self.settings[DOVECOT] = f"mailbox_transport = lmtp:unix:{dovecot.socket}"
 
 
 @contextmanager
@@ -128,7 +139,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="throughput through Postfix")
     parser.add_argument("--messages", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--users", default="1,50")
+    parser.add_argument("--users", default="1,50", help="numbers of users")
+    parser.add_argument(
+        "--ways", default="", help="only ways whose name contains one of these words"
+    )
     given = parser.parse_args()
     if os.geteuid() != 0 or shutil.which("smtp-source") is None:
         sys.exit("needs root and Postfix")
@@ -139,6 +153,12 @@ def main() -> None:
         with ExitStack() as stack:
             users = stack.enter_context(people(top, max(counts)))
             ways = Ways(top, stack)
+            words = given.ways.split(",")
+            chosen = {
+                way: setting
+                for way, setting in ways.settings.items()
+                if any(word in way for word in words)
+            }
             (top / "postfix").mkdir()
             postfix = Postfix(top / "postfix", [], "/bin/false")
             main_cf = (postfix.configuration / "main.cf").read_text()
@@ -147,11 +167,11 @@ def main() -> None:
             use(postfix, main_cf, "mailbox_command = /bin/false", reload=False)
             postfix.start()
             stack.callback(end, postfix)
-            print(f"{'users':>6} {'way':24}{'per s':>8}{'x procmail':>12}")
+            print(f"{'users':>6} {'way':24}{'per s':>8}{'x procmail':>12}{'x dovecot':>12}")
             for count in counts:
-                rates: dict[str, list[float]] = {way: [] for way in ways.settings}
+                rates: dict[str, list[float]] = {way: [] for way in chosen}
                 for _round in range(given.rounds):
-                    for way, setting in ways.settings.items():
+                    for way, setting in chosen.items():
                         use(postfix, main_cf, setting)
                         rates[way].append(rate(postfix, users[:count], given.messages))
                 show(count, {way: statistics.median(found) for way, found in rates.items()})
@@ -161,10 +181,16 @@ def main() -> None:
 
 def show(count: int, rates: dict[str, float]) -> None:
     """Print the lines of one number of users."""
-    theirs = rates.get("procmail")
     for way, found in rates.items():
-        ratio = f"{found / theirs:.2f}" if theirs else "-"
-        print(f"{count:>6} {way:24}{found:>8.0f}{ratio:>12}", flush=True)
+        ratios = [
+            f"{found / rates[other]:.2f}" if other in rates else "-"
+            for other in (PROCMAIL, DOVECOT)
+        ]
+        print(f"{count:>6} {way:24}{found:>8.0f}{ratios[0]:>12}{ratios[1]:>12}", flush=True)
+    for (ours, other), mark in MARKS.items():
+        if ours in rates and other in rates:
+            name = f"{ours}, {count} users, x {other}"
+            print(mark.words(name, rates[ours] / rates[other]), flush=True)
 
 
 if __name__ == "__main__":
