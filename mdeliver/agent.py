@@ -270,7 +270,16 @@ class Passage:
         return delivers and not asked and not once and is_only_filed(plan.actions)
 
     def carry_out(self) -> Outcome:
-        """Do what was decided."""
+        """Do what was decided. An alarm that comes when it is done changes nothing any more."""
+        try:
+            return self._carry_out()
+        except DeadlinePassed:
+            if not self.account.done.words:
+                raise
+            self.ending = self.delivered(self.account.done.words)
+            return self.ending
+
+    def _carry_out(self) -> Outcome:
         plan, state, now_s = self.plan, self._state, self.now_s
         if any(isinstance(action, File) and action.once for action in plan.actions):
             from mdeliver.sent.filing import file_once
@@ -301,9 +310,15 @@ class Passage:
         )
         if plan.remember and self._outside is not None:
             self._outside.remember(plan, self.account.done.places)
-        return self.with_notice(outcome)
+        return self._with_notice(outcome)
 
-    def with_notice(self, outcome: Outcome) -> Outcome:
+    def delivered(self, done: str) -> Outcome:
+        """The outcome of what was decided; DONE says in words what it came to."""
+        # By the rules as they are now it may go nowhere: see `carry_out`.
+        outcome = outcome_of(self.plan, done) if self.plan.actions else delivered(done)
+        return self._with_notice(outcome)
+
+    def _with_notice(self, outcome: Outcome) -> Outcome:
         """OUTCOME, with what the user's administrator should know of the rules."""
         notice = self._program.notice
         if notice and outcome.exit_status == 0:

@@ -25,11 +25,11 @@ _STICKY = 0o1000
 
 
 class Dotlock:
-    """A lock file that we hold."""
+    """A lock file that we hold; `fd` is open, and under flock."""
 
     def __init__(self, path: str, fd: int) -> None:
         self._path = path
-        self._fd = fd
+        self.fd = fd
 
     def release(self) -> None:
         """Remove the lock file, unless somebody put theirs in its place.
@@ -41,10 +41,10 @@ class Dotlock:
         except OSError:
             self._remove()
         finally:
-            durable.close_read(self._fd)
+            durable.close_read(self.fd)
 
     def _remove(self) -> None:
-        if durable.same_file(self._fd, self._path):
+        if durable.same_file(self.fd, self._path):
             try:
                 durable.remove(self._path)
             except PermissionError:
@@ -59,25 +59,34 @@ def try_dotlock(mailbox: str, hostname: str) -> Dotlock | None:
     """Make `MAILBOX.lock`; None where somebody holds it."""
     path = mailbox + ".lock"
     directory, _, name = path.rpartition("/")
-    directory_fd = system.open(directory, system.O_RDONLY | system.O_DIRECTORY | system.O_CLOEXEC)
+    held: Dotlock | None = None
     try:
-        if system.exists(path) and not remove_if_stale(path):
-            return None
-        content = f"{system.getpid():0{_PID_DIGITS}d}:{hostname}".encode()
-        fd = _held_file(directory, content)
+        directory_fd = system.open(
+            directory, system.O_RDONLY | system.O_DIRECTORY | system.O_CLOEXEC
+        )
         try:
-            durable.link_open_file(fd, directory_fd, name)
-        except FileExistsError:
-            system.close(fd)
-            return None
-        except OSError as error:
-            system.close(fd)
-            if error.errno not in (errno.ENOENT, errno.EXDEV, errno.EOPNOTSUPP):
-                raise
-            return _without_tmpfile(path, content)
-        return Dotlock(path, fd)
-    finally:
-        durable.close_read(directory_fd)
+            if system.exists(path) and not remove_if_stale(path):
+                return None
+            content = f"{system.getpid():0{_PID_DIGITS}d}:{hostname}".encode()
+            held = Dotlock(path, _held_file(directory, content))
+            try:
+                durable.link_open_file(held.fd, directory_fd, name)
+            except OSError as error:
+                fd, held = held.fd, None
+                system.close(fd)
+                if error.errno == errno.EEXIST:
+                    return None
+                if error.errno not in (errno.ENOENT, errno.EXDEV, errno.EOPNOTSUPP):
+                    raise
+                held = _without_tmpfile(path, content)
+        finally:
+            durable.close_read(directory_fd)
+    except BaseException:
+        # The deadline's alarm: a worker lives on, and nobody would ever find this lock stale.
+        if held is not None:
+            held.release()
+        raise
+    return held
 
 
 def _held_file(directory: str, content: bytes) -> int:

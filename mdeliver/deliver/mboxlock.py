@@ -31,6 +31,12 @@ class HeldMbox(Record):
         """Give the locks back."""
         try:
             system.close(self.fd)
+        except OSError:
+            raise  # it is closed all the same
+        except BaseException:
+            # The deadline's alarm was faster: a worker lives on, and would keep the lock.
+            durable.close_read(self.fd)
+            raise
         finally:
             if self.dotlock is not None:
                 self.dotlock.release()

@@ -24,12 +24,14 @@ class Transaction:
     attempt  at the message
     copies   what carries each delivery out
     earlier  the attempt that is completed, if there was one
+    lasts    whether it is done for good: nothing is taken back any more
     """
 
     def __init__(self, attempt: Attempt, copies: list[Copy], earlier: Recorded | None) -> None:
         self.attempt = attempt
         self.copies = copies
         self.earlier = earlier
+        self.lasts = False
         self._journal = attempt.journal
         self._begun = False
         self._committed: list[int] = []
@@ -43,8 +45,10 @@ class Transaction:
             self.sync()
             self.do_finals()
             self._journal.state(b"D")
+            self.lasts = True
         except BaseException:
-            self.roll_back()
+            if not self.lasts:
+                self.roll_back()
             raise
         finally:
             self.release()

@@ -12,7 +12,8 @@ One bad message   fails nobody else: whatever goes wrong, all is taken back, the
                   and everybody is to be delivered alone, where only the bad one fails.
 Taken             what is only filed, has no earlier attempt that is still of interest, and is not
                   in the same batch already. All else is for transaction.py.
-Fails with        nothing but what no `Exception` is (the deadline): all is taken back then
+Fails with        nothing but what no `Exception` is (the deadline): all is taken back then. Where
+                  it comes when all is done, that is said all the same: Done.words
 See also          transaction.py, steps.py
 """
 
@@ -27,7 +28,7 @@ from mdeliver.deliver.journal import Journal, begin_together
 from mdeliver.deliver.maildir import refuse_if_all_is_too_much, sync_names
 from mdeliver.deliver.mboxturn import MboxTurns, same_place
 from mdeliver.deliver.steps import Transaction
-from mdeliver.deliver.transaction import Done, distinct, done_words, from_line_of, key_of
+from mdeliver.deliver.transaction import Done, distinct, finish, from_line_of, key_of
 from mdeliver.outcome import Deferral
 from mdeliver.plan import File
 from mdeliver.record import Record
@@ -82,9 +83,15 @@ def deliver_together(
         if transactions:
             _take_steps(transactions, turns)
             for number, transaction in group:
-                words[number] = _finish(transaction, wanted[number].done)
+                transaction.finish()
+                words[number] = finish(transaction, wanted[number].done)
     except Exception:
         pass  # nothing was done of those without words; alone, they tell what is wrong
+    except BaseException:
+        for number, transaction in group:
+            if transaction.lasts and not wanted[number].done.words:
+                finish(transaction, wanted[number].done)
+        raise
     finally:
         _close(group)
     return words
@@ -141,6 +148,7 @@ def _take_steps(transactions: list[Transaction], turns: MboxTurns) -> None:
     copies = [copy for transaction in transactions for copy in transaction.copies]
     refuse_if_all_is_too_much(copies)
     held = turns.take_all(_mboxes_of(transactions))
+    lasting = False
     try:
         for transaction in transactions:
             transaction.prepare()
@@ -160,11 +168,15 @@ def _take_steps(transactions: list[Transaction], turns: MboxTurns) -> None:
         sync_names(copies)
         for journal in journals:
             journal.state(b"D")
+        lasting = True
     except BaseException:
-        for transaction in reversed(transactions):
-            transaction.roll_back()
+        if not lasting:
+            for transaction in reversed(transactions):
+                transaction.roll_back()
         raise
     finally:
+        for transaction in transactions:
+            transaction.lasts = lasting
         _release(transactions, turns, held)
 
 
@@ -198,12 +210,3 @@ def _release(transactions: list[Transaction], turns: MboxTurns, held: list[MboxT
             failed = error
     if failed is not None:
         raise failed
-
-
-def _finish(transaction: Transaction, done: Done) -> str:
-    """What follows a delivery that lasts; a few words on it."""
-    transaction.finish()
-    transaction.attempt.journal.state(b"F")
-    done.places = tuple([copy.words() for copy in transaction.copies])
-    done.from_line = transaction.attempt.from_line
-    return done_words(transaction.copies)

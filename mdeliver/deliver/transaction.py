@@ -66,11 +66,13 @@ class Done:
 
     places     each place as the journal has it: the deliverers' `words`
     from_line  of the copies in mboxes
+    words      a few words on what was done; "" as long as it may have to be done again
     """
 
-    __slots__ = ("from_line", "places")
+    __slots__ = ("from_line", "places", "words")
 
     def __init__(self) -> None:
+        self.words = ""
         self.places: tuple[tuple[str, ...], ...] = ()
         self.from_line = b""
 
@@ -162,12 +164,44 @@ def _deliver(
 ) -> str:
     """Make DELIVERIES, or complete EARLIER; a few words on what was done."""
     copies = [deliverer_of(delivery, attempt) for delivery in deliveries]
-    Transaction(attempt, copies, earlier).take_all()
-    _do_besides(attempt.journal, list(enumerate(copies)))
-    attempt.journal.state(b"F")
+    transaction = Transaction(attempt, copies, earlier)
+    try:
+        transaction.take_all()
+        _do_besides(attempt.journal, list(enumerate(copies)))
+        return finish(transaction, done)
+    except Exception:
+        raise
+    except BaseException:
+        # The deadline's alarm. What has no say, and was not begun, is left to the retry.
+        if transaction.lasts and all(copy.done for copy in copies if copy.phase == "besides"):
+            finish(transaction, done)
+        raise
+
+
+def finish(transaction: Transaction, done: Done) -> str:
+    """Say F of a delivery that lasts, and in DONE what it came to; a few words on it."""
+    attempt, copies = transaction.attempt, transaction.copies
     done.places = tuple([copy.words() for copy in copies])
     done.from_line = attempt.from_line
-    return done_words(copies)
+    return _say_f(attempt.journal, done, done_words(copies))
+
+
+def _say_f(journal: Journal, done: Done, words: str) -> str:
+    """Letter F: from now on the MTA may be told WORDS, and must not be told anything else.
+
+    Where nothing else tells a message from another one with the same octets, it would come twice.
+    """
+    try:
+        journal.state(b"F")
+        done.words = words
+    except Exception:
+        raise
+    except BaseException:
+        # The alarm, which comes once: before the letter, after it, nobody knows.
+        journal.state(b"F")
+        done.words = words
+        raise
+    return words
 
 
 def key_of(letter: Letter, envelope: Envelope, rules: str) -> bytes:
@@ -232,9 +266,8 @@ def _finish_again(
                 if earlier.marks[place] == "."
             ],
         )
-    attempt.journal.state(b"F")
     done.places, done.from_line = earlier.places, earlier.from_line
-    return "delivered by an earlier attempt"
+    return _say_f(attempt.journal, done, "delivered by an earlier attempt")
 
 
 def _clear_left_over(earlier: Recorded) -> None:

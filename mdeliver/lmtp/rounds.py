@@ -15,7 +15,6 @@ See also   worker.py, door.py (what a round takes); agent.py
 from __future__ import annotations
 
 from mdeliver.agent import DeadlinePassed, Passage, do_afterwards, start_deadline
-from mdeliver.decision import outcome_of
 from mdeliver.deliver.journalfile import KeptJournal
 from mdeliver.deliver.together import Wanted, deliver_together
 from mdeliver.history.account import Account
@@ -195,15 +194,17 @@ class Round:
             finally:
                 start_deadline(0)
         except DeadlinePassed:
+            # It may have come when all was done.
             for task, passage in waiting:
-                self._settle(task, passage, late)
+                said = passage.account.done.words
+                self._settle(task, passage, passage.delivered(said) if said else late)
             return
         alone = []
         for (task, passage), done in zip(waiting, words, strict=True):
             if done is None:
                 alone.append((task, passage))
             else:
-                self._settle(task, passage, passage.with_notice(outcome_of(passage.plan, done)))
+                self._settle(task, passage, passage.delivered(done))
         for task, passage in alone:
             # Each takes its time: by then somebody may have given up.
             if len(waiting) > 1 and not task.is_wanted():

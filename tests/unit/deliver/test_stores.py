@@ -301,7 +301,7 @@ def test_a_lock_of_ours_that_lost_its_content_in_a_power_cut_is_removed(
     assert held is not None
     (tmp_path / "mbox.lock").write_text(content)
     assert try_dotlock(str(tmp_path / "mbox"), "host") is None  # its maker lives
-    os.close(held._fd)
+    os.close(held.fd)
     taken = try_dotlock(str(tmp_path / "mbox"), "host")
     assert taken is not None
     taken.release()
