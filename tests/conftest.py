@@ -1,4 +1,8 @@
-"""Options of all tests, and a failed test that takes what it leaves open with it."""
+"""Options of all tests, and a failed test that takes what it leaves open with it.
+
+Hypothesis   the same examples in every run where CI is set, else fresh ones; never a deadline:
+             what is slow is so because of whatever else runs on this machine
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,14 @@ import traceback
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "fresh", settings.get_profile("default"), deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip
+if settings.get_current_profile_name() == "default":
+    settings.load_profile("fresh")
 
 _FAILURES = pytest.StashKey[list[BaseException]]()
 

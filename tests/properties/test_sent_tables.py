@@ -52,7 +52,9 @@ def postfix(tmp_path_factory: pytest.TempPathFactory) -> Postfix:
 
 @pytest.mark.parametrize("kind", ["texthash", "hash", "lmdb"])
 @settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(locals_=st.lists(LOCALS.filter(folds_alike), min_size=20, max_size=60, unique=True))
 def test_postmap_finds_what_was_written(

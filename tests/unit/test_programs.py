@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -280,17 +279,18 @@ def _is_gone(pid: str) -> bool:
 
 
 @pytest.mark.usefixtures("kernel")
-@pytest.mark.parametrize("script", ["sleep 60", "trap '' TERM; sleep 60 & wait; sleep 60"])
+@pytest.mark.parametrize("script", ["sleep 600", "trap '' TERM; sleep 600 & wait; sleep 600"])
 def test_a_hanging_program_is_ended_with_all_its_children(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
-    monkeypatch.setattr(limits, "PROGRAM_S", 0.4)
     monkeypatch.setattr(limits, "PROGRAM_GRACE_S", 0.2)
-    began = time.monotonic()
-    ended = bench.sh(f"sleep 61 & echo $! $$; {script}")
-    assert ended.words == "still running after 0.4 s"
+    for limit_s in (0.4, 4, 40):
+        monkeypatch.setattr(limits, "PROGRAM_S", limit_s)
+        ended = bench.sh(f"sleep 601 & echo $! $$; {script}")
+        if bench.output:
+            break  # else a busy machine has not even begun
+    assert ended.words == f"still running after {limit_s} s"
     assert ended.knows_later
-    assert time.monotonic() - began < 10
     pids = bench.output.decode().split()
     assert len(pids) == 2
     wait_for(lambda: all(_is_gone(pid) for pid in pids), "the group to end")

@@ -148,6 +148,52 @@ def test_root_does_not_wait_at_a_users_fifo(
 ) -> None:
     os.mkfifo(tmp_path / "rc")
     monkeypatch.setattr(os, "getuid", lambda: 0)
-    signal.alarm(10)
+    signal.alarm(120)
     with pytest.raises(PermissionError):
         _octets(str(tmp_path / "rc"), 65534)
+
+
+VACATION = b"""\
+:0 c
+* !^FROM_DAEMON
+* !^X-Loop: ann@example.org
+| (formail -r -A "X-Loop: ann@example.org"; cat away.txt) | $SENDMAIL -t
+"""
+
+
+def test_the_proof_is_told_the_envelope_that_messages_lack(tmp_path: Path) -> None:
+    """Whoever is addressed to ann@example.org by a name that no setting has gets an answer."""
+    (tmp_path / "away.txt").write_text("Away.\n")
+    message = tmp_path / "message"
+    text = "From: bob@example.net\nTo: ann@example.org\nSubject: x\n\nx\n"
+    message.write_text(f"Return-Path: <bob@example.net>\n{text}")
+    prove = ["--prove", str(message), "--user", "ann"]
+    assert "1 differ" in _run(tmp_path, VACATION, *prove).stdout
+    done = _run(tmp_path, VACATION, *prove, "--recipient", "ann@example.org")
+    assert done.stdout == "1 of 1 messages fare the same, 0 differ\n"
+    # Nobody answers a bounce, on either side, and a message alone looks like one.
+    message.write_text(text)
+    (tmp_path / "other").write_text('mailbox pop3 = mbox "/var/mail/{user}"\ninbox = pop3\n')
+    given = [*prove, "--recipient", "ann@example.org", "--rules", str(tmp_path / "other")]
+    for sender, differ in ((None, 0), ("", 0), ("bob@example.net", 1)):
+        options = [] if sender is None else ["--sender", sender]
+        assert f"{differ} differ" in _run(tmp_path, VACATION, *given, *options).stdout
+
+
+def test_the_proof_is_told_the_extension(tmp_path: Path) -> None:
+    message = tmp_path / "message"
+    message.write_text("From: bob@example.net\nSubject: x\n\nx\n")
+    rc = b"DEFAULT=$HOME/in/\nARG=$1\n:0\n* ARG ?? ^lists$\n.Lists/\n"
+    other = tmp_path / "other"
+    other.write_text('mailbox imap = maildir "~/in"\ninbox = imap\n')
+    prove = ["--prove", str(message), "--user", "ann", "--rules", str(other)]
+    assert "0 differ" in _run(tmp_path, rc, *prove).stdout
+    done = _run(tmp_path, rc, *prove, "--recipient", "ann+lists@example.org")
+    assert f"procmail  in {tmp_path}/.Lists" in done.stdout
+
+
+def test_the_envelope_is_for_the_proof(tmp_path: Path) -> None:
+    for option in ("--recipient", "--sender"):
+        done = _run(tmp_path, b"", option, "ann@example.org")
+        assert done.exit_code == 2
+        assert "go with --prove" in done.stderr

@@ -103,7 +103,7 @@ def test_since(tmp_path: Path) -> None:
 def test_times_that_people_write() -> None:
     now = time.time()
     for text, ago_s in (("90s", 90), ("5m", 300), ("3h", 10800), ("2d", 172800), ("1w", 604800)):
-        assert abs(now - ago_s - recall.seconds_of(text)) < 5
+        assert abs(now - ago_s - recall.seconds_of(text)) < 60
     assert recall.seconds_of("2026-08-01") == time.mktime((2026, 8, 1, 0, 0, 0, 0, 0, -1))
     assert recall.seconds_of("2026-08-01 12:30") == time.mktime((2026, 8, 1, 12, 30, 0, 0, 0, -1))
     for text in ("", "yesterday", "3 h", "-3h", "3y", "2026-13-01"):
