@@ -17,34 +17,31 @@ import os
 import pwd
 import stat
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from mdeliver.cli import proving
+from mdeliver.cli.proving import one_line_each
 from mdeliver.diagnostic import Diagnostic, render
+from mdeliver.intake import Options
 from mdeliver.language.compile import Source, compile_rules
 from mdeliver.outcome import one_line
 from mdeliver.procmail import proof
 from mdeliver.procmail.linetext import sed_arguments
 from mdeliver.procmail.report import Converted, Entry
-from mdeliver.procmail.tally import Tally
 from mdeliver.rulesfile import reader
 from mdeliver.settings import load_site
 
 if TYPE_CHECKING:
-    from mdeliver.replay.rehearsal import Rehearsal, Rehearsed
+    from mdeliver.replay.rehearsal import Rehearsed
     from mdeliver.replay.stores import Arrived, Stored
 
-TROUBLE = 2
 STDIN = "-"
-_HALF = 110
-"""Characters at either end of a reason that is shown."""
 MOST_BYTES = 8 << 20
 
 Convert = Callable[[str, str], Converted]
-Compare = Callable[["Stored", "Arrived", Callable[["Arrived"], "Rehearsed"]], proof.Compared]
 
 
 @click.group(name="convert")
@@ -59,6 +56,8 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
         click.option("--prove", metavar="MAILBOX", help="Compare both over these messages."),
         click.option("--rules", metavar="RULES", help="Prove these rules, not the converted ones."),
+        click.option("--sender", metavar="ADDRESS", help="With --prove: the envelope sender."),
+        click.option("--recipient", metavar="ADDRESS", help="With --prove: the envelope's own."),
         click.option("--user", metavar="NAME", help="Whose rules they are."),
         click.option("--home", metavar="DIR", help="The home directory."),
     ):
@@ -75,6 +74,8 @@ def procmailrc(
     as_json: bool,
     prove: str | None,
     rules: str | None,
+    sender: str | None,
+    recipient: str | None,
     user: str | None,
     home: str | None,
     allow_shell: bool,
@@ -87,6 +88,7 @@ def procmailrc(
     from mdeliver.procmail.world import World
 
     name, home, uid = _whose(user, home)
+    envelope = _envelope(prove, name, home, sender, recipient)
     text = _read(file, uid)
     parsed = parse_procmailrc(text, file)
     if "\r\n" in text:
@@ -115,11 +117,11 @@ def procmailrc(
         stored: Stored, arrived: Arrived, rehearse: Callable[[Arrived], Rehearsed]
     ) -> proof.Compared:
         world.now_s = arrived.arrived_s
-        world.argument = proof.extension(arrived, site)
-        return proof.compare(stored.name, arrived, parsed, world, rehearse, lost)
+        world.argument = proof.extension(arrived, site, envelope)
+        return proof.compare(stored.name, arrived, parsed, world, rehearse, lost, sender)
 
-    rehearsal = _rehearsal(converted, rules, name, home, run_programs)
-    _prove(prove, rehearsal, as_json, compare, "procmail")
+    rehearsal = proving.rehearsal(_ours(converted, rules), envelope, run_programs)
+    proving.prove(prove, rehearsal, as_json, compare, "procmail")
 
 
 @command.command(name="sieve")
@@ -129,6 +131,8 @@ def sieve(
     as_json: bool,
     prove: str | None,
     rules: str | None,
+    sender: str | None,
+    recipient: str | None,
     user: str | None,
     home: str | None,
 ) -> None:
@@ -137,6 +141,7 @@ def sieve(
     from mdeliver.sieve.reader import read_script
 
     name, home, uid = _whose(user, home)
+    envelope = _envelope(prove, name, home, sender, recipient)
     octets = _read(file, uid).encode("latin-1")
     try:
         text = octets.decode()
@@ -157,10 +162,27 @@ def sieve(
         def compare_one(
             stored: Stored, arrived: Arrived, rehearse: Callable[[Arrived], Rehearsed]
         ) -> proof.Compared:
-            return compare(stored.name, arrived, pigeonhole, rehearse)
+            return compare(stored.name, arrived, pigeonhole, rehearse, sender, recipient)
 
-        rehearsal = _rehearsal(converted, rules, name, home, False)
-        _prove(prove, rehearsal, as_json, compare_one, "sieve")
+        rehearsal = proving.rehearsal(_ours(converted, rules), envelope, False)
+        proving.prove(prove, rehearsal, as_json, compare_one, "sieve")
+
+
+def _envelope(
+    prove: str | None, name: str, home: str, sender: str | None, recipient: str | None
+) -> Options:
+    """Who the messages of the proof are from and for, as far as they do not say it themselves."""
+    if prove is None and (sender is not None or recipient is not None):
+        raise click.UsageError("--sender and --recipient go with --prove")
+    return Options(user=name, home=home, sender=sender, recipient=recipient)
+
+
+def _ours(converted: Converted, rules: str | None) -> proving.Ours:
+    """The rules that are put to the proof: those of the file RULES, or else the converted ones."""
+    if rules is None:
+        return proving.Ours("converted rules", converted.text, sed_arguments(converted.text))
+    text = _read(rules, os.getuid()).encode("latin-1").decode("utf-8", "replace")
+    return proving.Ours(rules, text, frozenset())
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -250,11 +272,6 @@ def _checked(converted: Converted, reading: Callable[[str], str]) -> Converted:
     return converted.replace(findings=(*converted.findings, *errors))
 
 
-def one_line_each(text: str) -> str:
-    """TEXT with its lines, but no other control character."""
-    return "\n".join([one_line(line) for line in text.split("\n")])
-
-
 def _summary(converted: Converted) -> str:
     counts = dict.fromkeys(("lost", "differs", "note"), 0)
     for entry in converted.entries:
@@ -299,97 +316,3 @@ def _finding(finding: Diagnostic) -> dict[str, Any]:
         "message": finding.message,
         "hint": finding.hint,
     }
-
-
-# --- the proof ---------------------------------------------------------------------------------
-
-
-def _prove(mailbox: str, rehearsal: Rehearsal, as_json: bool, compare: Compare, other: str) -> None:
-    """Compare both sides over the messages in MAILBOX; exits 1 if they differ."""
-    from mdeliver.replay import stores
-
-    try:
-        found = list(stores.find(mailbox, folders=True))
-    except OSError as error:
-        raise click.ClickException(f"{one_line(mailbox)}: {error.strerror}") from None
-    reading = stores.Reader()
-    tally = Tally()
-    with _progress(found) as messages:
-        for stored in messages:
-            try:
-                arrived = reading.read(stored)
-            except OSError as error:
-                raise click.ClickException(f"{one_line(stored.name)}: {error.strerror}") from None
-            one = compare(stored, arrived, lambda it: rehearsal.of(it, explain=True))
-            tally.add(one)
-            if not one.same and (as_json or not one.lost):
-                click.echo(_compared_json(one) if as_json else _compared(one, other))
-    if not as_json:
-        for line in tally.lines():
-            click.echo(line)
-    if tally.same < tally.all:
-        sys.exit(1)
-
-
-def _rehearsal(
-    converted: Converted, rules: str | None, name: str, home: str, run_programs: bool
-) -> Rehearsal:
-    """The rules made ready; exits 2 with what is wrong with them."""
-    from mdeliver.intake import Options
-    from mdeliver.replay.rehearsal import Rehearsal
-
-    label = rules or "converted rules"
-    text = converted.text
-    if rules:
-        text = _read(rules, os.getuid()).encode("latin-1").decode("utf-8", "replace")
-    compiled = compile_rules([Source(label, text)], reader(home, os.getuid()))
-    if compiled.program is None:
-        for finding in compiled.findings:
-            click.echo(one_line_each(render(finding)), err=True)
-        sys.exit(TROUBLE)
-    environ = {"USER": name, "HOME": home}
-    options = Options(user=name, home=home)
-    # What the converter itself asks sed for: no program of the file's.
-    own = frozenset() if rules else sed_arguments(text)
-    return Rehearsal(compiled.program, options, environ, load_site(), run_programs, always_run=own)
-
-
-@contextmanager
-def _progress(found: list[Stored]) -> Iterator[Any]:
-    if sys.stderr.isatty() and not sys.stdout.isatty():
-        with click.progressbar(found, file=sys.stderr) as shown:
-            yield shown
-    else:
-        yield found
-
-
-def _compared(one: proof.Compared, other: str) -> str:
-    if one.unknown:
-        return f"{one.name}\n  not known: {one_line(one.unknown)}"
-    lines = [one.name]
-    if one.content:
-        return f"{one.name}\n  both      {one.ours.words}\n            {one_line(one.content)}"
-    for label, side in ((other, one.theirs), ("rules", one.ours)):
-        lines.append(f"  {label:8}  {side.words}")
-        lines += [f"            {_short(reason)}" for reason in side.reasons]
-    return "\n".join(lines)
-
-
-def _short(text: str) -> str:
-    """TEXT, or the beginning and the end of it: what was found stands there."""
-    return text if len(text) <= 2 * _HALF else f"{text[:_HALF]} … {text[-_HALF:]}"
-
-
-def _compared_json(one: proof.Compared) -> str:
-    sides = {
-        label: {"done": sorted(side.done), "fate": side.fate, "reasons": list(side.reasons)}
-        for label, side in (("original", one.theirs), ("rules", one.ours))
-    }
-    told = {
-        "message": one.name,
-        "unknown": one.unknown,
-        "content": one.content,
-        "lost": one.lost,
-        **sides,
-    }
-    return json.dumps(told, ensure_ascii=False)

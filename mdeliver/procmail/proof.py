@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 Delivered = File | Forward | Pipe | Run | Reply
 
+ANY_ENVELOPE = Options()
+
 Octets = tuple[tuple[str, bytes], ...]
 """What is done, in words, with the octets that it is done with."""
 
@@ -103,11 +105,16 @@ def compare(
     world: World,
     rehearse: Callable[[Arrived], Rehearsed],
     lost: frozenset[str] = frozenset(),
+    sender: str | None = None,
 ) -> Compared:
-    """What becomes of one message on either side; LOST are recipes without a rule."""
+    """What becomes of one message on either side.
+
+    lost    recipes without a rule
+    sender  the envelope's; None for the one that the message says
+    """
     rehearsed = rehearse(arrived)
     ours = of_plan(rehearsed, world.home, arrived.letter)
-    fate = run_procmailrc(file, with_from_line(arrived), world)
+    fate = run_procmailrc(file, with_from_line(arrived, sender), world)
     theirs = of_fate(fate)
     unknown = fate.unknown or not_known(rehearsed)
     if unknown or theirs.deed != ours.deed:
@@ -172,27 +179,37 @@ def contents(theirs: Octets, ours: Octets) -> octets.Difference:
     return octets.Difference(frozenset(designed), "")
 
 
-def with_from_line(arrived: Arrived) -> bytes:
-    """The message as Postfix would hand it over: a From_ line first."""
+def with_from_line(arrived: Arrived, sender: str | None = None) -> bytes:
+    """The message as Postfix would hand it over: a From_ line first.
+
+    sender  the envelope's, "" for nobody; None for the one that the message says
+    """
     letter = arrived.letter
     message = b"".join(letter.chunks())
-    if letter.from_line:
-        return letter.from_line + message
-    sender = "MAILER-DAEMON"
+    if sender is None:
+        if letter.from_line:
+            return letter.from_line + message
+        sender = _return_path(letter)
+    when = time.asctime(time.gmtime(arrived.arrived_s))
+    line = f"From {sender or 'MAILER-DAEMON'}  {when}\n"
+    return line.encode("latin-1", "backslashreplace") + message
+
+
+def _return_path(letter: Letter) -> str:
     for line in letter.head.split(b"\n"):
         if line.lower().startswith(b"return-path:"):
-            path = line.partition(b":")[2].strip(b" \t\r<>").decode("latin-1")
-            sender = path or sender
-            break
-    when = time.asctime(time.gmtime(arrived.arrived_s))
-    return f"From {sender}  {when}\n".encode("latin-1") + message
+            return line.partition(b":")[2].strip(b" \t\r<>").decode("latin-1")
+    return ""
 
 
-def extension(arrived: Arrived, site: Site) -> str:
-    """What Postfix would give as the extension of the address it came to."""
+def extension(arrived: Arrived, site: Site, envelope: Options = ANY_ENVELOPE) -> str:
+    """What Postfix would give as the extension of the address it came to.
+
+    envelope  what is given of it; the rest is what the message says
+    """
     letter = arrived.letter
     message = Message(letter.head, letter.size, cut=letter.head_cut)
-    return traced(Options(), {}, message, letter, site).extension or ""
+    return traced(envelope, {}, message, letter, site).extension or ""
 
 
 # --- the one side ----------------------------------------------------------------------------

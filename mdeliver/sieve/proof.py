@@ -98,22 +98,30 @@ def compare(
     arrived: Arrived,
     pigeonhole: Pigeonhole,
     rehearse: Callable[[Arrived], Rehearsed],
+    given_sender: str | None = None,
+    given_recipient: str | None = None,
 ) -> Compared:
-    """What becomes of one message on either side."""
+    """What becomes of one message on either side.
+
+    given_sender, given_recipient  of the envelope; None for what the message says
+    """
     rehearsed = rehearse(arrived)
     ours = of_rules(rehearsed)
-    octets = with_from_line(arrived)
+    octets = with_from_line(arrived, given_sender)
     sender = octets[5 : octets.find(b" ", 5)].decode("latin-1")
     if sender == "MAILER-DAEMON" and pigeonhole.asks_envelope:
         # Without an address sieve-test takes what the header says.
         why = "sieve-test cannot be told of the null sender, and the script asks the envelope"
         return Compared(one_line(name), Deeds(frozenset(), "deferred", ()), ours, why)
-    delivered_to = next(iter(rehearsed.message.addresses("delivered-to")), None)
+    recipient = given_recipient
+    if recipient is None:
+        delivered_to = next(iter(rehearsed.message.addresses("delivered-to")), None)
+        recipient = delivered_to.text if delivered_to else ""
     try:
         said = pigeonhole.ask(
             octets[octets.find(b"\n") + 1 :],
             "" if sender == "MAILER-DAEMON" else sender,
-            delivered_to.text if delivered_to else "",
+            recipient,
         )
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         return Compared(one_line(name), Deeds(frozenset(), "deferred", ()), ours, str(error))

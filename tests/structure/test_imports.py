@@ -110,7 +110,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "the command line",
-        """cli cli.output cli.convert cli.surroundings cli.apply cli.pop_sync cli.log cli.reporting
+        """cli cli.output cli.proving cli.convert cli.surroundings cli.apply cli.pop_sync cli.log cli.reporting
         cli.rejects cli.report cli.check cli.deliver cli.lmtp cli.dkimshown cli.dkim
         cli.demo.stage cli.demo.lmtp cli.demo cli.test cli.bcc_serve cli.bcc_maps cli.postfix
         cli.audit""",
