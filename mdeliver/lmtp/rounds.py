@@ -167,6 +167,8 @@ class Round:
         self._afterwards.append(rules.keep)
         if state != self._state:
             self._deliver_others_first(task)
+            # Opening it lets go of the one before, whether it succeeds or not.
+            self._state = ""
             self._journal = self._kept.journal(state)
             self._state = state
         options = brought.rules or ""

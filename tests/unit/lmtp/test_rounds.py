@@ -224,3 +224,53 @@ def test_a_message_keeps_its_limit_when_others_go_first(
     go_round(Kept(), one, two)
     assert answers(log) == ["one delivered", "two delivered"]
     assert all(0 < seconds <= Task.limit_s for seconds in left_s)
+
+
+def test_a_journal_that_cannot_be_opened_fails_only_who_needs_it(home: Path) -> None:
+    (home / "broken" / "journal").mkdir(parents=True)
+    log: list[str] = []
+    tasks = [Task(home, name, log) for name in ("one", "two", "three", "four")]
+    tasks[1].state = "broken"
+    kept = Kept()
+    go_round(kept, *tasks)
+    assert sorted(answers(log)) == [
+        "four delivered", "one delivered", "three delivered", "two deferred",
+    ]  # fmt: skip
+    assert sorted(subjects(home)) == ["four", "one", "three"]
+
+
+def test_a_journal_that_fails_once_is_opened_for_the_next(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is opened anew at the beginning of a round, and that fails: the next message asks again."""
+    monkeypatch.setattr("mdeliver.limits.JOURNAL_BYTES", 10)
+    log: list[str] = []
+    kept = Kept()
+    go_round(kept, Task(home, "one", log), Task(home, "two", log))
+    open_own_file = durable.open_own_file
+    failures = [OSError(24, "too many open files")]
+
+    def fail_once(path: str, *, create: bool) -> int:
+        if path.endswith("journal") and failures:
+            raise failures.pop()
+        return open_own_file(path, create=create)
+
+    monkeypatch.setattr(durable, "open_own_file", fail_once)
+    go_round(kept, *[Task(home, name, log) for name in ("three", "four")])
+    assert sorted(answers(log)[2:]) == ["four delivered", "three deferred"]
+
+
+def test_a_round_in_which_no_journal_could_be_opened_ends_well(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mdeliver.limits.JOURNAL_BYTES", 10)
+    log: list[str] = []
+    kept = Kept()
+    go_round(kept, Task(home, "one", log))
+    (home / "state" / "journal").unlink()
+    (home / "state" / "journal").mkdir()
+    go_round(kept, Task(home, "two", log))
+    go_round(kept, Task(home, "three", log))
+    (home / "state" / "journal").rmdir()
+    go_round(kept, Task(home, "four", log))
+    assert answers(log) == ["one delivered", "two deferred", "three deferred", "four delivered"]
