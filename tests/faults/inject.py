@@ -29,14 +29,14 @@ from typing import NamedTuple
 
 from tests.faults import account, between
 from tests.faults.agents import AGENTS
-from tests.faults.strace import Point, point_after, points_of, strike, trace
+from tests.faults.strace import ALWAYS, Point, point_after, points_of, strike, trace
 from tests.installation import open_directory, recipient
 from tests.local8 import Answer, as_handed_over, environment, hand_over
 from tests.mboxreader import Torn
 
 FAILURES = ("lost", "doubled", "torn", "bounced", "litter", "stuck")
 ATTEMPTS = 3
-TIMEOUT_S = 30.0
+TIMEOUT_S = 120.0
 FIRST_TRY_AT = 1_700_000_000
 
 
@@ -96,6 +96,7 @@ class Bench:
         assert not wrong, wrong
         text = log.read_text(errors="replace")
         self.points = points_of(text)
+        self.all_points = points_of(text, more=ALWAYS)
         self.after_append = point_after(text, '"From sender@')
 
     def _message(self, name: str, size: int) -> bytes:

@@ -27,15 +27,16 @@ DONE, FAILED, BROKEN, KILLED = 10, 11, 12, 9
 
 Kind = Literal[
     "kill before", "kill after", "alarm before", "alarm after",
-    "ENOSPC", "EIO", "EDQUOT", "EMFILE", "ENOLCK", "ENOMEM", "ESTALE",
+    "ENOSPC", "EIO", "EDQUOT", "EMFILE", "ENOLCK", "EINTR", "ENOMEM", "ESTALE",
     "done, EIO", "done, EEXIST", "done, ENOENT",
 ]  # fmt: skip
-"""What may happen at a call. EINTR is no case here: Python's own calls try again (PEP 475), and
-what interrupts a delivery is its alarm. `done, ERROR`: it was done, and the answer is an error, as
-where an NFS server's answer is lost and the request is sent again."""
+"""What may happen at a call. After EINTR Python's own calls try again (PEP 475); here it comes
+through. What really interrupts a delivery is its alarm. `done, ERROR`: it was done, and the answer
+is an error, as where an NFS server's answer is lost and the request is sent again."""
 
 KINDS: tuple[Kind, ...] = (
-    "kill before", "kill after", "ENOSPC", "EIO", "EDQUOT", "EMFILE", "ENOLCK", "ENOMEM",
+    "kill before", "kill after",
+    "ENOSPC", "EIO", "EDQUOT", "EMFILE", "ENOLCK", "EINTR", "ENOMEM",
 )  # fmt: skip
 
 # Not system calls, or calls that cannot fail in a way the caller could see.

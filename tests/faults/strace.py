@@ -12,11 +12,13 @@ from __future__ import annotations
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.local8 import Answer, Person, identity
+from tests.waiting import wait_for
 
 KILL = "SIGKILL"
 
@@ -79,6 +81,9 @@ _ERRORS: Mapping[str, tuple[str, ...]] = {
     "lseek": ("EIO",),
 }
 _OTHER = ("ENOMEM", "EIO")
+
+ALWAYS = ("ENOSPC", "EIO", "EDQUOT", "EMFILE", "ENOLCK", "EINTR", "ENOMEM")
+"""What each call is made to answer besides where all is tried, whether or not a kernel does so."""
 
 # Never come back, or are no way for the kernel to refuse: only a kill makes sense.
 _NO_ERRORS = frozenset({"exit", "exit_group", "rt_sigreturn", "restart_syscall", "arch_prctl"})
@@ -152,18 +157,17 @@ def _end_tracees(log: Path) -> None:
             continue
 
 
-def points_of(trace_text: str, begin: str = "") -> list[Point]:
+def points_of(trace_text: str, *, more: Sequence[str] = ()) -> list[Point]:
     """Every fault that the run in TRACE_TEXT could have suffered, in a fixed order.
 
-    begin  leave out what comes before the first call that has these words
+    more  errors to be tried at each call besides those that its manual page has
     """
-    before = _most_calls(trace_text.partition(begin)[0]) if begin else Counter()
     most = _most_calls(trace_text)
     return [
         Point(call, nth, what)
         for call in sorted(most)
-        for nth in range(before[call] + 1, most[call] + 1)
-        for what in faults_for(call)
+        for nth in range(1, most[call] + 1)
+        for what in faults_for(call, more)
     ]
 
 
@@ -173,8 +177,9 @@ def _most_calls(trace_text: str) -> Counter[str]:
     for pid, call in _CALL.findall(trace_text):
         counts.setdefault(pid, Counter())[call] += 1
     # The first process's first execve is strace's own way in: it is neither counted nor injected.
-    if counts:
-        counts[next(iter(counts))]["execve"] -= 1
+    first = next(iter(counts.values()), Counter())
+    if first["execve"]:
+        first["execve"] -= 1
     most: Counter[str] = Counter()
     for of_process in counts.values():
         most |= of_process
@@ -198,9 +203,11 @@ def point_after(trace_text: str, argument: str) -> Point | None:
     return None
 
 
-def faults_for(call: str) -> tuple[str, ...]:
-    """What may happen to a call of this name."""
-    return (KILL,) if call in _NO_ERRORS else (*_ERRORS.get(call, _OTHER), KILL)
+def faults_for(call: str, more: Sequence[str] = ()) -> tuple[str, ...]:
+    """What may happen to a call of this name; MORE errors are tried besides its own."""
+    if call in _NO_ERRORS:
+        return (KILL,)
+    return (*dict.fromkeys((*_ERRORS.get(call, _OTHER), *more)), KILL)
 
 
 def strike(
@@ -215,14 +222,49 @@ def strike(
     cwd: str = "/",
 ) -> Struck:
     """Run COMMAND with one fault."""
-    how = "signal=SIGKILL" if point.what == KILL else f"error={point.what}"
-    options = ["-e", f"trace={point.call}", "-e", f"inject={point.call}:{how}:when={point.nth}"]
+    # With seccomp the other calls do not stop at strace.
+    options = ["--seccomp-bpf", *_injecting(point)]
     answer = trace(log, options, command, standard_input, environ, person, timeout_s, cwd=cwd)
     text = log.read_text(errors="replace")
+    mark = "+++ killed by SIGKILL" if point.what == KILL else "(INJECTED)"
+    return Struck(answer, fired(point, text), _before(text, mark))
+
+
+def fired(point: Point, trace_text: str) -> int:
+    """How often the fault at POINT happened in the run of TRACE_TEXT."""
     if point.what == KILL:
-        killed = _KILLED.findall(text)
-        return Struck(answer, len(killed), _before(text, "+++ killed by SIGKILL"))
-    return Struck(answer, text.count("(INJECTED)"), _before(text, "(INJECTED)"))
+        return len(_KILLED.findall(trace_text))
+    return trace_text.count("(INJECTED)")
+
+
+def _injecting(point: Point) -> list[str]:
+    how = "signal=SIGKILL" if point.what == KILL else f"error={point.what}"
+    return ["-e", f"trace={point.call}", "-e", f"inject={point.call}:{how}:when={point.nth}"]
+
+
+@contextmanager
+def looking_on(pid: int, log: Path, point: Point | None = None) -> Iterator[None]:
+    """Trace the process PID, and what it forks from now on, to LOG; with one fault, if POINT says.
+
+    Calls are counted from here on, in a child from its birth.
+    """
+    options = _injecting(point) if point is not None else ["-s", "96"]
+    command = ["/usr/bin/strace", "-f", "-qq", "-o", str(log), *options, "-p", str(pid)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as strace:
+        try:
+            wait_for(lambda: _is_traced(pid) or strace.poll() is not None, "strace to look on")
+            yield
+        finally:
+            strace.terminate()
+            strace.communicate()
+
+
+def _is_traced(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True  # it has gone
+    return "\nTracerPid:\t0\n" not in status
 
 
 def _before(text: str, mark: str) -> str:

@@ -7,7 +7,8 @@ Usage   make torture             or: python -m tests.torture [--part WORDS]... [
 Resumes where it was interrupted: .torture/results.jsonl has what was run and its result, as long
         as the program and its tests are the same; --again forgets it
 Prints  how far it is and how long it will take (on a terminal), each case that went wrong, and a
-        table; exit 1 if any count is not zero
+        table; exit 1 if any count is not zero. A second table has the kinds of faults that were
+        tried at system calls
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ def main() -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted; the same command goes on from here.\n")
         return 130
-    sys.stdout.write(results.table([part.name for part in parts]))
-    return 1 if results.any_wrong([part.name for part in parts]) else 0
+    names = [part.name for part in parts]
+    sys.stdout.write(f"{results.table(names)}\n{results.faults(names)}")
+    return 1 if results.any_wrong(names) else 0
 
 
 if __name__ == "__main__":

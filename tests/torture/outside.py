@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.faults.agents import AGENTS
 from tests.faults.inject import Bench
-from tests.faults.strace import points_of, strike, trace
+from tests.faults.strace import ALWAYS, Point, looking_on, points_of
 from tests.faults.subject import Subject
 from tests.faults.subjects import SUBJECTS
+from tests.faults.warm import Warm
 from tests.installation import LDA, open_directory, recipient, unreachable
-from tests.local8 import Person
 from tests.torture.filesystems import empty
 from tests.torture.stories import CannotBeHad, Opened, Story
 
 _RETRIES = 2
+_HANGS_S = 60
 
 OUTSIDE = tuple(name for name in AGENTS if name.startswith("mdeliver"))
 
@@ -34,7 +34,7 @@ class Struck:
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
-        self._points = {str(point): point for point in bench.points}
+        self._points = {str(point): point for point in bench.all_points}
         self.cases: Sequence[str] = list(self._points)
 
     def suffer(self, case: str) -> list[str]:
@@ -43,21 +43,17 @@ class Struck:
 
 
 class StruckDeed:
-    """One subject's deed in a process of its own, interpreter and SQLite included.
+    """One subject's deed, from outside: SQLite and imports included.
 
-    What it does before it touches its home is left out: it is the interpreter's start.
+    What it does before it touches its home is the interpreter's start, and left out.
     """
 
-    def __init__(self, name: str, home: Path) -> None:
-        self._of, self._name, self._home = SUBJECTS[name], name, home
+    def __init__(self, name: str, home: Path, warm: Warm) -> None:
+        self._of, self._home, self._warm = SUBJECTS[name], home, warm
         self._log = home.parent / "trace"
-        self._me = Person("me", home, os.geteuid(), os.getegid())
         self._fresh()
-        answer = trace(
-            self._log, [], self._command(0), b"", dict(os.environ), self._me, 60, cwd=os.getcwd()
-        )
-        assert answer.status == 0, answer
-        points = points_of(self._log.read_text(errors="replace"), begin=f"{home}/")
+        assert self._attempt(0, None) == 0, self._log.read_text()[-2000:]
+        points = points_of(self._log.read_text(errors="replace"), more=ALWAYS)
         self._points = {str(point): point for point in points}
         self.cases: Sequence[str] = list(self._points)
 
@@ -67,24 +63,33 @@ class StruckDeed:
         subject.prepare()
         return subject
 
-    def _command(self, attempt: int) -> list[str]:
-        return [sys.executable, "-m", "tests.faults.act", self._name, str(self._home), str(attempt)]
+    def _attempt(self, number: int, point: Point | None) -> int:
+        """How attempt NUMBER ended, under strace, with a fault if POINT says. May raise."""
+        pid = self._warm.begin(number)
+        try:
+            with looking_on(pid, self._log, point):
+                os.kill(pid, signal.SIGCONT)
+                return self._warm.ended(_HANGS_S)
+        except TimeoutError:
+            os.kill(pid, signal.SIGKILL)
+            self._warm.ended(_HANGS_S)
+            raise
+
+    def _retry(self, number: int) -> int:
+        os.kill(self._warm.begin(number), signal.SIGCONT)
+        return self._warm.ended(_HANGS_S)
 
     def suffer(self, case: str) -> list[str]:
         """See Story."""
         subject = self._fresh()
-        environ = dict(os.environ)
-        first, point = self._command(0), self._points[case]
         try:
-            struck = strike(point, self._log, first, b"", environ, self._me, 60, cwd=os.getcwd())
-        except subprocess.TimeoutExpired:
+            status = self._attempt(0, self._points[case])
+            attempt = 0
+            while status != 0 and attempt < _RETRIES:
+                attempt += 1
+                status = self._retry(attempt)
+        except TimeoutError:
             return ["stuck: it hangs"]
-        status = struck.answer.status
-        attempt = 0
-        while status != 0 and attempt < _RETRIES:
-            attempt += 1
-            done = subprocess.run(self._command(attempt), capture_output=True, check=False)
-            status = done.returncode
         return subject.wrong() if status == 0 else [f"stuck: ended with {status}"]
 
 
@@ -96,7 +101,8 @@ def deed(name: str) -> Callable[[Path], Opened]:
         if shutil.which("strace") is None:
             raise CannotBeHad("strace is not installed")
         (top / "home").mkdir()
-        yield StruckDeed(name, top / "home")
+        with Warm(name, top / "home") as warm:
+            yield StruckDeed(name, top / "home", warm)
 
     return opened
 

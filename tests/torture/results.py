@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.torture.stories import COUNTED
+
+FAULTS = ("ENOSPC", "EIO", "EDQUOT", "EMFILE", "ENOLCK", "EINTR", "ENOMEM", "kill")
+"""What is tried at each system call of each way, at the least."""
+
+_FAULT = re.compile(r"(?:^\d+ |#\d+:)(SIGKILL|(?:kill|alarm) \w+|(?:done, )?E[A-Z0-9]+)$")
 
 _OF = ("mdeliver", "launcher", "tests/faults", "tests/fuzz", "tests/torture")
 
@@ -62,6 +68,29 @@ class Results:
             total.update(counts)
             lines.append(_row(part.ljust(width), counts))
         return "\n".join([*lines, _row("all".ljust(width), total)]) + "\n"
+
+    def faults(self, parts: Sequence[str]) -> str:
+        """How often each kind of fault was tried in each of PARTS that strike system calls."""
+        counts = {
+            part: Counter(fault for case in self.wrong[part] if (fault := fault_of(case)))
+            for part in parts
+        }
+        counts = {part: of for part, of in counts.items() if of}
+        width = max((len(part) for part in counts), default=0)
+        lines = [" | ".join(["".ljust(width), *FAULTS, "others"])] if counts else []
+        for part, of in counts.items():
+            others = sum(number for fault, number in of.items() if fault not in FAULTS)
+            numbers = [str(of[fault]).rjust(len(fault)) for fault in FAULTS]
+            lines.append(" | ".join([part.ljust(width), *numbers, str(others).rjust(6)]))
+        return "\n".join([*lines, ""])
+
+
+def fault_of(case: str) -> str:
+    """Which kind of fault CASE is, as its name ends; "" if it strikes no system call."""
+    found = _FAULT.search(case)
+    if found is None:
+        return ""
+    return "kill" if found[1].startswith(("kill", "SIGKILL")) else found[1]
 
 
 def kind_of(word: str) -> str:
