@@ -173,7 +173,10 @@ def test_the_journal_is_no_file() -> None:
     rejects("--journal", "x.log", status=2)
 
 
-def test_mail_is_of_yesterday() -> None:
+def test_mail_is_of_yesterday(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where it is about noon now, no midnight comes between.
+    monkeypatch.setenv("TZ", f"X{time.gmtime().tm_hour - 12}")
+    time.tzset()
     program("sendmail", 'echo "$@" > asked; /bin/cat > sent')
     today = refusal(0, "today@x.net")
     yesterday = refusal(86_400, "yesterday@x.net")
@@ -205,15 +208,14 @@ def test_mail_alone() -> None:
 
 
 def test_follow_shows_each_when_it_happens() -> None:
-    follower = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "mdeliver", "rejects", "--follow", "-"],
         cwd=Path(__file__).parents[3],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-    )
-    assert follower.stdin is not None
-    assert follower.stdout is not None
-    with follower:
+    ) as follower:
+        assert follower.stdin is not None
+        assert follower.stdout is not None
         follower.stdin.write((refusal() + refusal(-5)).encode())
         follower.stdin.flush()
         first = follower.stdout.readline().decode()
