@@ -42,6 +42,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from array import array
 from struct import Struct
 
@@ -151,10 +152,12 @@ def decline(connection: socket.socket) -> None:
 
 
 def read_request(connection: socket.socket) -> tuple[list[str], dict[str, str], int]:
-    """Arguments, environment, and the descriptor of standard input.
+    """Arguments, environment, and the descriptor of standard input, within REQUEST_S seconds.
 
     Raises Malformed or OSError; no descriptor is left open then.
     """
+    until_s = time.monotonic() + REQUEST_S
+    connection.settimeout(REQUEST_S)
     octets, ancillary, flags, _ = connection.recvmsg(REQUEST_BYTES, socket.CMSG_SPACE(4 * 4))
     fds = array("i")
     for level, kind, rights in ancillary:
@@ -163,7 +166,7 @@ def read_request(connection: socket.socket) -> tuple[list[str], dict[str, str], 
     try:
         if len(fds) != 1 or flags & socket.MSG_CTRUNC:
             raise Malformed
-        arguments, environ = _read_strings(connection, octets)
+        arguments, environ = _read_strings(connection, octets, until_s)
     except BaseException:
         for fd in fds:
             durable.close_read(fd)
@@ -171,7 +174,9 @@ def read_request(connection: socket.socket) -> tuple[list[str], dict[str, str], 
     return arguments, environ, fds[0]
 
 
-def _read_strings(connection: socket.socket, octets: bytes) -> tuple[list[str], dict[str, str]]:
+def _read_strings(
+    connection: socket.socket, octets: bytes, until_s: float
+) -> tuple[list[str], dict[str, str]]:
     if len(octets) < REQUEST.size:
         raise Malformed
     magic, arguments, entries, count = REQUEST.unpack_from(octets)
@@ -179,6 +184,8 @@ def _read_strings(connection: socket.socket, octets: bytes) -> tuple[list[str], 
         raise Malformed
     strings = octets[REQUEST.size :]
     while len(strings) < count:
+        # However slowly they drip in.
+        connection.settimeout(max(0.001, until_s - time.monotonic()))
         piece = connection.recv(count - len(strings))
         if not piece:
             raise Malformed

@@ -14,6 +14,8 @@ See also   worker.py, door.py (what a round takes); agent.py
 
 from __future__ import annotations
 
+import time
+
 from mdeliver.agent import DeadlinePassed, Passage, do_afterwards, start_deadline
 from mdeliver.deliver.journalfile import KeptJournal
 from mdeliver.deliver.together import Wanted, deliver_together
@@ -95,12 +97,16 @@ class Kept:
 
 
 class Round:
-    """One round; `end` must be called."""
+    """One round; `end` must be called.
+
+    longest_s  how long the message took that took longest, of those that were not filed together
+    """
 
     def __init__(self, kept: Kept) -> None:
         self._kept = kept
         self._waiting: list[tuple[Task, Passage]] = []
         self._octets = 0
+        self.longest_s = 0.0
         self._state = ""
         self._journal: KeptJournal | None = None
         self._afterwards: Afterwards = []
@@ -108,6 +114,7 @@ class Round:
 
     def take(self, task: Task) -> None:
         """Decide what becomes of TASK's message; deliver it, or let it wait for others."""
+        began_s = time.monotonic()
         passage, ending = self._decided(task)
         if ending is None and passage is not None:
             self._waiting.append((task, passage))
@@ -116,6 +123,7 @@ class Round:
                 self._deliver_waiting()
             return
         assert ending is not None
+        self.longest_s = max(self.longest_s, time.monotonic() - began_s)
         self._settle(task, passage, ending)
 
     def end(self) -> None:

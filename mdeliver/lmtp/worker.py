@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 CALLERS = 8
 """Launchers whose messages are taken in one round: each is waited for while it hands over."""
 
+SLOW_S = 1.0
+"""Where one message takes longer, launchers are greeted one by one: who was greeted has given its
+message away, and waits; who was not can go the direct way, and need not wait for the others'
+programs."""
+
 _LOOK_S = 0.05
 
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
@@ -71,6 +76,7 @@ class Worker:
         self._front: socket.socket | None = None
         self._jobs: deque[tuple[bytes, list[bytes], int]] = deque()
         self._doors: deque[int] = deque()
+        self._at_once = 1
         self.limit_s = settings.delivery_s
         self._cancelled: set[int] = set()
         self._kept = Kept()
@@ -206,11 +212,12 @@ class Worker:
         finally:
             this.end()
             self._cancelled.clear()
+            self._at_once = 1 if this.longest_s > SLOW_S else min(CALLERS, 2 * self._at_once)
 
     def _callers(self) -> list[Caller]:
         """Launchers that wait, each with its request."""
         callers: list[Caller] = []
-        while self._doors and len(callers) < CALLERS:
+        while self._doors and len(callers) < self._at_once:
             caller = Caller(self._doors.popleft(), self._site, self._environment)
             if caller.greet():
                 callers.append(caller)

@@ -1,14 +1,15 @@
-"""A worker between two fronts: after a reload another one brings jobs, with its own numbers."""
+"""A worker between two fronts, each with numbers of its own; and how many launchers it takes in."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from pathlib import Path
 
 import pytest
 
-from mdeliver.lmtp import frames, worker
+from mdeliver.lmtp import door, frames, worker
 from mdeliver.lmtp.jobs import Job, pack_job
 from mdeliver.lmtp.settings import Lmtp
 from mdeliver.settings import Site
@@ -62,3 +63,71 @@ def test_a_front_hears_of_its_own_jobs_only(
     assert len(list((tmp_path / "Maildir" / "new").iterdir())) == 1
     # Both ends are gone: it ends, and lets go of all it has.
     this.run()
+
+
+class Launcher:
+    """One that waits at the door, with its request sent already."""
+
+    def __init__(self, control: socket.socket, home: Path, number: int) -> None:
+        self.sock, theirs = socket.socketpair()
+        message = home / f"message {number}"
+        message.write_bytes(b"From a@example.net  Mon Nov 23 10:00:00 2026\nSubject: %d\n\n" % number)
+        entries = [f"HOME={home}", "USER=ann", "RECIPIENT=ann"]
+        strings = b"".join(entry.encode() + b"\0" for entry in entries)
+        with theirs, message.open("rb") as standard_input:
+            header = door.REQUEST.pack(door.MAGIC, 0, len(entries), len(strings))
+            socket.send_fds(self.sock, [header + strings], [standard_input.fileno()])
+            frames.send(control, frames.pack(frames.DOOR), theirs.fileno())
+
+    def heard(self) -> bytes:
+        """The statuses of all answers so far."""
+        self.sock.setblocking(False)
+        try:
+            return self.sock.recv(4096)[4 :: door.ANSWER.size]
+        except BlockingIOError:
+            return b""
+
+
+def greeted_in_rounds(home: Path, count: int) -> list[int]:
+    """How many of COUNT launchers are greeted in each round."""
+    control, theirs = frames.pair()
+    identity = worker.Identity("ann", os.getuid(), os.getgid(), str(home), "ann")
+    this = worker.Worker(identity, Lmtp(), Site(hostname="host", syslog=""), theirs)
+    with control, contextlib.ExitStack() as stack:
+        waiting = [Launcher(control, home, number) for number in range(count)]
+        for launcher in waiting:
+            stack.enter_context(launcher.sock)
+        greeted = []
+        this._take_packets(0)
+        while waiting:
+            this._go_round()
+            answers = [launcher.heard() for launcher in waiting]
+            assert set(answers) <= {bytes((door.READY, 0)), b""}
+            waiting = waiting[len(answers) - answers.count(b"") :]
+            greeted.append(len(answers) - len(waiting))
+    this.run()
+    return greeted
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    rules = tmp_path / ".config" / "mdeliver" / "rules"
+    rules.parent.mkdir(parents=True)
+    rules.write_text('mailbox imap = maildir "~/Maildir"\ninbox = imap\n')
+    return tmp_path
+
+
+def test_more_and_more_launchers_at_once(home: Path) -> None:
+    assert greeted_in_rounds(home, 20) == [1, 2, 4, 8, 5]
+
+
+def test_a_launcher_does_not_wait_for_another_ones_program(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not greeted, and can still go the direct way."""
+    monkeypatch.setattr(worker, "SLOW_S", 0.0)
+    with (home / ".config" / "mdeliver" / "rules").open("a") as rules:
+        rules.write('if program "/bin/true" succeeds: keep\n')
+    assert greeted_in_rounds(home, 4) == [1, 1, 1, 1]

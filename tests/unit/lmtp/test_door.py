@@ -1,0 +1,42 @@
+"""The launcher's door: a request is read in time, or not at all."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from mdeliver.lmtp import door
+
+
+def test_a_request_that_drips_in_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "REQUEST_S", 0.3)
+    ours, theirs = socket.socketpair()
+    over = threading.Event()
+
+    def drip() -> None:
+        for _ in range(100_000):
+            theirs.sendall(b"x")
+            if over.wait(0.01):
+                return
+
+    message = tmp_path / "message"
+    message.write_bytes(b"Subject: x\n\n")
+    descriptors = set(os.listdir("/proc/self/fd"))
+    with ours, theirs, message.open("rb") as standard_input:
+        header = door.REQUEST.pack(door.MAGIC, 1, 0, 100_000)
+        socket.send_fds(theirs, [header], [standard_input.fileno()])
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            with pytest.raises(TimeoutError):
+                door.read_request(ours)
+        finally:
+            over.set()
+            dripping.join()
+    assert set(os.listdir("/proc/self/fd")) <= descriptors
