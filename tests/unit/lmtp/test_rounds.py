@@ -242,7 +242,7 @@ def test_a_journal_that_cannot_be_opened_fails_only_who_needs_it(home: Path) -> 
 def test_a_journal_that_fails_once_is_opened_for_the_next(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is opened anew at the beginning of a round, and that fails: the next message asks again."""
+    """Opened anew at the beginning of a round, which fails: the next message asks again."""
     monkeypatch.setattr("mdeliver.limits.JOURNAL_BYTES", 10)
     log: list[str] = []
     kept = Kept()

@@ -71,7 +71,7 @@ class Launcher:
     def __init__(self, control: socket.socket, home: Path, number: int) -> None:
         self.sock, theirs = socket.socketpair()
         message = home / f"message {number}"
-        message.write_bytes(b"From a@example.net  Mon Nov 23 10:00:00 2026\nSubject: %d\n\n" % number)
+        message.write_bytes(b"From a@b.example  Mon Nov 23 10:00:00 2026\nSubject: %d\n\n" % number)
         entries = [f"HOME={home}", "USER=ann", "RECIPIENT=ann"]
         strings = b"".join(entry.encode() + b"\0" for entry in entries)
         with theirs, message.open("rb") as standard_input:
