@@ -7,7 +7,7 @@ from mdeliver.procmail.syntax import Recipe
 _ADVICE = (
     ("needs a shell", "put it into a script of its own, or convert with --allow-shell"),
     ("before it fails", "leave it out: a delivery that fails leaves the message in the queue"),
-    ("MH folder", "file into a Maildir, or pipe it to nmh's rcvstore"),
+    ("MH folder", "take one of the two rules below it: a Maildir in its place, or nmh's rcvstore"),
     ("for and against", "let a spam filter count, or write what one of them decides"),
     ("counts how often", "ask whether it occurs, or let a spam filter count"),
     ("grows with the size", "compare the size with > or <"),

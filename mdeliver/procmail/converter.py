@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mdeliver.procmail import mhfolders
 from mdeliver.procmail.assignments import Assignments, let_name
 from mdeliver.procmail.convertactions import DUPLICATES, Actions
 from mdeliver.procmail.convertconditions import RecipeConditions
@@ -22,8 +23,6 @@ from mdeliver.procmail.overview import assigned, changes_message, comments_of, w
 from mdeliver.procmail.pattern import TooDeep
 from mdeliver.procmail.report import Converted, Entry
 from mdeliver.procmail.rules import (
-    Branch,
-    Choice,
     Line,
     always_ends,
     as_copies,
@@ -203,22 +202,18 @@ class Converter:
             )
 
     def with_a_maildir(self, recipe: Recipe) -> list[str]:
-        """The rule that comes nearest to RECIPE, which files into a folder of MH, as comments."""
-        self.mailboxes.takes_mh = True
+        """The rules that come nearest to RECIPE, which files into a folder of MH, as comments."""
+        folders = self.mailboxes.mh = []
         try:
             condition = RecipeConditions(recipe, self.symbols, self.allow_shell).expr()
             lines: list[Node] = list(self.actions.lines(recipe, self.symbols))
         except Unsayable:
             return []
         finally:
-            self.mailboxes.takes_mh = False
+            self.mailboxes.mh = None
         if condition == Constant(False):
             return []
-        nodes = lines
-        if condition != Constant(True):
-            nodes = [Choice([Branch(condition, lines)])]
-        printed = [f"   {line}" for line in print_nodes(nodes) if line]
-        return [" With a Maildir in its place:", *printed]
+        return mhfolders.ways(lines, folders, None if condition == Constant(True) else condition)
 
     def one_recipe(self, recipe: Recipe, level: Level, comments: list[str]) -> None:
         flags = recipe.head.flags

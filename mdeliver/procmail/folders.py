@@ -70,8 +70,8 @@ class Mailboxes:
         """What `inbox` is, None for the built-in one."""
         self.first_base = ""
         """The MAILDIR that the first folder was below."""
-        self.takes_mh = False
-        """Whether a folder of MH counts as a Maildir: for the rule that comes nearest."""
+        self.mh: list[str] | None = None
+        """Folders of MH that were taken for Maildirs, for the rule that comes nearest; or None."""
 
     def set_default(self, path: str) -> None:
         """DEFAULT is PATH, absolute: where what no rule took goes."""
@@ -86,9 +86,11 @@ class Mailboxes:
     def target(self, path: str, maildir_directory: str) -> str:
         """PATH, absolute, as a target."""
         if path.endswith("/."):
-            if not self.takes_mh:
+            if self.mh is None:
                 raise Unsayable(MH)
-            return f"maildir {quote(_tilde(_clean(path)))}"
+            clean = _clean(self.whose.from_home(path))
+            self.mh.append(clean)
+            return f"maildir {quote(_tilde(clean))}"
         path = whole_maildir(self.whose.from_home(path))
         is_maildir = path.endswith("/")
         clean = _clean(path)

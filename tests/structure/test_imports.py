@@ -101,8 +101,9 @@ FLOORS: tuple[tuple[str, str], ...] = (
         procmail.formail procmail.expand procmail.fate procmail.world procmail.state
         procmail.testing procmail.deeds procmail.machine procmail.wording procmail.re2text
         procmail.linetext procmail.values procmail.packed procmail.mailer procmail.translate
-        procmail.report procmail.rules procmail.definitions procmail.overview procmail.folders
-        procmail.symbols procmail.commands procmail.convertactions procmail.scorewords
+        procmail.report procmail.rules procmail.mhfolders procmail.definitions
+        procmail.overview procmail.folders procmail.symbols procmail.commands
+        procmail.convertactions procmail.scorewords
         procmail.convertconditions procmail.level procmail.special procmail.advice
         procmail.assignments procmail.converter procmail.octets procmail.proof
         procmail.tally
@@ -110,8 +111,9 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "the command line",
-        """cli cli.output cli.proving cli.convert cli.surroundings cli.apply cli.pop_sync cli.log cli.reporting
-        cli.rejects cli.report cli.check cli.deliver cli.lmtp cli.dkimshown cli.dkim
+        """cli cli.output cli.proving cli.convert cli.surroundings cli.apply cli.pop_sync
+        cli.log cli.reporting cli.rejects cli.report cli.check cli.deliver cli.lmtp
+        cli.dkimshown cli.dkim
         cli.demo.stage cli.demo.lmtp cli.demo cli.test cli.bcc_serve cli.bcc_maps cli.postfix
         cli.audit""",
     ),
