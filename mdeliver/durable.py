@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _GUARDED = system.O_NOFOLLOW | system.O_CLOEXEC | system.O_NONBLOCK | system.O_NOCTTY
+_DIRECTORY = system.O_RDONLY | system.O_DIRECTORY | system.O_CLOEXEC
 _TMPFILE_UNSUPPORTED = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 
 
@@ -217,7 +218,7 @@ def sync_content(fd: int) -> None:
 
 def sync_directory(path: str) -> None:
     """Return once the names made, changed and removed in directory PATH are on disk."""
-    fd = system.open(path or ".", system.O_RDONLY | system.O_DIRECTORY | system.O_CLOEXEC)
+    fd = system.open(path or ".", _DIRECTORY)
     try:
         system.fsync(fd)
     finally:
@@ -277,6 +278,35 @@ def create_nameless(directory: str, mode: int = 0o600) -> int:
         remove(path)
         raise
     return fd
+
+
+def name_nameless(fd: int, path: str) -> bool:
+    """Give the nameless file FD the name PATH, if it then is as if it had been made there.
+
+    So not where that directory is another group's, or may hand something down to what is made in
+    it (a default ACL, a label). Returns whether it was done; where not, PATH may exist.
+    """
+    try:
+        directory = system.open(system.dirname(path), _DIRECTORY)
+        try:
+            there, made = system.fstat(directory), system.fstat(fd)
+            if made.st_nlink or made.st_gid != there.st_gid or _extended_attributes(directory):
+                return False
+            link_open_file(fd, directory, path.rpartition("/")[2])
+        finally:
+            close_read(directory)
+    except OSError:
+        return False  # another file system, one without O_TMPFILE, no /proc, no such directory
+    return True
+
+
+def _extended_attributes(fd: int) -> list[str]:
+    try:
+        return system.listxattr(fd)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return []
 
 
 def rename(old: str, new: str) -> None:

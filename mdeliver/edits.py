@@ -88,7 +88,7 @@ def with_head(letter: Letter, head: bytes) -> Letter:
         memory = head + letter.memory[len(letter.head) :]
         return letter.replace(head=head, size=size, memory=memory)
     read = letter.body_at or len(letter.head)
-    return letter.replace(head=head, size=size, front=head, body_at=read)
+    return letter.replace(head=head, size=size, front=head, body_at=read, mbox_end=b"")
 
 
 def passed_on(letter: Letter, name: str, text: str) -> Letter:

@@ -3,6 +3,11 @@
 Guarantee   what `chunks` gives is what came in, octet for octet, without the From_ line.
 Memory      limits.MEMORY_BYTES plus the head, however large the message: what is larger goes
             through one buffer into a file without a name, on the state directory's file system.
+            A Maildir on the same file system takes that very file (maildir.py).
+Once        while a large message passes through that buffer it is hashed, and looked through for
+            lines that an mbox would have to quote: hardly any has one, and then nobody looks again.
+Digest      of a large message it is SHA-256, for which processors have instructions: BLAKE2 would
+            take a third of the whole delivery. Of a small one, BLAKE2b, which costs no import.
 Fails with  OSError (a full disk while spooling); nothing is left behind.
 See also    message.py, which reads the head's meaning
 """
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
 
 NO_SPOOL = -1
 
+_DIGEST_BYTES = 16
+
 
 class Letter(Record):
     """One message.
@@ -28,11 +35,13 @@ class Letter(Record):
     head       its head up to and including the empty line, or its first limits.HEAD_BYTES octets
     head_cut   whether the head is longer than that
     size       octets, the From_ line not counted
-    digest     a hash of these octets
+    digest     a hash of these octets, 16 octets long
     memory     all of it, if it is small
     spool      descriptor of the nameless file that holds it, if it is not
     front      what stands in place of the beginning of the spool (edits.py)
     body_at    how much of the spool that is
+    mbox_end   what follows it in an mbox, if it is known that no line of it is quoted there; else
+               b""
     """
 
     from_line: bytes
@@ -44,6 +53,12 @@ class Letter(Record):
     spool: int
     front: bytes = b""
     body_at: int = 0
+    mbox_end: bytes = b""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the spool is the message, octet for octet."""
+        return self.spool != NO_SPOOL and not self.front and self.body_at == 0
 
     def chunks(self) -> Iterator[bytes]:
         """The message in pieces, from its beginning; may be asked for again."""
@@ -71,38 +86,83 @@ def read_letter(fd: int, spool_directory: str) -> Letter:
     from_line, start = _split_from_line(start)
     pieces = [start]
     size = len(start)
-    digest = blake2b(start, digest_size=16)
     while not at_end and size <= limits.MEMORY_BYTES:
         piece = system.read(fd, limits.COPY_BYTES)
         at_end = not piece
-        digest.update(piece)
         pieces.append(piece)
         size += len(piece)
     memory = b"".join(pieces)
     del pieces
     if at_end:
         head, cut = head_of(memory)
-        return Letter(from_line, head, cut, size, digest.digest(), memory, NO_SPOOL)
+        digest = blake2b(memory, digest_size=_DIGEST_BYTES).digest()
+        return Letter(from_line, head, cut, size, digest, memory, NO_SPOOL)
+    return _read_large(fd, from_line, memory, spool_directory)
+
+
+def _read_large(fd: int, from_line: bytes, piece: bytes, spool_directory: str) -> Letter:
+    """What begins with PIECE, and goes on in FD, as a letter that is in a spool."""
+    from hashlib import sha256
+
     spool = durable.create_nameless(spool_directory)
     try:
-        durable.write_all(spool, memory)
-        del memory
-        while piece := system.read(fd, limits.COPY_BYTES):
-            digest.update(piece)
+        digest, quoted = sha256(), FromLines()
+        size = 0
+        while piece:
             durable.write_all(spool, piece)
+            digest.update(piece)
+            quoted.look_through(piece)
             size += len(piece)
+            piece = system.read(fd, limits.COPY_BYTES)
         head, cut = head_of(durable.read_at(spool, limits.HEAD_BYTES + 1, 0))
     except BaseException:
         system.close(spool)
         raise
-    return Letter(from_line, head, cut, size, digest.digest(), None, spool)
+    key = digest.digest()[:_DIGEST_BYTES]
+    return Letter(from_line, head, cut, size, key, None, spool, mbox_end=quoted.mbox_end)
+
+
+_SEAM = len(b"\nFrom ") - 1
+"""So many octets of what is looked for may stand before the end of a piece."""
+
+
+class FromLines:
+    """Whether a text that is seen piece by piece has a line that begins with `>*From `.
+
+    may_be    false if there is none; true where there may be one: `>From ` within a line counts
+    """
+
+    __slots__ = ("_last", "may_be")
+
+    def __init__(self) -> None:
+        self.may_be = False
+        self._last = b"\n"
+
+    def look_through(self, piece: bytes) -> None:
+        """See the next PIECE."""
+        if not self.may_be:
+            # One needle for all that is there: most texts do without it.
+            within = b"From " in piece and _has_from_line(piece)
+            self.may_be = within or _has_from_line(self._last + piece[:_SEAM])
+        self._last = (self._last + piece[-_SEAM:])[-_SEAM:]
+
+    @property
+    def mbox_end(self) -> bytes:
+        """What follows the text in an mbox, if nothing in it is to be quoted; else b""."""
+        if self.may_be:
+            return b""
+        return b"\n" if self._last.endswith(b"\n") else b"\n\n"
+
+
+def _has_from_line(text: bytes) -> bool:
+    return b"\nFrom " in text or b">From " in text
 
 
 def letter_of(octets: bytes) -> Letter:
     """OCTETS, which may begin with a From_ line, as a letter: a message out of a mailbox."""
     from_line, memory = _split_from_line(octets)
     head, cut = head_of(memory)
-    digest = blake2b(memory, digest_size=16).digest()
+    digest = blake2b(memory, digest_size=_DIGEST_BYTES).digest()
     return Letter(from_line, head, cut, len(memory), digest, memory, NO_SPOOL)
 
 

@@ -87,10 +87,23 @@ class MaildirCopy:
                 return
             self._final = self._path_of(self._name)
         quota.refuse_if_full(self.file.root, self._letter.size)
-        self._fd = self._create_temporary()
-        self._written = True
-        durable.write_chunks(self._fd, self._letter.chunks())
+        if not self._took_spool():
+            self._fd = self._create_temporary()
+            self._written = True
+            durable.write_chunks(self._fd, self._letter.chunks())
         durable.start_writing(self._fd)
+
+    def _took_spool(self) -> bool:
+        """Whether the file that a large message was put into as it came could be given a name here.
+
+        The first Maildir that asks gets it; there it is as good as a copy, without a copy's cost.
+        """
+        letter = self._letter
+        if not letter.is_file or not durable.name_nameless(letter.spool, self._temporary):
+            return False
+        self._written = True
+        self._fd = system.dup(letter.spool)
+        return True
 
     def settle(self) -> None:
         """Return once what was prepared is on disk."""

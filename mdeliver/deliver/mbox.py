@@ -80,6 +80,9 @@ class MboxCopy:
         if self._letter.memory is not None:
             self._entry = b"".join(self._pieces())
             self._length = len(self._entry)
+        elif self._letter.mbox_end:
+            before, after = self._mending + self._from_line, self._letter.mbox_end
+            self._length = len(before) + self._letter.size + len(after)
         else:
             self._length = sum(len(piece) for piece in self._pieces())
         turn.end += self._length
@@ -95,9 +98,18 @@ class MboxCopy:
         """The entry in pieces; the From_ line goes out with the first, so that it is never alone
         at the end of the file when somebody else appends after a kill."""
         start = self._mending + self._from_line
-        for piece in mboxrd.framed_text(self._letter.chunks()):
+        for piece in self._text():
             yield start + piece
             start = b""
+
+    def _text(self) -> Iterator[bytes]:
+        """What follows the From_ line."""
+        letter = self._letter
+        if letter.mbox_end:
+            yield from letter.chunks()
+            yield letter.mbox_end
+        else:
+            yield from mboxrd.framed_text(letter.chunks())
 
     def _look(self, turn: MboxTurn) -> bool:
         """Whether the earlier attempt's copy is there; a torn one is cut off."""
@@ -109,9 +121,7 @@ class MboxCopy:
             if found != "absent":
                 break
         else:
-            found, at = mboxfind.find_copy(
-                turn.fd, self._from_line, lambda: mboxrd.framed_text(self._letter.chunks())
-            )
+            found, at = mboxfind.find_copy(turn.fd, self._from_line, self._text)
         if found == "torn":
             durable.truncate(turn.fd, at)
             turn.size = at

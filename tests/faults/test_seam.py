@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mdeliver.deliver.maildir import make_maildir
 from tests.faults.box import FROM_FIRST, FROM_RETRY, Box
 from tests.faults.seam import DONE, KINDS, Fault, Kind
 
@@ -17,6 +18,7 @@ SMALL = (
     b"Subject: small\nFrom: a@example.net\n\nFrom the start\n>From quoted\nno newline at the end"
 )
 SPOOLED = b"Subject: large\n\n" + b"".join(b"line %d\nFrom %d\n" % (n, n) for n in range(40))
+UNQUOTED = b"Subject: large\n\n" + b"".join(b"line %d\n" % n for n in range(40))
 OTHER = b"Subject: other\n\nanother message\n"
 
 
@@ -102,6 +104,36 @@ def test_one_fault_at_every_call(
             found = box.faults_found(moved=box.maildir / ".Moved")
             if retried != DONE or found:
                 wrong.append(f"{kind} at call {number} ({name}): {retried} {found}")
+            box.remove()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("boot", ["", "another boot"], ids=["same boot", "reboot"])
+def test_one_fault_where_a_maildir_takes_the_spool_and_the_mbox_quotes_nothing(
+    home: Path, boot: str
+) -> None:
+    def box_with_maildirs() -> Box:
+        box = _box(home / "trial", UNQUOTED, spooled=True)
+        for file in box.files:
+            if file.store == "maildir":
+                make_maildir(file)
+        return box
+
+    wrong = []
+    clean = box_with_maildirs()
+    status, calls = clean.deliver(FROM_FIRST)
+    assert (status, clean.faults_found()) == (DONE, [])
+    # The file in the Maildir, and the mbox's lock.
+    assert calls.count("link") == 2
+    clean.remove()
+    for number, name in list(enumerate(calls))[:: SHARE if boot else 1]:
+        for kind in KINDS if SHARE == 1 else SHORT_KINDS:
+            box = box_with_maildirs()
+            state, _ = box.deliver(FROM_FIRST, Fault(number, kind))
+            if state != DONE:
+                state, _ = box.deliver(FROM_RETRY, boot=boot)
+            if state != DONE or box.faults_found():
+                wrong.append(f"{kind} at call {number} ({name}): {state} {box.faults_found()}")
             box.remove()
     assert wrong == []
 

@@ -7,12 +7,14 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mdeliver import limits
 from mdeliver.deliver import mboxrd
-from mdeliver.letter import read_letter
+from mdeliver.letter import Letter, read_letter
 from tests.mboxreader import read_mbox
 
 FROM_LINE = b"From a@example.org Thu Jan  1 00:00:00 1970\n"
@@ -58,14 +60,35 @@ def test_the_null_sender_is_mailer_daemon() -> None:
     assert mboxrd.make_from_line("", 0).startswith(b"From MAILER-DAEMON ")
 
 
+def read(incoming: bytes, spool_directory: str) -> Letter:
+    fd = os.memfd_create("letter")
+    try:
+        os.write(fd, incoming)
+        os.lseek(fd, 0, os.SEEK_SET)
+        return read_letter(fd, spool_directory)
+    finally:
+        os.close(fd)
+
+
+@given(MESSAGES, st.integers(1, 12))
+def test_what_needs_no_quoting_is_known_when_a_large_message_was_read(
+    message: bytes, piece_bytes: int
+) -> None:
+    with patch.multiple(limits, MEMORY_BYTES=0, COPY_BYTES=piece_bytes):
+        letter = read(message, "/tmp")
+        stored = b"".join(letter.chunks())
+        entry = b"".join(mboxrd.framed_text(letter.chunks()))
+        letter.close()
+    if letter.mbox_end:
+        assert stored + letter.mbox_end == entry
+    elif letter.memory is None:
+        assert b"From " in stored
+
+
 @given(MESSAGES, st.booleans())
 def test_a_letter_is_what_came(message: bytes, with_from_line: bool) -> None:
     incoming = (FROM_LINE if with_from_line else b"") + message
-    fd = os.memfd_create("letter")
-    os.write(fd, incoming)
-    os.lseek(fd, 0, os.SEEK_SET)
-    letter = read_letter(fd, str(Path("/nonexistent")))
-    os.close(fd)
+    letter = read(incoming, str(Path("/nonexistent")))
     assert letter.from_line + b"".join(letter.chunks()) == incoming
     assert letter.size == len(incoming) - len(letter.from_line)
     assert message.startswith(letter.head) or not with_from_line

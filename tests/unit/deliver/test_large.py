@@ -1,0 +1,138 @@
+"""A large message is in a file before it has a place: a Maildir takes that file, if it may."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mdeliver import limits
+from mdeliver.deliver import maildir
+from mdeliver.deliver.journal import message_key
+from mdeliver.deliver.maildir import MaildirCopy
+from mdeliver.edits import edited_letter
+from mdeliver.letter import Letter, read_letter
+from mdeliver.plan import Edit, File
+
+KEY = message_key(b"message")
+MESSAGE = b"Subject: large\n\nFrom here\nto there\n"
+
+
+@pytest.fixture
+def letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Letter]:
+    """MESSAGE, too large for memory; its spool is on the file system of the Maildir."""
+    monkeypatch.setattr(limits, "MEMORY_BYTES", 10)
+    monkeypatch.setattr(limits, "COPY_BYTES", 10)
+    incoming = tmp_path / "incoming"
+    incoming.write_bytes(MESSAGE)
+    fd = os.open(incoming, os.O_RDONLY)
+    try:
+        read = read_letter(fd, str(tmp_path))
+    finally:
+        os.close(fd)
+    yield read
+    read.close()
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    """A Maildir that is there."""
+    maildir.make_maildir(maildir_at(tmp_path / "Maildir"))
+    return tmp_path / "Maildir"
+
+
+def maildir_at(path: Path) -> File:
+    return File("maildir", str(path), str(path), "imap", None, (), None)
+
+
+def delivered(path: Path, letter: Letter) -> Path:
+    """The file that LETTER is in, now that it was delivered into the Maildir PATH."""
+    copy = MaildirCopy(maildir_at(path), letter, KEY, "host")
+    copy.prepare(None, False)
+    copy.settle()
+    copy.commit()
+    copy.sync()
+    copy.finish()
+    copy.release()
+    assert list((path / "tmp").iterdir()) == []
+    (file,) = (path / "new").iterdir()
+    return file
+
+
+def is_spool(file: Path, letter: Letter) -> bool:
+    return file.stat().st_ino == os.fstat(letter.spool).st_ino
+
+
+def test_the_maildir_takes_the_file(inbox: Path, letter: Letter) -> None:
+    file = delivered(inbox, letter)
+    assert is_spool(file, letter)
+    assert file.read_bytes() == MESSAGE
+    assert file.stat().st_mode & 0o7777 == 0o600
+
+
+def test_each_further_maildir_gets_a_file_of_its_own(inbox: Path, letter: Letter) -> None:
+    other = inbox / ".Work"
+    maildir.make_maildir(maildir_at(other))
+    files = [delivered(inbox, letter), delivered(other, letter)]
+    assert [file.read_bytes() for file in files] == [MESSAGE, MESSAGE]
+    assert [file.stat().st_nlink for file in files] == [1, 1]
+
+
+def test_a_maildir_that_is_not_there_is_made_and_gets_a_copy(
+    tmp_path: Path, letter: Letter
+) -> None:
+    assert delivered(tmp_path / "Maildir", letter).read_bytes() == MESSAGE
+
+
+def test_what_a_killed_attempt_left_gives_way(inbox: Path, letter: Letter) -> None:
+    Path(maildir.temporary_path(str(inbox), KEY)).write_bytes(b"half of it")
+    assert delivered(inbox, letter).read_bytes() == MESSAGE
+
+
+def test_what_was_taken_back_can_be_delivered_again(inbox: Path, letter: Letter) -> None:
+    copy = MaildirCopy(maildir_at(inbox), letter, KEY, "host")
+    copy.prepare(None, False)
+    copy.release()
+    assert list((inbox / "tmp").iterdir()) == []
+    assert delivered(inbox, letter).read_bytes() == MESSAGE
+
+
+def test_a_changed_header_makes_another_file(inbox: Path, letter: Letter) -> None:
+    edited = edited_letter(letter, (Edit("add", "X-Tag", "new", None),))
+    file = delivered(inbox, edited)
+    assert file.read_bytes() == MESSAGE.replace(b"\n\n", b"\nX-Tag: new\n\n", 1)
+    assert not is_spool(file, letter)
+
+
+def test_a_file_on_another_file_system_is_copied(inbox: Path, letter: Letter) -> None:
+    elsewhere = os.memfd_create("spool")
+    os.write(elsewhere, MESSAGE)
+    moved = letter.replace(spool=elsewhere)
+    file = delivered(inbox, moved)
+    assert file.read_bytes() == MESSAGE
+    assert not is_spool(file, moved)
+    moved.close()
+
+
+def test_where_a_directory_hands_something_down_the_file_is_made_there(
+    inbox: Path, letter: Letter
+) -> None:
+    """A default ACL and a security label are extended attributes too."""
+    os.setxattr(inbox / "tmp", "user.mark", b"of whatever kind")
+    file = delivered(inbox, letter)
+    assert file.read_bytes() == MESSAGE
+    assert not is_spool(file, letter)
+
+
+def test_a_directory_of_another_group_gets_a_file_of_that_group(
+    inbox: Path, letter: Letter
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    os.chown(inbox / "tmp", -1, os.getegid() + 1)
+    (inbox / "tmp").chmod(0o2700)
+    file = delivered(inbox, letter)
+    assert file.read_bytes() == MESSAGE
+    assert file.stat().st_gid == os.getegid() + 1
