@@ -67,16 +67,28 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(params=[kind for kind in KINDS if kind != "script"])
-def launch(
-    request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Launch:
-    """launch(*ARGUMENTS): one run, whose direct path would succeed."""
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """A launcher that knows of servers."""
     kind: Kind = request.param
-    command = installation(
-        tmp_path / "prefix",
-        build(kind, session_directory(tmp_path_factory), "SERVER_WAIT_S=2"),
-        DIRECT,
+    return kind
+
+
+@pytest.fixture
+def launch(kind: Kind, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Launch:
+    """launch(*ARGUMENTS): one run, whose direct path would succeed."""
+    return _launching(
+        build(kind, session_directory(tmp_path_factory), "SERVER_WAIT_S=99"), tmp_path
     )
+
+
+@pytest.fixture
+def impatient(kind: Kind, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Launch:
+    """The same, for servers that say nothing."""
+    return _launching(build(kind, session_directory(tmp_path_factory), "SERVER_WAIT_S=2"), tmp_path)
+
+
+def _launching(launcher: Path, tmp_path: Path) -> Launch:
+    command = installation(tmp_path / "prefix", launcher, DIRECT)
 
     def run(*arguments: str, stdin: bytes = b"Subject: x\n\nhello\n") -> Answer:
         return answer([*command, *arguments], stdin)
@@ -172,13 +184,15 @@ def test_a_server_that_is_not_ready_gets_nothing(
     assert server.requests == []
 
 
-def test_a_server_that_stays_silent_is_waited_for_a_while(launch: Launch, tmp_path: Path) -> None:
+def test_a_server_that_stays_silent_is_waited_for_a_while(
+    impatient: Launch, tmp_path: Path
+) -> None:
     """It must not get standard input meanwhile: nobody could take that back from its queue."""
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "silent"))
         silent.listen()
         message = b"Subject: x\n\n" + b"line\n" * 100_000
-        assert launch("--server", str(tmp_path / "silent"), stdin=message) == Answer(0, b"")
+        assert impatient("--server", str(tmp_path / "silent"), stdin=message) == Answer(0, b"")
         connection, _ = silent.accept()
         with connection:
             assert connection.recv(1) == b"", "it was sent something"
