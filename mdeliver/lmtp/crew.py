@@ -39,6 +39,9 @@ WINDOW = 32
 GRACE_S = 15
 
 
+_ORPHANED = "451 4.3.0 the server is ending; it is tried again"
+
+
 class Errand:
     """One packet for a worker, and who waits for the answer."""
 
@@ -97,6 +100,7 @@ class Crew:
         self._mates: dict[tuple[str, int], Mate] = {}
         self._lanes: dict[str, list[Mate]] = {}
         self._numbers = 0
+        self._orphaned = False
 
     def is_slow(self, name: str, now_s: float) -> float:
         """For how many seconds the worker of NAME has not answered, if that is too long; else 0."""
@@ -115,8 +119,11 @@ class Crew:
         mate = min(lanes, key=lambda mate: len(mate.waiting) + len(mate.in_hand), default=None)
         enough = min(ENOUGH, self._settings.workers)
         more = len(lanes) < self._settings.user_workers and len(self._mates) < enough
-        if mate is None or (more and not mate.idle):
+        if (mate is None or (more and not mate.idle)) and not self._orphaned:
             mate = self._new_mate(name, now_s)
+        if mate is None:
+            errand.settle(_ORPHANED)
+            return
         mate.waiting.append(errand)
         self._push(mate, now_s)
 
@@ -223,6 +230,12 @@ class Crew:
             self._lanes[mate.name].remove(mate)
             if not self._lanes[mate.name]:
                 del self._lanes[mate.name]
+
+    def orphan(self) -> None:
+        """The master is gone: nobody starts the workers that were asked for, and no others."""
+        self._orphaned = True
+        for mate in [mate for mate in self._mates.values() if mate.channel is None]:
+            self._give_up(mate, _ORPHANED)
 
     # --- time --------------------------------------------------------------------------------
 

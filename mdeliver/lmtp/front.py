@@ -218,6 +218,7 @@ class Front:
                 self._finish()
             if not packet:
                 self._unwatch(self._master.fileno())
+                self.crew.orphan()
                 return
 
     def _from_master(self) -> tuple[bytes, int] | None:

@@ -188,6 +188,19 @@ def test_nobody_outlives_a_master_that_is_killed(server: Server) -> None:
     assert server.copies("ann") == (1, 1)
 
 
+def test_nobody_waits_for_a_worker_that_a_killed_master_was_asked_for(make: Make) -> None:
+    server = make(slow_s=250).start()
+    assert server.process is not None
+    with server.client() as client:
+        server.signal(signal.SIGSTOP)
+        client.start_message("ann@example.org")
+        server.process.kill()
+        client.sock.settimeout(120)
+        reply = client.reply()
+        assert (reply.code, reply.text[:5]) == (451, "4.3.0")
+        assert client.reply().code == 421
+
+
 def test_a_front_that_is_killed_is_replaced(server: Server) -> None:
     with server.client() as client:
         os.kill(server.children()[0], signal.SIGKILL)

@@ -14,6 +14,7 @@ Prints  how far it is and how long it will take (on a terminal), each case that 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -37,6 +38,9 @@ def main() -> int:
         sys.stdout.write("".join(f"{part.name}\n" for part in parts))
         return 0 if parts else 2
     results = Results(options.results, again=options.again)
+    # Whoever ends it ends its parts too; also in the background, where a shell has SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         run_parts(parts, results, jobs=options.jobs, every=options.every)
     except KeyboardInterrupt:
