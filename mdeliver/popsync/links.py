@@ -146,6 +146,15 @@ class Shelves:
                 return path
         return None
 
+    def delivered(self, delivery: Delivered) -> bytes | None:
+        """The message that DELIVERY put into a Maildir; None where it is there no longer."""
+        for copy in delivery.copies:
+            path = self.find(copy)
+            octets = read_message(path) if path is not None else None
+            if octets is not None:
+                return octets
+        return None
+
     def alike(self, roots: Iterable[str], download: Download) -> str | None:
         """A message that is what was downloaded: in the inbox, else in any folder."""
         return next((path for root in roots for path in self.all_alike(root, download)), None)

@@ -14,13 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from mdeliver.deliver.mboxfind import head_length, own_lines
 from mdeliver.popsync import links
 from mdeliver.popsync.blocks import MESSAGES, Block, Octets, block_of, name_of, name_of_id
-from mdeliver.popsync.entry import Known
+from mdeliver.popsync.entry import Entry, Known, message_id_of
 from mdeliver.popsync.ledger import Delivered, Download, How, Written
 from mdeliver.popsync.mboxindex import Found, Seen
 
 Load = Callable[[Block], list[Known]]
+CopyOf = Callable[[Delivered], bytes | None]
 
 
 class Noted(NamedTuple):
@@ -37,15 +39,21 @@ class Noted(NamedTuple):
 
 
 def note(
-    mbox: str, file: Octets, found: Found, deliveries: Sequence[Delivered], load: Load
+    mbox: str,
+    file: Octets,
+    found: Found,
+    deliveries: Sequence[Delivered],
+    load: Load,
+    copy_of: CopyOf = lambda _delivery: None,
 ) -> Noted:
     """What follows from FOUND, the look at MBOX, which is still held.
 
     file        its octets
     deliveries  that were put there, and whose messages were not found yet
     load        the messages of a block
+    copy_of     the message that a delivery put into a Maildir; None where it is there no longer
     """
-    contents = _Contents(found, load)
+    contents = _Contents(found, load, copy_of)
     contents.tell_twins()
     unbound = contents.bind(deliveries)
     downloads = [
@@ -80,8 +88,9 @@ class _Part:
 class _Contents:
     """What the mbox holds, while it is put in order."""
 
-    def __init__(self, found: Found, load: Load) -> None:
+    def __init__(self, found: Found, load: Load, copy_of: CopyOf) -> None:
         self._load = load
+        self._copy_of = copy_of
         self._parts: list[_Part] = []
         self._new: list[tuple[_Part, int]] = []
         """Part and index of each message that was not known."""
@@ -170,13 +179,33 @@ class _Contents:
 
     def may_have(self, delivery: Delivered) -> bool:
         """Whether a message without known copies may be DELIVERY's, though not all is as it was."""
-        return any(
-            known.entry.from_line == delivery.from_line
-            or (delivery.message_id and known.entry.message_id == delivery.message_id)
-            for part in reversed(self._parts)
-            for known in self._messages(part)
-            if not known.copies
-        )
+        for part in reversed(self._parts):
+            for known in self._messages(part):
+                if known.copies:
+                    continue
+                if delivery.message_id and known.entry.message_id == delivery.message_id:
+                    return True
+                if known.entry.from_line == delivery.from_line and not self._is_another(
+                    known.entry, delivery
+                ):
+                    return True
+        return False
+
+    def _is_another(self, entry: Entry, delivery: Delivered) -> bool:
+        """Whether ENTRY, of the same sender and second, is certainly not what DELIVERY put there.
+
+        No server writes another Message-ID. A rule may: then the copy in the Maildir has another
+        than the log, or what the log says was written has the size of what is there.
+        """
+        if not delivery.message_id or not entry.message_id:
+            return False
+        if delivery.length - 2 <= entry.own_bytes <= delivery.length:
+            return False
+        copy = self._copy_of(delivery)
+        if copy is None:
+            return False
+        head = copy[: head_length(copy)]
+        return own_lines(head) == head and message_id_of(head) == delivery.message_id
 
     # --- what comes of it --------------------------------------------------------------------
 

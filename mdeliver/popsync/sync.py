@@ -178,7 +178,8 @@ def _look_at(mbox: str, account: Account, ledger: Ledger) -> bool:
         with mapped(held.fd) as file:
             found = mboxindex.look(held.fd, file, before, ledger.messages, trust_tail=trust_tail)
             _check_file_system(noted, status, before, found)
-            made = note(mbox, file, found, deliveries, ledger.messages)
+            copy_of = links.Shelves().delivered
+            made = note(mbox, file, found, deliveries, ledger.messages, copy_of)
     finally:
         held.release()
     is_settled = now_ns - status.st_mtime_ns > _SAME_TICK_NS and not found.torn
