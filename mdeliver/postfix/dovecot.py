@@ -115,7 +115,7 @@ def installed_version() -> str:
     if program is None:
         return VERSIONS[0]
     said = subprocess.run(
-        [program, "--version"], capture_output=True, timeout=10, check=False
+        [program, "--version"], capture_output=True, timeout=60, check=False
     ).stdout.decode("ascii", "replace")
     numbers = tuple(int(part) for part in said.split(" ")[0].split(".")[:2] if part.isdecimal())
     return VERSIONS[-1] if numbers >= (2, 4) else VERSIONS[0]

@@ -76,7 +76,7 @@ def _maillog_file() -> str:
     if program is None:
         return ""
     asked = subprocess.run(
-        [program, "-h", "maillog_file"], capture_output=True, check=False, timeout=10
+        [program, "-h", "maillog_file"], capture_output=True, check=False, timeout=60
     )
     return os.fsdecode(asked.stdout.strip())
 
