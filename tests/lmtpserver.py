@@ -127,6 +127,8 @@ class Server:
         os.chown(homes, owner.pw_uid, owner.pw_gid)
         users = top / "users"
         users.write_text("".join(f"{name}@example.org {name}\n" for name in ("ann", "bob", "carl")))
+        # What has just been changed may still be written: nobody would be refused by it.
+        os.utime(users, (0, 0))
         for name in ("ann", "bob", "carl"):
             self.write_rules(name, RULES)
         self.settings: dict[str, Any] = {

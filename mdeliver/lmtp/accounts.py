@@ -8,15 +8,18 @@ virtual  an address stands in one of `virtual_users`, and all mail belongs to `v
          relative to `virtual_homes`: DOMAIN/LOCAL is what it is without.
 Order    as Postfix has it: the address with its extension, without it, then @domain for all the
          rest of a domain.
-Fails with   Deferral where a table cannot be read: nobody is refused for good then.
+Fails with   Deferral where a table, or the passwd database, cannot be read: nobody is refused for
+             good then. Nor is who is missing from a table that was changed a moment ago: it may
+             be in the midst of being written.
 See also     virtual(5), postmap(1) of Postfix
 """
 
 from __future__ import annotations
 
-import pwd
+import time
 
 from mdeliver import durable, system
+from mdeliver.lmtp.logins import login_of
 from mdeliver.outcome import Deferral
 from mdeliver.record import Record
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 _TABLE_BYTES = 256 << 20
 _KEPT_S = 10
 """How long a passwd entry is believed without asking again."""
+_SETTLED_S = 5
+"""So long after its change a table may still be written."""
 
 
 class Account(Record):
@@ -64,7 +69,7 @@ class SystemAccounts:
         self._alone = uid
 
     def find(self, address: str, now_s: float) -> Account | None:
-        """The account of ADDRESS; None if there is none."""
+        """The account of ADDRESS; None if there is none. Raises Deferral."""
         local = address.rpartition("@")[0] or address
         user, extension = split_extension(local, self._delimiters)
         for name, rest in ((local, ""), (user, extension)):
@@ -75,9 +80,8 @@ class SystemAccounts:
         return None
 
     def _is_user(self, name: str) -> bool:
-        try:
-            entry = pwd.getpwnam(name)
-        except (KeyError, ValueError):
+        entry = login_of(name)
+        if entry is None:
             return False
         if self._alone is not None:
             return entry.pw_uid == self._alone
@@ -92,6 +96,7 @@ class VirtualAccounts:
         self._delimiters = delimiters
         self._paths = settings.virtual_users
         self._signatures: list[object] = []
+        self._changed_s: list[float] = []
         self._tables: list[dict[str, str]] = []
         self._looked_s = float("-inf")
 
@@ -112,6 +117,9 @@ class VirtualAccounts:
                 if key in table:
                     name = f"{user}{at}{domain}" if key.startswith("@") else key
                     return Account(name, self._home_of(table[key], name), rest)
+        for path, changed_s in zip(self._paths, self._changed_s, strict=True):
+            if abs(time.time() - changed_s) < _SETTLED_S:
+                raise Deferral(f"{path} has just been changed; try again", "4.3.5")
         return None
 
     def everyone(self) -> Iterator[Account]:
@@ -139,9 +147,9 @@ class VirtualAccounts:
 
     def _read_again(self) -> None:
         try:
-            signatures: list[object] = [
-                (s.st_ino, s.st_size, s.st_mtime_ns) for s in map(system.stat, self._paths)
-            ]
+            found = [system.stat(path) for path in self._paths]
+            self._changed_s = [status.st_mtime for status in found]
+            signatures: list[object] = [(s.st_ino, s.st_size, s.st_mtime_ns) for s in found]
             if signatures != self._signatures:
                 self._tables = [_read_table(path) for path in self._paths]
                 self._signatures = signatures

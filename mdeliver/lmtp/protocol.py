@@ -99,6 +99,11 @@ class Engine:
         return self.state in (State.COMMAND, State.CONTENT, State.CHUNK)
 
     @property
+    def receiving(self) -> bool:
+        """Whether a message has begun to come and has not ended; BDAT has commands in between."""
+        return self._reader is not None and self.wants_input
+
+    @property
     def between_messages(self) -> bool:
         """Whether nobody would miss anything if the session ended now."""
         return self.state is State.COMMAND and self._mail is None

@@ -1,8 +1,8 @@
 """One client's session: the engine, its connection, and the jobs that it waits for.
 
 Asks      the accounts whether a recipient exists, the crew to deliver
-Time      `command_s` of silence between commands, `message_s` for a whole message however slowly it
-          drips in; who waits for our own answer is not timed
+Time      `command_s` for a command, `message_s` for a whole message, however slowly they drip in;
+          who waits for our own answer is not timed
 See also  protocol.py, front.py
 """
 
@@ -84,7 +84,9 @@ class Session:
         if not octets:
             self._hang_up()
             return
-        self.last_s = self._house.now_s
+        if self.engine.state is not State.COMMAND or b"\n" in octets:
+            # A piece of a command is no sign of life: they could drip in for days.
+            self.last_s = self._house.now_s
         self.engine.receive(octets)
         self.go_on()
 
@@ -151,15 +153,15 @@ class Session:
     def look_at_the_clock(self) -> None:
         """End the session if the client lets us wait for too long."""
         settings, now_s = self._house.settings, self._house.now_s
-        state = self.engine.state
-        if self.outgoing and now_s - self.last_s > settings.command_s:
+        engine = self.engine
+        silent = now_s - self.last_s > settings.command_s
+        if self.outgoing and silent:
             self._hang_up()
-        elif state is State.COMMAND and now_s - self.last_s > settings.command_s:
-            self.end(f"421 4.4.2 nothing came for {settings.command_s} s")
-        elif state in (State.CONTENT, State.CHUNK) and (
-            now_s - self.last_s > settings.command_s or now_s - self._began_s > settings.message_s
-        ):
+        elif engine.receiving and now_s - self._began_s > settings.message_s:
             self.end(f"421 4.4.2 the message did not come within {settings.message_s} s")
+        elif engine.wants_input and silent:
+            what = "no more of the message" if engine.receiving else "no command"
+            self.end(f"421 4.4.2 {what} came within {settings.command_s} s")
 
     def end(self, reply: str) -> None:
         """Say REPLY and hang up."""

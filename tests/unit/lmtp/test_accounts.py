@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,8 +20,14 @@ from mdeliver.lmtp.settings import Lmtp
 from mdeliver.outcome import Deferral
 
 
-def virtual(path: Path, text: str) -> VirtualAccounts:
+def write(path: Path, text: str, *, ago_s: float = 60) -> None:
     path.write_text(text)
+    changed_s = time.time() - ago_s
+    os.utime(path, (changed_s, changed_s))
+
+
+def virtual(path: Path, text: str) -> VirtualAccounts:
+    write(path, text)
     settings = Lmtp(virtual_users=(str(path),), virtual_homes="/var/vmail")
     return VirtualAccounts(settings, "+")
 
@@ -87,8 +96,19 @@ def test_no_address_leaves_the_homes(tmp_path: Path) -> None:
 def test_a_changed_table_is_seen(tmp_path: Path) -> None:
     accounts = virtual(tmp_path / "users", "ann@example.org\n")
     assert accounts.find("bob@example.org", 0.0) is None
-    (tmp_path / "users").write_text("ann@example.org\nbob@example.org\n")
+    write(tmp_path / "users", "ann@example.org\nbob@example.org\n")
     assert accounts.find("bob@example.org", 2.0) is not None
+
+
+def test_a_table_that_is_being_written_refuses_nobody_for_good(tmp_path: Path) -> None:
+    accounts = virtual(tmp_path / "users", "ann@example.org\nbob@example.org\n")
+    assert accounts.find("bob@example.org", 0.0) is not None
+    write(tmp_path / "users", "ann@example.org\n", ago_s=0)
+    assert accounts.find("ann@example.org", 2.0) is not None
+    with pytest.raises(Deferral, match="users has just been changed"):
+        accounts.find("bob@example.org", 2.0)
+    write(tmp_path / "users", "ann@example.org\n")
+    assert accounts.find("bob@example.org", 4.0) is None
 
 
 def test_a_table_that_is_missing_refuses_nobody_for_good(tmp_path: Path) -> None:
@@ -106,6 +126,27 @@ def test_users_of_the_system() -> None:
     other = "daemon" if me != "daemon" else "root"
     assert accounts.find(f"{other}@example.org", 0.0) is None
     assert accounts.find("\x00@example.org", 0.0) is None
+
+
+def test_a_passwd_database_that_cannot_be_asked_refuses_nobody_for_good() -> None:
+    """In a process that has no descriptor left."""
+    code = (
+        "import resource\n"
+        "from mdeliver.lmtp.accounts import SystemAccounts\n"
+        "from mdeliver.lmtp.settings import Lmtp\n"
+        "from mdeliver.outcome import Deferral\n"
+        "accounts = SystemAccounts(Lmtp(), '+')\n"
+        "assert accounts.find('no-such-user', 0.0) is None\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
+        "try:\n"
+        "    accounts.find('no-such-user@example.org', 0.0)\n"
+        "except Deferral as trouble:\n"
+        "    print(trouble.text)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "the passwd database cannot be asked: Too many open files\n"
 
 
 def test_users_below_first_uid_have_no_mail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,105 @@
+"""What a session waits for, and for how long; the house's clock is moved by hand."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from mdeliver.lmtp.accounts import Account
+from mdeliver.lmtp.events import Offers
+from mdeliver.lmtp.parcel import Room
+from mdeliver.lmtp.sessions import Session
+from mdeliver.lmtp.settings import Lmtp
+
+
+class Crew:
+    """Nobody is slow."""
+
+    def is_slow(self, _name: str, _now_s: float) -> float:
+        return 0.0
+
+
+class House:
+    """What a session needs; everybody has a mailbox."""
+
+    settings = Lmtp(command_s=10, message_s=25)
+    tls = None
+    crew = Crew()
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.room = Room(1 << 20)
+        self.accounts = self
+        self.ours, theirs = socket.socketpair()
+        self.ours.setblocking(False)
+        theirs.setblocking(False)
+        self.session = Session(self, theirs, Offers("host"))  # type: ignore[arg-type]
+        self.session.go_on()
+
+    def watch(self, _session: Session) -> None: ...
+
+    def forget(self, _session: Session) -> None: ...
+
+    def find(self, _address: str, _now_s: float) -> Account:
+        return Account("ann", "", "")
+
+    def said(self, octets: bytes, after_s: float) -> bytes:
+        """The client says OCTETS after so long; the last line that it is told by then."""
+        self.now_s += after_s
+        if octets:
+            self.ours.send(octets)
+            self.session.readable()
+        self.session.look_at_the_clock()
+        try:
+            return self.ours.recv(65536).splitlines()[-1]
+        except BlockingIOError:
+            return b""
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    made = House()
+    with made.ours:
+        yield made
+        made.session._hang_up()
+
+
+def test_a_command_that_drips_in(house: House) -> None:
+    assert house.said(b"LHLO x\r\n", 9)[:4] == b"250 "
+    assert house.said(b"MAIL", 4) == b""
+    assert house.said(b" FRO", 5) == b""
+    assert house.said(b"M:<", 5) == b"421 4.4.2 no command came within 10 s"
+    assert house.ours.recv(10) == b""
+
+
+def test_commands_in_time(house: House) -> None:
+    for command in (b"LHLO x\r\n", b"MAIL FROM:<>\r\n", b"NOOP\r\n", b"RCPT TO:<ann>\r\n"):
+        assert house.said(command, 9)[:3] == b"250"
+
+
+def begin(house: House) -> None:
+    house.said(b"LHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<ann>\r\n", 0)
+
+
+def test_a_message_that_drips_in(house: House) -> None:
+    begin(house)
+    assert house.said(b"DATA\r\n", 0)[:3] == b"354"
+    assert house.said(b"S", 9) == house.said(b"u", 9) == b""
+    assert house.said(b"b", 9) == b"421 4.4.2 the message did not come within 25 s"
+
+
+def test_chunks_that_drip_in(house: House) -> None:
+    """The message takes its room between them too."""
+    begin(house)
+    assert house.said(b"BDAT 1\r\nS", 9)[:3] == b"250"
+    assert house.said(b"NOOP\r\n", 9)[:3] == b"250"
+    assert house.said(b"BDAT 1\r\nu", 9) == b"421 4.4.2 the message did not come within 25 s"
+    assert house.room.take(1 << 20)
+
+
+def test_a_message_that_stops_coming(house: House) -> None:
+    begin(house)
+    house.said(b"DATA\r\nSubject", 0)
+    assert house.said(b"", 11) == b"421 4.4.2 no more of the message came within 10 s"
