@@ -14,7 +14,8 @@ import click
 
 from mdeliver.cli.surroundings import settings_option
 from mdeliver.lmtp.listeners import open_listeners
-from mdeliver.lmtp.master import Master, prepare
+from mdeliver.lmtp.master import Master
+from mdeliver.lmtp.prepare import prepare
 from mdeliver.lmtp.settings import Lmtp, load_lmtp, parse_address
 from mdeliver.outcome import Deferral, one_line
 from mdeliver.settings import Site, load_site

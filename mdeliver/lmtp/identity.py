@@ -70,6 +70,15 @@ def _lowest(settings: Lmtp) -> int:
     return 1 if settings.users == "virtual" else settings.first_uid
 
 
+def make_room(settings: Lmtp) -> None:
+    """Let the master have a descriptor for each worker, if it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.workers + _SPARE_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def become_front(settings: Lmtp) -> None:
     """Give up all that the front does not need; before it has read anything."""
     wanted = 2 * settings.sessions + settings.workers + _SPARE_DESCRIPTORS

@@ -16,12 +16,10 @@ from __future__ import annotations
 
 import gc
 import os
-import pwd
 import selectors
 import signal
 import socket
 import time
-from importlib import import_module
 
 from mdeliver import durable
 from mdeliver.lmtp import frames, systemd
@@ -33,9 +31,8 @@ from mdeliver.lmtp.identity import (
     become_user,
     identity_of_account,
     identity_of_uid,
+    make_room,
 )
-from mdeliver.lmtp.quickrecords import quicken
-from mdeliver.lmtp.wire import tls_context
 from mdeliver.lmtp.worker import Worker
 from mdeliver.outcome import Deferral
 
@@ -52,40 +49,6 @@ _DOOR_LANE = -1
 """Of workers that the front cannot have: it knows virtual users, the door those of the system."""
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _FRONT_AGAIN_S = 1.0
-_WORKERS_USE = (
-    "mdeliver.deliver.transaction",
-    "mdeliver.language.compile",
-    "mdeliver.deliver.mboxfind",
-    "mdeliver.deliver.subscriptions",
-    "mdeliver.mime",
-    "json",
-    "re2",
-)
-"""What agent.py and others import when it is first needed."""
-
-
-def prepare(settings: Lmtp) -> None:
-    """See that SETTINGS can work here, and import what workers use: they share it once forked.
-
-    Raises Deferral.
-    """
-    if os.geteuid() == 0:
-        users = {"front_user": settings.front_user}
-        if settings.users == "virtual":
-            users["virtual_user"] = settings.virtual_user
-        for key, user in users.items():
-            try:
-                pwd.getpwnam(user)
-            except KeyError:
-                raise Deferral(f"lmtp.{key}: there is no user {user}", "4.3.5") from None
-    if settings.tls_certificate:
-        try:
-            tls_context(settings.tls_certificate, settings.tls_key)
-        except OSError as error:
-            raise Deferral(f"lmtp.tls_certificate or tls_key: {error}", "4.3.5") from None
-    for module in _WORKERS_USE:
-        import_module(module)
-    quicken()
 
 
 class _Child:
@@ -138,6 +101,7 @@ class Master:
             self._selector.register(self._door, selectors.EVENT_READ, self._at_the_door)
         gc.collect()
         gc.freeze()
+        make_room(self._settings)
         self._start_front()
         systemd.notify("READY=1")
         while not (self._stopping and not self._pids):
@@ -170,7 +134,7 @@ class Master:
         again = time.monotonic() > self._front_began_s + _FRONT_AGAIN_S
         if self._front is None and not self._stopping and again:
             self._report("the front has ended unexpectedly; another one is started")
-            self._start_front()
+            self._try_front()
 
     def _stop(self) -> None:
         """Have the front finish; when it has, the workers."""
@@ -194,13 +158,21 @@ class Master:
             self._report(f"{error}; the settings stay as they were")
         else:
             self._retire_front()
-            self._start_front()
+            make_room(self._settings)
+            self._try_front()
             for child in list(self._workers.values()):
                 self._send(child, frames.pack(frames.RETIRE))
             self._report("the settings have been read again")
         systemd.notify("READY=1")
 
     # --- children ----------------------------------------------------------------------------
+
+    def _try_front(self) -> None:
+        """Start one; where there is no process for it now, `_after_signals` comes again."""
+        try:
+            self._start_front()
+        except OSError as error:
+            self._report(f"no front can be started: {error.strerror}")
 
     def _start_front(self) -> None:
         self._front_began_s = time.monotonic()
@@ -213,9 +185,8 @@ class Master:
             front.run()
 
         keep = [theirs.fileno(), *[one.fileno() for one in self._listeners]]
-        child = self._fork(serve, keep, ours, "front")
-        theirs.close()
-        self._front = child
+        with theirs:
+            self._front = self._fork(serve, keep, ours, "front")
 
     def _retire_front(self) -> None:
         if self._front is not None:
@@ -231,8 +202,8 @@ class Master:
             become_user(identity, settings)
             Worker(identity, settings, site, theirs).run()
 
-        child = self._fork(work, [theirs.fileno()], ours, identity.name)
-        theirs.close()
+        with theirs:
+            child = self._fork(work, [theirs.fileno()], ours, identity.name)
         self._workers[identity.name, lane] = child
         return child
 
@@ -240,7 +211,11 @@ class Master:
         self, task: Callable[[], None], keep: list[int], channel: socket.socket, name: str
     ) -> _Child:
         """Run TASK in a child that has standard error and the descriptors in KEEP only."""
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            channel.close()
+            raise
         if pid == 0:
             status = 1
             try:

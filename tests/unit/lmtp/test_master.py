@@ -1,0 +1,67 @@
+"""The master where the kernel has nothing left to give."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from mdeliver.lmtp import identity
+from mdeliver.lmtp.master import Master
+from mdeliver.lmtp.settings import Lmtp
+from mdeliver.settings import Site
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+@pytest.fixture
+def reports() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def master(reports: list[str]) -> Iterator[Master]:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    made = Master(lambda: (Lmtp(), Site()), reports.append)
+    yield made
+    signal.set_wakeup_fd(-1)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    for end in (made._wake, made._wake_end, made._selector):
+        end.close()
+
+
+def test_no_process_for_a_front_is_no_end(
+    master: Master, reports: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one is tried a little later, and nothing is left open by this one."""
+
+    def fail() -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", fail)
+    before = sorted(os.listdir("/proc/self/fd"))
+    master._after_signals()
+    assert reports == [
+        "the front has ended unexpectedly; another one is started",
+        "no front can be started: Resource temporarily unavailable",
+    ]
+    master._after_signals()
+    assert len(reports) == 2
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_there_are_descriptors_for_all_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[tuple[int, int]] = [(1024, 4096)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _kind, both: limits.append(both))
+    identity.make_room(Lmtp(workers=500))
+    assert limits == [(1024, 4096)]
+    identity.make_room(Lmtp(workers=2000))
+    assert limits[-1] == (2100, 4096)
+    identity.make_room(Lmtp(workers=9000))
+    assert limits[-1] == (4096, 4096)
