@@ -96,6 +96,10 @@ SIGNATURE_BYTES = 8 << 10
 SIGNED_FIELDS = 120
 """Fields that one signature names: each is looked for in the whole header."""
 
+SIGNED_FOLDS = 5000
+"""Lines by which fields of a header go on whose signatures are checked; those of a header with more
+are neutral."""
+
 SEALS = 20
 """ARC sets of one message; a longer chain has failed (RFC 8617 allows 50, mail has 3)."""
 

@@ -13,7 +13,7 @@ import re
 
 from mdeliver.audit.finding import Finding, unanswered
 from mdeliver.audit.lookups import AsLookups
-from mdeliver.authentication.dmarc import discover, organisation
+from mdeliver.authentication.dmarc import VERSION, discover, organisation
 from mdeliver.authentication.lookups import Unanswered
 
 TYPE_CHECKING = False
@@ -36,7 +36,6 @@ _VALUES = {
 }
 _GONE = ("pct", "rf", "ri")
 _KNOWN = (*_VALUES, *_GONE, "v", "fo", "rua", "ruf")
-_VERSION = re.compile(r"v[ \t]*=[ \t]*DMARC1[ \t]*(?:;|$)")
 _URI = re.compile(r"mailto:[^@,!\s]+@([^@,!\s?]+)(?:\?[^,!]*)?(![0-9]+[kmgt]?)?", re.IGNORECASE)
 _SHOWN = 5
 
@@ -92,7 +91,7 @@ def _of_domain(host: Host, domain: str) -> Iterator[Finding]:
     if not answer.known:
         yield unanswered(f"the DMARC record of {domain}", answer)
         return
-    found = [value for value in answer.values if _VERSION.match(value)]
+    found = [value for value in answer.values if VERSION.match(value)]
     if len(found) > 1:
         yield Finding(
             "failure",
@@ -244,7 +243,7 @@ def _destination(host: Host, domain: str, name: str, target: str) -> Iterator[Fi
         return
     permit = f"{domain}._report._dmarc.{target}"
     answer = host.names.ask(permit, "TXT")
-    if answer.known and not any(_VERSION.match(value) for value in answer.values):
+    if answer.known and not any(VERSION.match(value) for value in answer.values):
         yield Finding(
             "warning",
             f"DMARC of {domain}: {name} is at {target}, which does not say that it wants reports",

@@ -15,6 +15,7 @@ Fails with nothing
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 _WALKED_LABELS = 7
 """A longer name is cut to so many labels after the first question (4.10)."""
+
+# RFC 9989 4.8: dmarc-version = "v" equals %s"DMARC1", equals = *WSP "=" *WSP, and before a tag
+# comes *WSP ";" *WSP. It stands first, and nothing before it.
+VERSION = re.compile(r"[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
 
 _POLICIES = ("none", "quarantine", "reject")
 
@@ -176,12 +181,10 @@ def _published(domain: str, names: Names) -> Published | None:
 
 def _tags(text: str) -> dict[str, str] | None:
     """The tags of a DMARC record; None where TEXT is none: `v=DMARC1` comes first (4.7)."""
-    first, *rest = text.split(";")
-    name, _, version = first.partition("=")
-    if name.strip().lower() != "v" or version.strip() != "DMARC1":
+    if VERSION.match(text) is None:
         return None
     tags: dict[str, str] = {}
-    for spec in rest:
+    for spec in text.split(";")[1:]:
         name, equals, value = spec.partition("=")
         if equals:
             tags.setdefault(name.strip().lower(), value.strip().lower())

@@ -1,7 +1,8 @@
 """What DKIM and ARC have in common: the message as dkimpy takes it, and the keys in the DNS.
 
 Guarantee   no octets of a message, and no key, make dkimpy take long: it has regular expressions
-            that take quadratic time on white space, and computes with keys of any size
+            that take quadratic time on white space, copies a field for each of its folds, and
+            computes with keys of any size
 Own policy  one record, not revoked, RSA of at most limits.KEY_BITS with a small exponent, a hash
             that the record allows; the lower bound of a key's size is the caller's
 See also    RFC 6376 3.6.1, RFC 8301, RFC 8463
@@ -110,6 +111,8 @@ class Signed:
     def __init__(self, pieces: Iterable[bytes]) -> None:
         """PIECES of the message. Raises ValueError where it cannot be read as one; words why."""
         octets = _joined(pieces)
+        if odd := _why_odd_head(octets):
+            raise ValueError(odd)
         try:
             self._message = dkim.DKIM(octets, logger=_QUIET)
             self._chain = dkim.ARC(logger=_QUIET)
@@ -170,6 +173,21 @@ def _joined(pieces: Iterable[bytes]) -> bytes:
             raise ValueError(f"it is larger than {limits.SIGNED_BYTES >> 20} MB")
         found.append(piece)
     return b"".join(found)
+
+
+def _why_odd_head(octets: bytes) -> str:
+    """Why the header of the message OCTETS is not looked at, in words; "" if it is."""
+    ends = [at for at in (octets.find(b"\n\n"), octets.find(b"\n\r\n")) if at >= 0]
+    end = min(ends, default=len(octets))
+    if end > limits.HEAD_BYTES:
+        return f"its header is longer than {limits.HEAD_BYTES >> 10} KB"
+    # dkimpy copies a field for each line by which it goes on.
+    folds = octets.count(b"\n ", 0, end) + octets.count(b"\n\t", 0, end)
+    return (
+        f"its header has more than {limits.SIGNED_FOLDS} folds"
+        if folds > limits.SIGNED_FOLDS
+        else ""
+    )
 
 
 def why_odd(field: bytes) -> str:

@@ -4,6 +4,7 @@
 
 Tags        RFC 6376, 3.6.1: `v` stands first if it is there; `p` has to be; empty, it revokes the
             key. `t=y` asks verifiers to treat signatures as none, `t=s` forbids subdomains in `i=`.
+            Capitals are other values (3.2): nobody verifies by `k=RSA`.
 Long        a string in a TXT record has 255 octets; a record has several, which are joined.
 Hostile     what is read may be anybody's: it is text here, cut where it is shown
 See also    RFC 8301, RFC 8463; dkimpy's parse_tag_value, which reads the list
@@ -84,7 +85,7 @@ def read(text: str) -> Published:
     except (binascii.Error, ValueError):
         raise RecordError("has a p= that is no base64") from None
     return Published(
-        tags.get("k", "rsa").lower(),
+        tags.get("k", "rsa"),
         public,
         "y" in _words(tags.get("t", "")),
         _words(tags.get("h", "")),
@@ -93,7 +94,7 @@ def read(text: str) -> Published:
 
 
 def _words(value: str) -> tuple[str, ...]:
-    return tuple([word.strip().lower() for word in value.split(":") if word.strip()])
+    return tuple([word.strip() for word in value.split(":") if word.strip()])
 
 
 def bits_of(published: Published) -> int:

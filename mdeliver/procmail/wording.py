@@ -69,7 +69,8 @@ def quote(text: str, *, is_glob: bool = False) -> str:
                 made.append("\\n")
             elif char in '\\"{' or (is_glob and char in "*?("):
                 made.append("\\" + char)
-            elif char < " " and char != "\t":
+            elif char != "\t" and (char < " " or "\x7f" <= char <= "\x9f"):
+                # Of the upper ones a rule would write two octets.
                 raise Unsayable("a control character in a text")
             else:
                 made.append(char)

@@ -6,7 +6,6 @@ import os
 import socket
 from array import array
 from collections.abc import Iterator
-from unicodedata import category
 
 from mdeliver.lmtp import frames
 from mdeliver.lmtp.accounts import read_entries, split_extension
@@ -17,7 +16,7 @@ from mdeliver.lmtp.jobs import Job, pack_job, unpack_job
 from mdeliver.lmtp.protocol import Engine
 from mdeliver.sent import socketmap
 from mdeliver.sent.mailaddress import BadAddress, in_table, parse
-from tests.fuzz.target import Target, case_texts, is_printable
+from tests.fuzz.target import Target, case_texts, is_printable, no_control
 
 
 def session(octets: bytes, pieces: list[bytes]) -> tuple[list[object], bytes]:
@@ -48,11 +47,6 @@ def session(octets: bytes, pieces: list[bytes]) -> tuple[list[object], bytes]:
                     found.append(event)
         said += engine.take_output()
     return found, said
-
-
-def no_control(text: str) -> bool:
-    """Whether there is no control character in TEXT (of UTF-8, what orders characters may be)."""
-    return not any(category(c) in ("Cc", "Zl", "Zp") for c in text)
 
 
 def lmtp(octets: bytes) -> None:

@@ -21,7 +21,7 @@ from mdeliver.rulescache import pack, unpack
 from mdeliver.sieve.converter import convert_sieve
 from mdeliver.sieve.reader import read_script
 from tests.casefile import CASES
-from tests.fuzz.target import Target, case_texts, is_printable
+from tests.fuzz.target import Target, case_texts, is_printable, no_control
 
 
 def no_file(path: str) -> str:
@@ -70,6 +70,7 @@ def procmailrc(octets: bytes) -> None:
     file = parse_procmailrc(text, ".procmailrc")
     converted = convert_procmailrc(file, lambda _path: None, allow_shell=True)
     assert all(is_printable(one_line(entry.line)) for entry in converted.entries)
+    assert no_control(converted.text), converted.text
     shown(compile_rules([Source("rules", converted.text)], no_file), converted.text)
 
 
@@ -90,8 +91,7 @@ def sieve(octets: bytes) -> None:
         assert is_printable(finding.line), finding.line
     if not script.findings:
         converted = convert_sieve(script)
-        for line in converted.text.split("\n"):
-            assert is_printable(line), line
+        assert no_control(converted.text), converted.text
         shown(compile_rules([Source("rules", converted.text)], no_file), converted.text)
 
 

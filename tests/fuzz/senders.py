@@ -25,7 +25,7 @@ from tests.fuzz.fixedkey import fixed_key
 from tests.fuzz.records import RESULTS
 from tests.fuzz.target import Target, is_printable
 
-_SITE = Site(
+SITE = Site(
     ("example.org",),
     "mail.example.org",
     checking=Checking(compute="asked", sealers=("lists.example",)),
@@ -72,19 +72,19 @@ def _canonical(message: bytes, names: tuple[str, ...]) -> tuple[list[bytes], byt
     return signing._chosen(head, names, True), signing._body(body, "relaxed")
 
 
-def _computed(message: bytes) -> Computed:
+def computed(message: bytes) -> Computed:
     """What is found out about MESSAGE, as a delivery does."""
     letter = letter_of(message)
     came = Message(letter.head, letter.size, cut=letter.head_cut, octets=letter.chunks)
-    return compute(came, letter.chunks(), _ENVELOPE, _SITE, _zone())
+    return compute(came, letter.chunks(), _ENVELOPE, SITE, _zone())
 
 
 def signatures(octets: bytes) -> None:
     """A signature that is right is of what was signed, whatever was done to the message."""
-    found = _computed(octets)
+    found = computed(octets)
     _well_said(found.results)
     lines = re.sub(rb"\r+\n", b"\n", octets)
-    as_stored, as_sent = _computed(lines), _computed(lines.replace(b"\n", b"\r\n"))
+    as_stored, as_sent = computed(lines), computed(lines.replace(b"\n", b"\r\n"))
     assert as_stored == as_sent, "line ends matter"
     _genuine(found, octets)
 
@@ -155,12 +155,12 @@ def results(octets: bytes) -> None:
     for ours in (_OURS + _BORDER, _BORDER + _IN_ROW, _BORDER):
         head = letter_of(start + ours + octets).head
         message = Message(head, len(head))
-        found = believed(message, _SITE)
+        found = believed(message, SITE)
         assert len(found.fields) == (1 if ours != _BORDER else 0), found
         for method in METHODS:
             expected = ("none",) if ours == _BORDER or method == "arc" else ("fail",)
             assert found.of(method) == expected, (method, found)
-        for number in forged(message, _SITE):
+        for number in forged(message, SITE):
             assert number not in found.numbers
     _client(octets)
 

@@ -76,7 +76,12 @@ def is_printable(text: str) -> bool:
     )
 
 
+def no_control(text: str) -> bool:
+    """Whether no control character is in TEXT but ends of lines and tabs."""
+    return not any(category(c) == "Cc" and c not in "\n\t" for c in text)
+
+
 __all__ = [
     "FOUND", "SECONDS", "TESTS", "Target", "case_texts", "directory", "found", "is_printable",
-    "messages", "suppress", "write",
+    "messages", "no_control", "suppress", "write",
 ]  # fmt: skip

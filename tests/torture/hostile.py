@@ -10,7 +10,7 @@ See also    tests/fuzz; tests/properties/test_fuzz.py, the slice of it in every 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,7 +33,8 @@ class Fuzzed:
         """SECONDS for all targets together."""
         self._target = target
         self._share_s = max(LEAST_S, seconds // (ROUNDS * len(TARGETS)))
-        self.cases = [f"{self._share_s} s, round {n} of {ROUNDS}" for n in range(1, ROUNDS + 1)]
+        rounds = [f"{self._share_s} s, round {n} of {ROUNDS}" for n in range(1, ROUNDS + 1)]
+        self.cases: Sequence[str] = rounds
 
     def suffer(self, case: str) -> list[str]:
         """What broke the target in one round."""

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.bombs import BOMBS
+from tests.bombs.table import BOMBS
 from tests.fuzz.target import TESTS
 
 
