@@ -124,6 +124,8 @@ def _because(scene: Scene, method: str, results: tuple[str, ...], known: Known) 
         words += ": no Authentication-Results that can be believed"
         if known.believed.refused:
             words += " (the sender may have written what is there; see authserv_ids)"
+        if scene.site.checking.compute == "never":
+            words += ', and authentication.compute is "never"'
     return words + limit_words(scene)
 
 

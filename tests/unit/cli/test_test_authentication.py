@@ -62,6 +62,15 @@ def test_it_says_what_was_found_out_about_whom(home: Path) -> None:
     assert "spf is none: its client is not known" in said
 
 
+def test_it_says_which_setting_would_find_it_out(home: Path) -> None:
+    said = run(home, "--client", "198.51.100.9", home / "message").stdout
+    nothing = "spf is none: no Authentication-Results that can be believed"
+    assert f'{nothing}, and authentication.compute is "never"' in " ".join(said.split())
+    (home / "mdeliver.toml").write_text('[authentication]\ncompute = "asked"\n')
+    said = run(home, "--client", "198.51.100.9", "--zone", home / "zone", home / "message").stdout
+    assert "authentication.compute" not in said
+
+
 def test_helo_stands_for_the_null_sender(home: Path) -> None:
     (home / "message").write_text(MESSAGE.replace("ann@bank", "", 1).replace("<.example>", "<>"))
     options = ("--zone", home / "zone", "--client", "198.51.100.9", "--sender", "")
