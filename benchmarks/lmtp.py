@@ -137,14 +137,7 @@ class Server:
         return found
 
     def cpu_s(self) -> float:
-        ticks = 0
-        for pid in self.processes():
-            try:
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            ticks += sum(int(field) for field in fields[11:15])
-        return ticks / TICKS
+        return sum(cpu_s(pid) for pid in self.processes())
 
     def memory_mb(self) -> float:
         kilobytes = 0
@@ -213,6 +206,15 @@ class Dovecot(Server):
             f"plugin {{\n sieve = file:{script}\n}}\n"
         )
         return [str(DOVECOT), "-F", "-c", str(conf)]
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds that a process and its children that have ended used so far; 0 of none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(int(field) for field in fields[11:15]) / TICKS
 
 
 def load(server: Server, case: Case, messages: int) -> Cost:
