@@ -5,6 +5,7 @@ Undo        every file that is to be changed is kept as it was, on disk before a
             and then as it became. `undo` puts it back octet for octet, unless somebody has changed
             it since; after a run that was killed, too. Of several makes in a row, with nobody
             else's changes in between, the state before the first is kept.
+In order    of two commands the later one's is taken back first; the other says so.
 Fails with  SetupError, PostfixError, OSError; then everything is as it was
 See also    postconf(1); sent/setup.py and postfix/settings.py, which say what to change
 """
@@ -18,6 +19,7 @@ from mdeliver import durable
 from mdeliver.postfix.configuration import Postfix, PostfixError
 from mdeliver.record import Record
 from mdeliver.sent.files import replace_file, rewrite
+from mdeliver.settings import TAGS_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +29,13 @@ if TYPE_CHECKING:
     Kept = dict[str, dict[str, str | None]]
 
 _BYTES = 16 << 20
+
+_UNDONE_BY = {
+    "mdeliver-postfix.undo": "mdeliver postfix --revert",
+    "mdeliver-dkim.undo": "mdeliver dkim --revert",
+    "bcc-maps.undo": "mdeliver bcc-maps --undo",
+}
+"""What the commands call the files in which they keep what was there before."""
 
 
 class SetupError(Exception):
@@ -142,6 +151,9 @@ def undo(keep: str) -> list[str]:
     for path, states in kept.items():
         now = _read(path)
         if now not in (states["before"], states.get("after", now)):
+            if command := _changed_by(path, now, keep):
+                words = f"{path} has been changed since by mdeliver; {command} takes that back"
+                raise SetupError(f"{words}: first that, then this again")
             raise SetupError(
                 f"{path} has been changed since: take back by hand what you do not want "
                 f"({keep} has what was there before)"
@@ -149,6 +161,20 @@ def undo(keep: str) -> list[str]:
     _put_back({path: states["before"] for path, states in kept.items()})
     durable.remove(keep)
     return list(kept)
+
+
+def _changed_by(path: str, now: str | None, keep: str) -> str:
+    """The command that takes back what made PATH what it is NOW; "" if that was none of ours."""
+    for directory in (os.path.dirname(path), os.path.dirname(TAGS_PATH)):
+        for name, command in _UNDONE_BY.items():
+            other = f"{directory}/{name}"
+            try:
+                states = {} if other == keep else _kept(other).get(path, {})
+            except (OSError, ValueError):
+                continue  # only a better message
+            if "after" in states and states["after"] == now:
+                return command
+    return ""
 
 
 def _read(path: str) -> str | None:

@@ -177,6 +177,22 @@ def test_undo_keeps_what_somebody_has_changed_since(host: Host) -> None:
     assert host.texts() == there
 
 
+@pytest.mark.parametrize("later", ["mdeliver-dkim.undo", "bcc-maps.undo"])
+def test_what_another_command_has_changed_since_goes_first(host: Host, later: str) -> None:
+    before = host.texts()
+    first, second = (str(host.etc / name) for name in ("mdeliver-postfix.undo", later))
+    for keep, name in ((first, "smtpd_helo_required"), (second, "non_smtpd_milters")):
+        changes.make([changes.Change("-e", name, "")], host.postfix, keep)
+    command = {"m": "mdeliver dkim --revert", "b": "mdeliver bcc-maps --undo"}[later[0]]
+    there = host.texts()
+    with pytest.raises(changes.SetupError, match=f"main.cf .*; {command} takes that back"):
+        changes.undo(first)
+    assert host.texts() == there
+    for keep in (second, first):
+        changes.undo(keep)
+    assert host.texts() == before
+
+
 @pytest.mark.parametrize(
     ("restriction", "logins"),
     [
