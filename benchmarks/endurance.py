@@ -95,6 +95,7 @@ def fill_maildir(maildir: Path, messages: int, owner: int) -> int:
     for directory in (maildir, maildir / "tmp", maildir / "new", maildir / "cur"):
         directory.mkdir(mode=0o700)
         os.chown(directory, owner, -1)
+    one = maildir
     for number in range(messages):
         name = f"17000{number:05}.M{number}P1.earlier"
         seen = number % 2
