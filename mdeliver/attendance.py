@@ -1,7 +1,8 @@
 """Wait for a child process, take what it writes, and measure its time.
 
 Guarantee   when this returns or raises, the child has ended, or has been sent SIGKILL with its
-            whole group. What it left running, and has not been told to stop, is left alone.
+            whole group and does not die. What it left running, and has not been told to stop, is
+            left alone.
 Waits       for its end and its pipes at once (pidfd_open(2), Linux 5.3); an older kernel is asked
             again and again.
 Fails with  OSError where the kernel refuses; the child is killed then.
@@ -28,6 +29,9 @@ TOO_MUCH = "it wrote too much"
 _TICK_S = 0.02
 """How often a kernel is asked that cannot tell us."""
 
+_DYING_S = 5
+"""For how long the end of what was killed is waited for."""
+
 _SIGTERM, _SIGKILL = 15, 9
 
 
@@ -37,17 +41,17 @@ def attend(child: int, readers: Readers, limit_s: float) -> int | str:
     readers  the pipes it writes to; what is in them by its end is taken too
     Returns its exit status (negative: the signal that killed it), or in words why it has none.
     """
+    process = None
     try:
         process = _descriptor_of(child)
-        try:
-            return _wait(child, process, readers, limit_s)
-        finally:
-            if process is not None:
-                durable.close_read(process)
+        return _wait(child, process, readers, limit_s)
     except BaseException:
         _signal_group(child, _SIGKILL)
-        _reap(child, wait=False)
+        _reap_killed(child)
         raise
+    finally:
+        if process is not None:
+            durable.close_read(process)
 
 
 def _wait(child: int, process: int | None, readers: Readers, limit_s: float) -> int | str:
@@ -108,6 +112,18 @@ def _end(child: int, process: int | None) -> None:
     # It has not been reaped: nobody else can have its number yet.
     _signal_group(child, _SIGKILL)
     _reap(child, wait=True)
+
+
+def _reap_killed(child: int) -> None:
+    """Wait for the end of CHILD, which was killed; not for ever, as for one that waits for NFS.
+
+    Whoever lives on, as a worker does, would have it for a child and in its count of processes.
+    """
+    end_s = time.monotonic() + _DYING_S
+    step_s = 0.0005
+    while _reap(child, wait=False) is None and time.monotonic() < end_s:
+        time.sleep(step_s)
+        step_s = min(2 * step_s, _TICK_S)
 
 
 def _descriptor_of(child: int) -> int | None:

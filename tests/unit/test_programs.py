@@ -317,7 +317,31 @@ def test_an_exception_ends_it_too(bench: Bench, monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(KeyboardInterrupt):
         run_program(("sh", "-c", "echo $$; sleep 60"), [MESSAGE], bench.envelope, None, take)
-    wait_for(lambda: _is_gone(pids[0].decode().strip()), "the program to end")
+    # At once: a worker lives on, and would have its dead for children as long as it does.
+    with pytest.raises(ChildProcessError):
+        os.waitpid(int(pids[0]), os.WNOHANG)
+
+
+@pytest.mark.parametrize("call", ["pidfd_open", "set_blocking"])
+def test_a_program_that_cannot_be_waited_for_is_ended(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    children: list[int] = []
+    fork = system.fork
+
+    def noting() -> int:
+        children.append(fork())
+        return children[-1]
+
+    def refuse(*_arguments: object) -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(system, "fork", noting)
+    monkeypatch.setattr(system, call, refuse)
+    with pytest.raises(OSError, match="too many"):
+        run_program(("sleep", "60"), [MESSAGE], bench.envelope, None)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(children[0], os.WNOHANG)
 
 
 @pytest.mark.parametrize("call", ["memfd_create", "pipe2", "fork", "open", "set_blocking"])
