@@ -131,9 +131,9 @@ def _in(did: oracle.Did, directory: Path) -> str:
 
 
 def test_every_recipe_of_procmailex(tmp_path: Path) -> None:
-    def one(case: tuple[int, str, bytes]) -> str:
+    def one(case: tuple[int, str, bytes], again: str = "") -> str:
         number, rules, message = case
-        ours, theirs = tmp_path / f"m{number:05}", tmp_path / f"p{number:05}"
+        ours, theirs = tmp_path / f"m{again}{number:05}", tmp_path / f"p{again}{number:05}"
         _furnish(ours)
         _furnish(theirs)
         did = _by_model(ours, rules, message)
@@ -156,7 +156,9 @@ def test_every_recipe_of_procmailex(tmp_path: Path) -> None:
     pairs = [(recipe, message) for recipe in recipes for message in messages]
     cases = [(number, *pair) for number, pair in enumerate(pairs)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        wrong = [told for told in pool.map(one, cases) if told]
+        suspects = [case for case, told in zip(cases, pool.map(one, cases), strict=True) if told]
+    # A second look, alone: on a loaded machine a program of procmail's may fail to start.
+    wrong = [told for case in suspects if (told := one(case, "again"))]
     assert not wrong, f"{len(wrong)} of {len(cases)} differ, the first:\n{wrong[0]}"
 
 
@@ -209,28 +211,39 @@ def _difference(ours: bytes, stored: bytes) -> str:
 def test_converted_rules_deliver_what_procmail_delivers(tmp_path: Path) -> None:
     generator = Generator(RUNS + 1)
     site = load_site("/dev/null")
-    cases: list[tuple[Path, str, bytes, Sides]] = []
+
+    cases: list[tuple[str, bytes]] = []
     while len(cases) < RUNS // 4:
         rules = clear_of_what_differs(generator.rules())
-        directory = tmp_path / f"{len(cases):05}"
-        sides = Sides(oracle.preamble(directory) + rules, directory, site)
-        listed = any(entry.level != "note" for entry in sides.converted.entries)
-        if listed or "let match" in sides.converted.text or "dir" in rules:
+        converted = Sides(oracle.preamble(tmp_path) + rules, tmp_path, site).converted
+        listed = any(entry.level != "note" for entry in converted.entries)
+        if listed or "let match" in converted.text or "dir" in rules:
             continue
+        # By Content-Length procmail leaves From lines in an mbox alone: difference 18.
+        cases.append((rules, re.sub(rb"\nContent-Length:.*", b"", generator.message())))
+
+    def real(number: int, again: str = "") -> oracle.Did:
+        directory = tmp_path / f"{again}{number:05}"
         directory.mkdir()
         oracle.prepare(directory)
         (directory / "sub").mkdir()
         (directory / "lists").mkdir()
-        # By Content-Length procmail leaves From lines in an mbox alone: difference 18.
-        message = re.sub(rb"\nContent-Length:.*", b"", generator.message())
-        cases.append((directory, rules, message, sides))
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        results = list(pool.map(lambda case: oracle.real(*case[:3]), cases))
-    wrong = []
-    for (directory, rules, message, sides), did in zip(cases, results, strict=True):
+        return oracle.real(directory, *cases[number])
+
+    def difference(number: int, did: oracle.Did, again: str = "") -> str:
+        directory = tmp_path / f"{again}{number:05}"
+        rules, message = cases[number]
+        sides = Sides(oracle.preamble(directory) + rules, directory, site)
         ours = _of_rules(sides, message, directory)
         theirs = _of_procmail(did, directory)
-        if found := _differ(ours, theirs):
-            told = f"{found}\n{rules}\n{sides.converted.text}\n{message.decode()}"
-            wrong.append(f"{told}\nprocmail {theirs}\nrules    {ours}")
+        if not (found := _differ(ours, theirs)):
+            return ""
+        told = f"{found}\n{rules}\n{sides.converted.text}\n{message.decode()}"
+        return f"{told}\nprocmail {theirs}\nrules    {ours}"
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        results = list(pool.map(real, range(len(cases))))
+    suspects = [number for number, did in enumerate(results) if difference(number, did)]
+    # A second look, alone: on a loaded machine a program of procmail's may fail to start.
+    wrong = [told for n in suspects if (told := difference(n, real(n, "again"), "again"))]
     assert not wrong, f"{len(wrong)} of {len(cases)} differ, the first:\n{wrong[0]}"

@@ -20,6 +20,7 @@ from tests.local8 import Person
 from tests.servers.dovecot import Dovecot
 from tests.servers.people import SPOOL, add_person, make_spool, remove_person
 from tests.servers.postfix import Postfix
+from tests.waiting import wait_for
 
 PROGRAMS = ("postfix", "dovecot", "doveadm", "openssl", "useradd")
 ROLES = ("ann", "bob")
@@ -89,17 +90,18 @@ def dovecot(box: Box) -> Dovecot:
 def ann(box: Box) -> Person:
     """A user with an empty home and an empty mbox; nothing is in the queue."""
     box.postfix.forget_queue()
-    return _fresh(box.people[0])
+    return _fresh(box, box.people[0])
 
 
 @pytest.fixture
 def bob(box: Box) -> Person:
     """Another one."""
-    return _fresh(box.people[1])
+    return _fresh(box, box.people[1])
 
 
-def _fresh(person: Person) -> Person:
+def _fresh(box: Box, person: Person) -> Person:
     """Empty the person's home and mbox."""
+    wait_for(lambda: not box.dovecot.serves(person), "sessions of an earlier test to end")
     for entry in person.home.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)

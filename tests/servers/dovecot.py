@@ -120,6 +120,18 @@ class Dovecot:
             return False
         return True
 
+    def serves(self, person: Person) -> bool:
+        """Whether a session of PERSON lives: it writes its indexes after it has said goodbye."""
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if process.stat().st_uid == person.uid:
+                    name = (process / "comm").read_text().strip()
+                    if name in ("imap", "pop3", "dovecot-lda"):
+                        return True
+            except OSError:
+                pass  # it has just ended
+        return False
+
     @property
     def log(self) -> str:
         """All of its log so far."""
@@ -141,7 +153,7 @@ class Dovecot:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={"PATH": "/usr/bin:/bin"},
-            timeout=60,
+            timeout=300,
             check=False,
         )
         return Answer(done.returncode, done.stdout)

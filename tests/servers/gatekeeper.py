@@ -68,7 +68,8 @@ header_checks = regexp:{{
     {{ /^Subject:.*lottery/ REJECT 5.7.1 no lottery please }}
     {{ /^Subject:.*vanish/ DISCARD gone }} }}
 body_checks = regexp:{{ {{ /cheap pills/ REJECT }} }}
-postscreen_greet_wait = 2s
+# The time, too, that a DNS list has to answer.
+postscreen_greet_wait = 8s
 postscreen_access_list = cidr:{{ {{ 127.66.66.66/32 reject }} }}
 postscreen_denylist_action = drop
 postscreen_greet_action = enforce
@@ -191,7 +192,7 @@ class Client(smtplib.SMTP):
         reverse: str = "",
         server: str = "127.0.0.1",
     ) -> None:
-        super().__init__(server, port, timeout=30)
+        super().__init__(server, port, timeout=120)
         self.ehlo("xclient.example.org")
         names = f"NAME={name} REVERSE_NAME={reverse or name}"
         assert self.docmd("XCLIENT", f"ADDR={client} {names}")[0] == 220

@@ -57,7 +57,7 @@ def send_from_outside(
 
     client  address the stranger seems to come from; "" for plain loopback
     """
-    with smtplib.SMTP("127.0.0.1", postfix.outside, "mx.example.net", timeout=30) as server:
+    with smtplib.SMTP("127.0.0.1", postfix.outside, "mx.example.net", timeout=120) as server:
         server.ehlo()
         if client:
             code, reply = server.docmd("XCLIENT", f"ADDR={client} NAME=mx.example.net")
@@ -70,7 +70,7 @@ def send_from_outside(
 def authenticated(postfix: Postfix, person: Person) -> Iterator[smtplib.SMTP]:
     """A session of PERSON's mail program: STARTTLS, AUTH."""
     trusted = ssl.create_default_context(cafile=str(postfix.top / "tls.crt"))
-    with smtplib.SMTP("127.0.0.1", postfix.submission, "laptop.example.org", timeout=30) as server:
+    with smtplib.SMTP("127.0.0.1", postfix.submission, "laptop.example.org", timeout=120) as server:
         server.starttls(context=trusted)
         server.login(person.name, PASSWORD)
         yield server
@@ -111,7 +111,7 @@ def sendmail(postfix: Postfix, person: Person, message: bytes, *, to: Sequence[s
         ],
         input=message,
         capture_output=True,
-        timeout=30,
+        timeout=120,
         check=False,
         env={
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -131,7 +131,7 @@ def sendmail(postfix: Postfix, person: Person, message: bytes, *, to: Sequence[s
 @contextmanager
 def pop3_session(dovecot: Dovecot, person: Person) -> Iterator[poplib.POP3]:
     """A POP3 session, logged in; ended by QUIT unless it was closed or broke."""
-    session = poplib.POP3("127.0.0.1", dovecot.pop3, timeout=60)
+    session = poplib.POP3("127.0.0.1", dovecot.pop3, timeout=120)
     try:
         session.user(person.name)
         session.pass_(PASSWORD)
@@ -161,13 +161,15 @@ class Seen(NamedTuple):
 
 @contextmanager
 def imap_session(dovecot: Dovecot, person: Person) -> Iterator[imaplib.IMAP4]:
-    """An IMAP session, logged in."""
-    session = imaplib.IMAP4("127.0.0.1", dovecot.imap, timeout=60)
-    session.login(person.name, PASSWORD)
+    """An IMAP session, logged in; ended by LOGOUT unless it broke."""
+    session = imaplib.IMAP4("127.0.0.1", dovecot.imap, timeout=120)
     try:
+        session.login(person.name, PASSWORD)
         yield session
-    finally:
         session.logout()
+    except BaseException:
+        session.shutdown()
+        raise
 
 
 def by_imap(dovecot: Dovecot, person: Person, folder: str = "INBOX") -> list[Seen]:

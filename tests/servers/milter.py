@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Thread
 
 _REPLIES = {
@@ -73,5 +73,5 @@ def listening() -> Iterator[int]:
 
 
 def _talk_and_close(connection: socket.socket) -> None:
-    with connection:
+    with connection, suppress(ConnectionError):  # a Postfix that stops breaks off
         _talk(connection)

@@ -12,13 +12,24 @@ import pwd
 import secrets
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from grp import getgrnam
 from pathlib import Path
+
+from filelock import FileLock
 
 from tests.local8 import Person
 
 SPOOL = Path("/var/mail")
 PASSWORD = "correct horse battery staple"
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """While no other test changes the list of users: useradd waits for its lock some seconds."""
+    with FileLock("/tmp/mdeliver-tests-users.lock"):
+        yield
 
 
 def add_person(role: str, homes: Path) -> Person:
@@ -28,7 +39,8 @@ def add_person(role: str, homes: Path) -> Person:
     home = homes / name
     command = ["useradd", "--create-home", "--home-dir", str(home), "--skel", "/nonexistent"]
     command += ["--user-group", "--shell", "/bin/sh", name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with _alone():
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     home.chmod(0o711)
     entry = pwd.getpwnam(name)
@@ -47,7 +59,8 @@ def make_spool(person: Person) -> Path:
 
 def remove_person(person: Person) -> None:
     """Remove the user and all that the user had."""
-    subprocess.run(["userdel", person.name], check=False, capture_output=True)
+    with _alone():
+        subprocess.run(["userdel", "--force", person.name], check=False, capture_output=True)
     (SPOOL / person.name).unlink(missing_ok=True)
     (SPOOL / f"{person.name}.lock").unlink(missing_ok=True)
     shutil.rmtree(person.home, ignore_errors=True)

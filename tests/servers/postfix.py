@@ -135,11 +135,14 @@ class Postfix:
             bcc=bcc,
             mailbox_command=mailbox_command,
         )
-        (self.configuration / "main.cf").write_text(self._main_cf)
-        (self.configuration / "master.cf").write_text(
-            MASTER_CF.format(outside=self.outside, submission=self.submission)
-        )
+        self._master_cf = MASTER_CF.format(outside=self.outside, submission=self.submission)
+        self._write(self._main_cf)
         make_certificate(top / "tls.pem")
+
+    def _write(self, main_cf: str) -> None:
+        """Make MAIN_CF its settings; what a test has made of services is gone."""
+        (self.configuration / "main.cf").write_text(main_cf)
+        (self.configuration / "master.cf").write_text(self._master_cf)
 
     @property
     def submission_service(self) -> str:
@@ -154,7 +157,7 @@ class Postfix:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         if check and done.returncode:
@@ -174,7 +177,7 @@ class Postfix:
         mounted = 'mount --bind "$1" /etc/resolv.conf && exec postfix -c "$2" start'
         words = ["unshare", "--mount", "sh", "-c", mounted, "sh"]
         subprocess.run(
-            [*words, resolv_conf, self.configuration], check=True, capture_output=True, timeout=60
+            [*words, resolv_conf, self.configuration], check=True, capture_output=True, timeout=120
         )
 
     def stop(self) -> None:
@@ -186,29 +189,44 @@ class Postfix:
     def running(self) -> bool:
         """Whether the master process lives."""
         try:
-            pid = int((self.top / "queue" / "pid" / "master.pid").read_text())
-            os.kill(pid, 0)
+            os.kill(self._master, 0)
         except (OSError, ValueError):
             return False
         return True
 
+    @property
+    def _master(self) -> int:
+        return int((self.top / "queue" / "pid" / "master.pid").read_text())
+
+    def _processes(self) -> set[str]:
+        """Pids of all its processes but the master."""
+        children = Path(f"/proc/{self._master}/task/{self._master}/children")
+        return set(children.read_text().split())
+
+    def reload(self) -> None:
+        """`postfix reload`, and wait until every process that has read the old settings is gone.
+
+        They end by and by, and one that is idle may take one more message before it does.
+        """
+        before = self._processes()
+        self.run("postfix", "reload")
+        wait_for(lambda: not before & self._processes(), "Postfix's old processes to end")
+
     def use_mailbox_command(self, mailbox_command: str) -> None:
-        """Change mailbox_command for all deliveries from now on."""
+        """Have this mailbox_command from now on, and all else as it was."""
         text = re.sub(
             r"^mailbox_command = .*$",
             lambda _: f"mailbox_command = {mailbox_command}",
             self._main_cf,
             flags=re.MULTILINE,
         )
-        (self.configuration / "main.cf").write_text(text)
-        # A reload lets local(8) processes end by and by; a restart leaves none behind.
+        self._write(text)
         self.stop()
         self.start()
 
     def use_settings(self, *settings: str) -> None:
         """Have these lines at the end of main.cf from now on, and none of an earlier call."""
-        text = self._main_cf + "".join(f"{line}\n" for line in settings)
-        (self.configuration / "main.cf").write_text(text)
+        self._write(self._main_cf + "".join(f"{line}\n" for line in settings))
         self.stop()
         self.start()
 
@@ -241,14 +259,20 @@ class Postfix:
         wait_for(lambda: f" {queue_id}: removed" in self.log, f"{queue_id} to leave the queue")
 
     def wait_until_deferred(self, queue_id: str, *, times: int = 1) -> str:
-        """Wait until a message was deferred for the given time, and return that log line."""
+        """Wait until a message was deferred for the given time, and return that log line.
+
+        It is in the deferred queue then, from where `flush` takes it: the log is a moment ahead.
+        """
 
         def seen() -> str | None:
             lines = [line for line in self.lines_about(queue_id) if "status=" in line]
             assert not [x for x in lines if "status=bounced" in x or "status=sent" in x], lines
             return lines[times - 1] if len(lines) >= times else None
 
-        return wait_for(seen, f"{queue_id} to be deferred")
+        line = wait_for(seen, f"{queue_id} to be deferred")
+        deferred = re.compile(f'"queue_name": "deferred", "queue_id": "{queue_id}"')
+        wait_for(lambda: deferred.search(self.run("postqueue", "-j")), "it to be put aside")
+        return line
 
     def in_queue(self) -> list[str]:
         """Queue ids of all messages in the queue."""

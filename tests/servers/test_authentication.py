@@ -44,10 +44,10 @@ elif spf pass and dmarc pass:
 def routed(box: Box) -> Iterator[Path]:
     """Postfix hands all local mail to a socket; the directory that it is in."""
     top = open_directory("lmtp")
-    box.postfix.use_settings(
-        f"mailbox_transport = lmtp:unix:{top}/lmtp.sock", "lmtp_send_xforward_command = yes"
-    )
     try:
+        box.postfix.use_settings(
+            f"mailbox_transport = lmtp:unix:{top}/lmtp.sock", "lmtp_send_xforward_command = yes"
+        )
         yield top
     finally:
         box.postfix.use_settings()

@@ -31,6 +31,7 @@ from tests.servers.mailclients import (
     submit,
 )
 from tests.servers.people import write_rules
+from tests.servers.ports import answers_at
 from tests.servers.postfix import Postfix
 from tests.waiting import wait_for
 
@@ -62,7 +63,7 @@ class Site:
     def run(self, *options: str, status: int = 0) -> str:
         """Run `mdeliver bcc-maps` for this site; returns what it printed."""
         command = [str(MDELIVER), "bcc-maps", "--settings", str(self.settings), *options]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == status, done
         return done.stdout
 
@@ -83,17 +84,18 @@ def lmtp_server(site: Site) -> Iterator[None]:
     socket = site.top / "lmtp"
     command = [str(MDELIVER), "lmtp", "--settings", str(site.settings)]
     command += ["--listen", f"unix:{socket}", "--launcher", ""]
-    with (site.top / "lmtp.log").open("wb") as log:
-        server = subprocess.Popen(command, stderr=log, stdout=log)
-    try:
-        wait_for(socket.exists, "the LMTP server")
-        postfix.run("postconf", "-e", f"mailbox_transport = lmtp:unix:{socket}")
-        postfix.run("postfix", "reload")
-        yield
-    finally:
-        server.terminate()
-        server.wait(30)
-        postfix.run("postconf", "-X", "mailbox_transport")
+    with (
+        (site.top / "lmtp.log").open("wb") as log,
+        subprocess.Popen(command, stderr=log, stdout=log) as server,
+    ):
+        try:
+            wait_for(lambda: answers_at(socket), "the LMTP server")
+            postfix.run("postconf", "-e", f"mailbox_transport = lmtp:unix:{socket}")
+            postfix.reload()
+            yield
+        finally:
+            postfix.run("postconf", "-X", "mailbox_transport")
+            server.terminate()
 
 
 @pytest.fixture(scope="module", params=["mailbox_command", "lmtp"])
@@ -114,6 +116,8 @@ def site(request: pytest.FixtureRequest, box: Box) -> Iterator[Site]:
         with lmtp_server(made) if request.param == "lmtp" else nullcontext():
             before = master.read_text()
             made.run("--apply")
+            # Its reload does not wait for what has read the settings before.
+            postfix.reload()
             yield made
             made.run("--undo")
             assert master.read_text() == before
@@ -238,7 +242,7 @@ def test_tags_of_the_key_before_stay_valid_and_forgotten_ones_end(
         postfix.wait_until_delivered(queue_id)
     assert subjects(dovecot, ann, "Sent") == ["late"]
     assert subjects(dovecot, ann) == ["too late"]
-    postfix.run("postfix", "reload")
+    postfix.reload()
 
 
 def upload(dovecot: Dovecot, person: Person, message: bytes) -> None:
@@ -336,7 +340,7 @@ def test_postfix_asks_the_live_server_and_a_new_address_needs_no_table(
     known = users.read_text()
     with subprocess.Popen(serving) as server:
         try:
-            wait_for(path.exists, "the live server")
+            wait_for(lambda: answers_at(path), "the live server")
             for table in ("sender_bcc", "sender_bcc-login"):
                 maps = f"socketmap:unix:{path}:{table}"
                 setting = {
@@ -344,7 +348,7 @@ def test_postfix_asks_the_live_server_and_a_new_address_needs_no_table(
                     "sender_bcc-login": f"{postfix.submission_service}/smtpd_sender_login_maps",
                 }[table]
                 postfix.run("postconf", "-P", f"{setting}={maps}")
-            postfix.run("postfix", "reload")
+            postfix.reload()
             send(postfix, ann, "live", address(bob))
             assert subjects(dovecot, ann, "Sent") == ["live"]
 
@@ -367,4 +371,4 @@ def test_postfix_asks_the_live_server_and_a_new_address_needs_no_table(
             ):
                 table = f"hash:{postfix.configuration}/sender_bcc{end}"
                 postfix.run("postconf", "-P", f"{setting}={table}")
-            postfix.run("postfix", "reload")
+            postfix.reload()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import smtplib
 import ssl
@@ -21,12 +22,14 @@ from mdeliver.dkim import keys, record
 from tests.installation import lacking
 from tests.servers.gatekeeper import Client
 from tests.servers.plainbox import PlainBox, plain_box
+from tests.servers.ports import answers_at
 from tests.servers.zone import served
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.servers
 
 SINK = 2525
+_SENT = re.compile(rf":{SINK}, .* status=sent ")
 FURTHER = f"""\
 default_transport = smtp:[192.0.2.25]:{SINK}
 smtp_dns_support_level = disabled
@@ -87,7 +90,7 @@ class SigningBox:
         with subprocess.Popen(["opendkim", "-f", "-x", private, "-P", pid]) as milter:
             try:
                 socket = self.box.top / "queue" / "opendkim" / "opendkim.sock"
-                wait_for(socket.exists, "OpenDKIM's socket")
+                wait_for(lambda: answers_at(socket), "OpenDKIM's socket")
                 yield
             finally:
                 milter.terminate()
@@ -98,9 +101,12 @@ class SigningBox:
         def arrived() -> list[Path]:
             return [path for path in self.beyond.iterdir() if path.name not in self.seen]
 
-        (path, *_others) = wait_for(arrived, f"a message beyond\n{self.box.log[-3000:]}")
-        wait_for(lambda: b"\n\n" in path.read_bytes(), "the message to be whole")
-        wait_for(lambda: " status=sent " in self.box.log, "Postfix to have sent it")
+        def sent() -> bool:
+            # What is beyond is whole once Postfix was told so.
+            return len(_SENT.findall(self.box.log)) > len(self.seen)
+
+        wait_for(sent, f"Postfix to have sent it\n{self.box.log[-3000:]}")
+        (path,) = wait_for(arrived, f"a message beyond\n{self.box.log[-3000:]}")
         self.seen.add(path.name)
         head, empty, body = path.read_bytes().partition(b"\n\n")
         lines = [line for line in head.split(b"\n") if not line.startswith(b"X-")]
@@ -142,7 +148,7 @@ def signing() -> Iterator[SigningBox]:
 def submit(box: PlainBox, message: bytes) -> None:
     """Hand over a message by sendmail, as cron does."""
     words = ["sendmail", "-C", str(box.configuration), "-f", "ann@example.org", "bob@example.net"]
-    subprocess.run(words, input=message, check=True, timeout=60)
+    subprocess.run(words, input=message, check=True, timeout=120)
 
 
 LETTER = (
@@ -182,7 +188,7 @@ def _what_users_send_is_signed(signing: SigningBox) -> None:
     submit(box, LETTER)
     assert signing.signers(signing.next_message()) == [name]
 
-    with smtplib.SMTP(box.address, 587, "laptop", timeout=30) as client:
+    with smtplib.SMTP(box.address, 587, "laptop", timeout=120) as client:
         client.starttls(context=ssl._create_unverified_context())
         client.login("ann", "secret")
         client.sendmail("ann@example.org", ["bob@example.net"], LETTER)

@@ -10,7 +10,7 @@ import signal
 import smtplib
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from grp import getgrnam
 from pathlib import Path
 
@@ -36,16 +36,16 @@ LOAD = 200
 def routed(box: Box) -> Iterator[Path]:
     """Postfix hands all local mail to a socket; the directory that it is in."""
     top = open_directory("lmtp")
-    box.postfix.use_settings(
-        f"mailbox_transport = lmtp:unix:{top}/lmtp.sock",
-        "lmtp_send_xforward_command = yes",
-        "lmtp_destination_recipient_limit = 50",
-        # What fails is tried again when the test says so, at once.
-        "transport_retry_time = 1s",
-        "destination_concurrency_failed_cohort_limit = 0",
-        "lmtp_destination_concurrency_failed_cohort_limit = 1000",
-    )
     try:
+        box.postfix.use_settings(
+            f"mailbox_transport = lmtp:unix:{top}/lmtp.sock",
+            "lmtp_send_xforward_command = yes",
+            "lmtp_destination_recipient_limit = 50",
+            # What fails is tried again when the test says so, at once.
+            "transport_retry_time = 1s",
+            "destination_concurrency_failed_cohort_limit = 0",
+            "lmtp_destination_concurrency_failed_cohort_limit = 1000",
+        )
         yield top
     finally:
         box.postfix.use_settings()
@@ -183,7 +183,7 @@ def _status(pid: int) -> dict[str, list[str]]:
 def test_smtp_source(server: Server, ann: Person) -> None:
     command = ["smtp-source", "-L", "-d", "-s", "8", "-m", "120", "-l", "4096"]
     command += ["-f", "eve@example.net", "-t", address(ann), f"unix:{server.path}"]
-    subprocess.run(command, check=True, timeout=120)
+    subprocess.run(command, check=True, timeout=300)
     mbox, maildir = subjects(ann)
     assert len(mbox) == len(maildir) == 120
     assert mbox == maildir
@@ -194,7 +194,7 @@ def test_swaks(server: Server, ann: Person, bob: Person) -> None:
         lacking("swaks is not installed")
     command = ["swaks", "--protocol", "LMTP", "--socket", str(server.path), "--pipeline"]
     command += ["--from", "eve@example.net", "--to", f"{address(ann)},{address(bob)}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("250 2.0.0 delivered to 2 places") == 2
     for person in (ann, bob):
@@ -211,36 +211,46 @@ def test_smtplib(server: Server, ann: Person, bob: Person) -> None:
 
 def test_kills_under_load(server: Server, postfix: Postfix, ann: Person, bob: Person) -> None:
     """Workers, the front and all of it are killed while mail comes: nothing lost or doubled."""
-    assert server.stop() == 0
-    queue_ids = [
-        send_from_outside(postfix, letter(f"n{n}", to=address(person)), to=address(person))
-        for n in range(LOAD // 2)
-        for person in (ann, bob)
-    ]
-    wait_for(lambda: postfix.log.count("status=deferred") >= LOAD, "all to be deferred")
-    server.start()
-    killed = 0
-    for victim in ("worker", "front", "worker", "all", "worker"):
-        _wait_for_some(postfix, queue_ids, LOAD // 10)
-        pids = server.children()
-        if victim == "all":
-            server.kill()
-            server.start()
-        else:
-            os.kill(pids[0] if victim == "front" else pids[-1], signal.SIGKILL)
-        killed += bool(postfix.in_queue())
-    assert killed >= 3, "the kills came too late to hurt"
+    sent = killed = 0
+    # Where all is delivered before the kills come, once more.
+    while killed < 3:
+        assert server.stop() == 0
+        queue_ids = _bring(postfix, (ann, bob), range(sent, sent + LOAD // 2))
+        sent += LOAD // 2
+        server.start()
+        for victim in ("worker", "front", "worker", "all", "worker"):
+            _wait_for_some(postfix, queue_ids, LOAD // 10)
+            pids = server.children()
+            if victim == "all":
+                server.kill()
+                server.start()
+            else:
+                os.kill(pids[0] if victim == "front" else pids[-1], signal.SIGKILL)
+            killed += bool(postfix.in_queue())
 
     def drained() -> bool:
         postfix.flush()
         return not postfix.in_queue()
 
-    wait_for(drained, "the queue to be empty", deadline_s=120)
+    wait_for(drained, "the queue to be empty", deadline_s=300)
     for person in (ann, bob):
         mbox, maildir = subjects(person)
-        expected = Counter(f"<n{n}@example.net>".encode() for n in range(LOAD // 2))
+        expected = Counter(f"<n{n}@example.net>".encode() for n in range(sent))
         assert mbox == expected
         assert maildir == expected
+
+
+def _bring(postfix: Postfix, people: Sequence[Person], numbers: range) -> list[str]:
+    """Messages with these numbers for each of PEOPLE, for whom there is no server now."""
+    before = postfix.log.count("status=deferred")
+    queue_ids = [
+        send_from_outside(postfix, letter(f"n{n}", to=address(person)), to=address(person))
+        for n in numbers
+        for person in people
+    ]
+    wanted = before + len(queue_ids)
+    wait_for(lambda: postfix.log.count("status=deferred") >= wanted, "all to be deferred")
+    return queue_ids
 
 
 def _wait_for_some(postfix: Postfix, queue_ids: list[str], count: int) -> None:
@@ -255,4 +265,4 @@ def _wait_for_some(postfix: Postfix, queue_ids: list[str], count: int) -> None:
         postfix.flush()
         return left() <= wanted
 
-    wait_for(fewer, f"{count} deliveries", deadline_s=60)
+    wait_for(fewer, f"{count} deliveries")

@@ -40,19 +40,22 @@ def postfix(box: Box) -> Iterator[Postfix]:
     if shutil.which("unshare") is None:
         lacking("unshare is not installed (Debian: util-linux)")
     server = box.postfix
-    server.stop()
     in_place = f'mount --bind "{server.configuration}/main.cf" /etc/postfix/main.cf && exec "$@"'
     start = ["postfix", "-c", str(server.configuration), "start"]
-    subprocess.run(
-        ["unshare", "--mount", "sh", "-c", in_place, "sh", *start],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-    wait_for(lambda: answers(server.outside) and answers(server.submission), "Postfix to listen")
-    yield server
-    server.stop()
-    server.start()
+    try:
+        server.stop()
+        subprocess.run(
+            ["unshare", "--mount", "sh", "-c", in_place, "sh", *start],
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+        ports = (server.outside, server.submission)
+        wait_for(lambda: all(map(answers, ports)), "Postfix to listen")
+        yield server
+    finally:
+        server.stop()
+        server.start()
 
 
 def subjects(dovecot: Dovecot, person: Person, folder: str = "INBOX") -> list[str]:

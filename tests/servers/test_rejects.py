@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
@@ -275,27 +275,28 @@ SCREENED: tuple[tuple[str, tuple[bytes, ...], bool, str], ...] = (
 
 
 def test_postscreen(gate: Gatekeeper) -> None:
-    clients = []
-    for address, lines, early, _check in SCREENED:
-        client = socket.socket()
-        client.settimeout(30)
-        client.bind((address, 0))
-        client.connect(("127.0.0.1", gate.screen))
-        if early:
-            client.sendall(lines[0])
-        clients.append(client)
-    # All wait for the greeting at the same time: it takes postscreen_greet_wait.
-    for client, (address, lines, early, check) in zip(clients, SCREENED, strict=True):
-        with client, client.makefile("rb") as replies:
-            if not early:
-                _reply(replies)
-                for line in lines:
-                    client.sendall(line)
+    with ExitStack() as connections:
+        clients = []
+        for address, lines, early, _check in SCREENED:
+            client = connections.enter_context(socket.socket())
+            client.settimeout(120)
+            client.bind((address, 0))
+            client.connect(("127.0.0.1", gate.screen))
+            if early:
+                client.sendall(lines[0])
+            clients.append(client)
+        # All wait for the greeting at the same time: it takes postscreen_greet_wait.
+        for client, (address, lines, early, check) in zip(clients, SCREENED, strict=True):
+            with client, client.makefile("rb") as replies:
+                if not early:
                     _reply(replies)
-            else:
-                replies.read()
-        said = seen(gate, address)
-        assert (said["check"], said["client_address"]) == (check, address)
+                    for line in lines:
+                        client.sendall(line)
+                        _reply(replies)
+                else:
+                    replies.read()
+            said = seen(gate, address)
+            assert (said["check"], said["client_address"]) == (check, address)
 
 
 def _reply(replies: Any) -> None:

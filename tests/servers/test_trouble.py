@@ -99,8 +99,8 @@ def broken_copy(box: Box) -> Iterator[Path]:
         box.postfix.use_mailbox_command(str(top / "bin" / LDA.name))
         yield package
     finally:
-        shutil.rmtree(top)
         box.postfix.use_mailbox_command(box.mailbox_command)
+        shutil.rmtree(top)
 
 
 def test_a_broken_installation_defers_and_never_bounces(

@@ -46,9 +46,22 @@ def on_procmail(box: Box) -> Iterator[Postfix]:
     procmail = shutil.which("procmail")
     if procmail is None:
         lacking("procmail is not installed")
-    box.postfix.use_mailbox_command(f"{procmail} -a $EXTENSION")
-    yield box.postfix
-    box.postfix.use_mailbox_command(box.mailbox_command)
+    try:
+        box.postfix.use_mailbox_command(f"{procmail} -a $EXTENSION")
+        yield box.postfix
+    finally:
+        box.postfix.use_mailbox_command(box.mailbox_command)
+
+
+@pytest.fixture
+def own_table(box: Box) -> Iterator[Path]:
+    """A file that sender_bcc_maps is read from for a while."""
+    table = box.postfix.top / "sender_bcc"
+    try:
+        yield table
+    finally:
+        box.postfix.use_mailbox_command(box.mailbox_command)
+        table.unlink(missing_ok=True)
 
 
 def test_from_procmail_in_three_lines(on_procmail: Postfix, dovecot: Dovecot, ann: Person) -> None:
@@ -59,7 +72,7 @@ def test_from_procmail_in_three_lines(on_procmail: Postfix, dovecot: Dovecot, an
 
     postfix.run("postconf", "-e", f"mailbox_command = {LDA}")
     postfix.run("postfix", "check")
-    postfix.run("postfix", "reload")
+    postfix.reload()
 
     after = send_from_outside(postfix, letter("mdeliver's", to=address(ann)), to=address(ann))
     postfix.wait_until_delivered(after)
@@ -75,7 +88,7 @@ def test_for_one_user_first(
     postfix = on_procmail
     commands = f"inline:{{ {{ {ann.name} = {LDA} }} }}"
     postfix.run("postconf", "-e", f"mailbox_command_maps = {commands}")
-    postfix.run("postfix", "reload")
+    postfix.reload()
 
     for person in (ann, bob):
         message = letter(f"to {person.name}", to=address(person))
@@ -124,15 +137,13 @@ def test_a_deferral_by_a_forward_file_is_delivered_once_when_it_is_mended(
 
 
 def test_sent_copies_by_a_table_in_a_file(
-    box: Box, postfix: Postfix, dovecot: Dovecot, ann: Person, bob: Person
+    own_table: Path, postfix: Postfix, dovecot: Dovecot, ann: Person, bob: Person
 ) -> None:
-    table = postfix.top / "sender_bcc"
-    table.write_text("".join(f"{address(x)} {address(x)}\n" for x in (ann, bob)))
-    postfix.run("postconf", "-e", f"sender_bcc_maps = texthash:{table}")
-    postfix.run("postfix", "reload")
+    own_table.write_text("".join(f"{address(x)} {address(x)}\n" for x in (ann, bob)))
+    postfix.run("postconf", "-e", f"sender_bcc_maps = texthash:{own_table}")
+    postfix.reload()
     message = letter("by a table", to=address(bob), sender=address(ann))
     postfix.wait_until_delivered(submit(postfix, ann, message, to=[address(bob)]))
 
     assert subjects(dovecot, ann, "Sent") == ["by a table"]
     assert subjects(dovecot, bob) == ["by a table"]
-    postfix.use_mailbox_command(box.mailbox_command)

@@ -7,6 +7,7 @@ Listens on  port 53 of an address of 127/8 that is its own: resolv.conf knows no
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import secrets
 import socket
@@ -70,14 +71,25 @@ def _encoded(name: str) -> bytes:
     return b"".join(bytes([len(x)]) + x.encode() for x in name.split(".")) + b"\0"
 
 
+def _bound(door: socket.socket) -> str:
+    """Bind DOOR to an address that is its own: others on this machine do the same."""
+    while True:
+        address = f"127.{secrets.randbelow(250) + 2}.{secrets.randbelow(256)}.53"
+        try:
+            door.bind((address, 53))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return address
+
+
 @contextmanager
 def served(text: str) -> Iterator[str]:
     """Serve the zone TEXT; gives the address of the server."""
     zone = Zone(text)
-    # Others on this machine do the same.
-    address = f"127.{secrets.randbelow(250) + 2}.{secrets.randbelow(256)}.53"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as door:
-        door.bind((address, 53))
+        address = _bound(door)
 
         def serve() -> None:
             while True:
