@@ -4,9 +4,9 @@ Domains     those whose mail ends here, since users answer from them: mydestinat
             and virtual mailbox domains, myorigin. A domain below another is the other's: DMARC
             takes the signature of the one above for aligned (RFC 9989, 4.10.2).
 Names       that mail is from: the domains, and myhostname, from which bounces and cron's mail are
-Addresses   smtp_bind_address where it is set, else those of the interfaces and proxy_interfaces
-            that the world can reach
-See also    postconf(5); sent/sources.py, ownnames.py
+Addresses   from which others see mail come (postfix/ownnames.py)
+See also    postconf(5); sent/sources.py; audit/identity.py, which looks at each of the domains,
+            those below another as well
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def senders(box: Box, domains: Sequence[str] = (), addresses: Sequence[str] = ()
     if addresses:
         sending = [_address(text) for text in addresses]
     else:
-        sending = _addresses(box)
+        sending = ownnames.sending_addresses(box)
     relay = box.value("relayhost").strip("[]").partition("]")[0].partition(":")[0]
     return Senders(own, tuple(sorted(names)), host, tuple(sending), relay)
 
@@ -93,31 +93,3 @@ def _address(text: str) -> Address:
         return ipaddress.ip_address(text.strip())
     except ValueError:
         raise DkimError(f"{text} is no address") from None
-
-
-def _addresses(box: Box) -> list[Address]:
-    bound: list[Address] = []
-    for service in box.services:
-        if service.program == "smtp":
-            for setting in ("smtp_bind_address", "smtp_bind_address6"):
-                with suppress(ValueError):
-                    bound.append(ipaddress.ip_address(box.value_for(service, setting)))
-    found = {address for address in bound if not address.is_unspecified}
-    candidates = found or set(ownnames.addresses(box))
-    # A host's own documentation addresses would be odd, and its private ones reach nobody.
-    reachable = [address for address in candidates if not _unreachable(address)]
-    return sorted(reachable, key=lambda address: (address.version, int(address)))
-
-
-def _unreachable(address: Address) -> bool:
-    return address.is_loopback or address.is_link_local or _is_private(address)
-
-
-_PRIVATE = tuple(
-    ipaddress.ip_network(text)
-    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
-)
-
-
-def _is_private(address: Address) -> bool:
-    return any(address in network for network in _PRIVATE if network.version == address.version)

@@ -1,5 +1,9 @@
 """The names and addresses of this host, and the table that refuses strangers who greet with them.
 
+Sending     smtp_bind_address and smtp_bind_address6 of each smtp(8) service, where they are set;
+            else, for IPv4 and IPv6 apart, those of interfaces and proxies. Loopback and private
+            networks are nobody's address on the Internet.
+
 Names       those that this host greets with, and localhost. Domains alone are not among them, such
             as $mydomain in mydestination: Postfix looks parent domains up as well, and another
             host below the domain would be refused.
@@ -27,10 +31,20 @@ if TYPE_CHECKING:
 
     from mdeliver.postfix.step import Box
 
+    Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 HEAD = "# Made by mdeliver postfix; what is changed here is lost at its next run.\n"
 
 FILE = "mdeliver_helo_access"
 """The table, beside main.cf."""
+
+_NOBODYS = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8"),
+        *("169.254.0.0/16", "0.0.0.0/8", "::1/128", "::/128", "fc00::/7", "fe80::/10"),
+    )
+)
 
 
 def table(box: Box, further: Iterable[str]) -> Table:
@@ -61,7 +75,7 @@ def names(box: Box, further: Iterable[str]) -> list[str]:
     return sorted({name.lower().rstrip(".") for name in found if name.strip()} - {""})
 
 
-def addresses(box: Box) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def addresses(box: Box) -> list[Address]:
     """The addresses of this host's interfaces and proxies, in order."""
     found = [*_interfaces(box), *split_list(box.value("proxy_interfaces"))]
     known = set()
@@ -69,6 +83,28 @@ def addresses(box: Box) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
         with suppress(ValueError):  # proxies may be named, and their names are no addresses
             known.add(ipaddress.ip_address(address.strip("[]")))
     return sorted(known, key=lambda a: (a.version, int(a)))
+
+
+def sending_addresses(box: Box) -> list[Address]:
+    """The addresses from which others see mail come, in order; [] where all known are private.
+
+    Raises PostfixError, OSError.
+    """
+    bound = set()
+    for service in box.services:
+        if service.program == "smtp":
+            for name in ("smtp_bind_address", "smtp_bind_address6"):
+                with suppress(ValueError):
+                    bound.add(ipaddress.ip_address(box.value_for(service, name).strip("[] ")))
+    found = {address for address in bound if not address.is_unspecified}
+    versions = {address.version for address in found}
+    found |= {address for address in addresses(box) if address.version not in versions}
+    return sorted(filter(_is_public, found), key=lambda a: (a.version, int(a)))
+
+
+def _is_public(address: Address) -> bool:
+    # A host's own documentation addresses would be odd, and ipaddress takes them for private.
+    return not any(address in network for network in _NOBODYS if network.version == address.version)
 
 
 def _interfaces(box: Box) -> list[str]:
