@@ -58,7 +58,9 @@ bench: install ## what a delivery costs, beside procmail, maildrop, fdm and Dove
 	$(BIN)/python -m benchmarks.launcher
 	$(BIN)/python -m benchmarks.account
 	$(BIN)/python -m benchmarks.rejects
-	@if [ "$$(id -u)" = 0 ]; then $(BIN)/python -m benchmarks.lmtp --markdown; \
+	@if [ "$$(id -u)" = 0 ]; then $(BIN)/python -m benchmarks.lmtp --markdown && \
+	    $(BIN)/python -m benchmarks.memory && $(BIN)/python -m benchmarks.shares && \
+	    $(BIN)/python -m benchmarks.postfix; \
 	  else echo 'as root: LMTP, too'; fi
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \

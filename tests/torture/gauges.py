@@ -44,9 +44,15 @@ class Delivered(NamedTuple):
 class Gauges:
     """Looks again and again, and tells in the end."""
 
-    def __init__(self, roles: Callable[[], Mapping[str, Sequence[int]]], maillog: Path) -> None:
-        """ROLES has the pids by role, now; MAILLOG is read from where it ends now."""
+    def __init__(
+        self,
+        roles: Callable[[], Mapping[str, Sequence[int]]],
+        maillog: Path,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """ROLES has the pids by role, now; MAILLOG is read from where it ends now; CLOCK in s."""
         self._roles = roles
+        self._clock = clock
         self._maillog = maillog
         self._read = maillog.stat().st_size if maillog.exists() else 0
         self.bounced: list[str] = []
@@ -56,11 +62,11 @@ class Gauges:
         """Begin anew."""
         self._sizes: list[tuple[float, Mapping[str, Size]]] = []
         self._deliveries: list[Delivered] = []
-        self._began_s = time.monotonic()
+        self._began_s = self._clock()
 
     def look(self) -> None:
         """Note how it is now, and what the log says since the last time."""
-        now = time.monotonic()
+        now = self._clock()
         found = {role: size_of(pids) for role, pids in self._roles().items()}
         self._sizes.append((now, {role: size for role, size in found.items() if size is not None}))
         for line in self._new_lines():
