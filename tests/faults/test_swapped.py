@@ -12,83 +12,30 @@ followed, by no more rights than his.
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import mdeliver
-from mdeliver import system
 from mdeliver.deliver.transaction import deliver_files
 from mdeliver.envelope import Envelope
 from mdeliver.letter import letter_of
-from mdeliver.outcome import Deferral
 from mdeliver.plan import File
+from tests.faults.seam import DONE, FAILED
+from tests.faults.swapped import PRECIOUS, PUT, in_child, put_back
 
 pytestmark = pytest.mark.faults
 
 EVERY = 1 if os.environ.get("MDELIVER_FAULTS") == "all" else 61
 """Before every how many-th call; with MDELIVER_FAULTS=all before each."""
 
-HANGS_S = 120
-DONE, DEFERRED, BROKEN = 10, 11, 12
-PRECIOUS = b"somebody else's\n"
 MESSAGE = b"Received: x\nMessage-ID: <1@a>\nSubject: swapped\n\nbody of it\n"
 
 
-def _link(path: Path, victim: Path) -> None:
-    path.symlink_to(victim)
-
-
-def _hard_link(path: Path, victim: Path) -> None:
-    os.link(victim, path)
-
-
-def _fifo(path: Path, _victim: Path) -> None:
-    os.mkfifo(path)
-
-
-def _device(path: Path, _victim: Path) -> None:
-    path.symlink_to("/dev/full")
-
-
-def _foreign(path: Path, _victim: Path) -> None:
-    path.write_bytes(PRECIOUS)
-    if os.geteuid() == 0:
-        os.chown(path, 65534, 65534)
-
-
-def _directory(path: Path, _victim: Path) -> None:
-    path.mkdir()
-
-
-PUT = (_link, _hard_link, _fifo, _device, _foreign, _directory)
 PLACES = (
     "mbox", "state/journal", "Maildir/subscriptions", "Maildir/maildirsize", "Maildir/new",
     "Maildir/tmp", "Maildir/.Work", "Maildir",
 )  # fmt: skip
-
-
-class Hooked:
-    """Stands for `mdeliver.system`: calls BEFORE with the number of each call from 0."""
-
-    def __init__(self, before: Callable[[int], None]) -> None:
-        self._before = before
-        self._number = -1
-
-    def __getattr__(self, name: str) -> Any:
-        thing = getattr(system, name)
-        if not callable(thing) or isinstance(thing, type):
-            return thing
-
-        def call(*arguments: Any, **named: Any) -> Any:
-            self._number += 1
-            self._before(self._number)
-            return thing(*arguments, **named)
-
-        return call
 
 
 def make_home(home: Path) -> None:
@@ -120,50 +67,6 @@ def deliver(home: Path, message: bytes = MESSAGE) -> None:
     )  # fmt: skip
 
 
-def in_child(home: Path, before: Callable[[int], None]) -> tuple[int, int]:
-    """How a delivery ends, and how many calls it makes; BEFORE is called before each."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _be_child(home, before, writing)
-    os.close(writing)
-    with open(reading, "rb") as told:
-        calls = int(told.read() or b"0")
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), calls
-
-
-def _be_child(home: Path, before: Callable[[int], None], told: int) -> None:
-    import signal
-
-    status, seen = BROKEN, -1
-
-    def count(number: int) -> None:
-        nonlocal seen
-        seen = number
-        before(number)
-
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(HANGS_S)
-    hooked = Hooked(count)
-    for name, module in list(sys.modules.items()):
-        if name.startswith("mdeliver.") and getattr(module, "system", None) is system:
-            module.system = hooked  # type: ignore[attr-defined]  # who has imported it
-    mdeliver.system = hooked  # type: ignore[assignment]  # no module, on purpose
-    try:
-        deliver(home)
-        status = DONE
-    except (OSError, Deferral):
-        status = DEFERRED
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        os.write(told, b"%d" % (seen + 1))
-        os._exit(status)
-
-
 def copies(home: Path) -> tuple[int, int]:
     """How often the message is in the mbox, and in Maildirs, also in one that was taken away."""
     files = [path for path in home.rglob("*") if path.is_file() and path.name != "mbox"]
@@ -172,18 +75,16 @@ def copies(home: Path) -> tuple[int, int]:
     )
 
 
-@pytest.mark.parametrize("put", PUT, ids=lambda put: put.__name__.strip("_"))
+@pytest.mark.parametrize("put", PUT)
 @pytest.mark.parametrize("place", PLACES)
-def test_nothing_is_written_to_what_was_put_there(
-    tmp_path: Path, place: str, put: Callable[[Path, Path], None]
-) -> None:
-    if put is _hard_link and place not in ("mbox", "state/journal", "Maildir/subscriptions"):
+def test_nothing_is_written_to_what_was_put_there(tmp_path: Path, place: str, put: str) -> None:
+    if put == "hard link" and place not in ("mbox", "state/journal", "Maildir/subscriptions"):
         place = "Maildir/maildirsize"
     make_home(tmp_path / "count")
-    status, calls = in_child(tmp_path / "count", lambda _number: None)
+    status, calls = in_child(partial(deliver, tmp_path / "count"), lambda _number: None)
     assert status == DONE
     assert calls > 40
-    first = (PUT.index(put) * 3 + PLACES.index(place)) % EVERY
+    first = (list(PUT).index(put) * 3 + PLACES.index(place)) % EVERY
     for at in range(first, calls, EVERY):
         home = tmp_path / f"at{at}"
         make_home(home)
@@ -194,25 +95,14 @@ def test_nothing_is_written_to_what_was_put_there(
         ) -> None:
             if number == at:
                 path.rename(aside)
-                put(path, victim)
+                PUT[put](path, victim)
 
-        status, _ = in_child(home, swap)
-        assert status in (DONE, DEFERRED), (at, status)
+        status, _ = in_child(partial(deliver, home), swap)
+        assert status in (DONE, FAILED), (at, status)
         assert victim.read_bytes() == PRECIOUS, at
-        foreign = put is _foreign and path.is_file() and path.stat().st_uid == 65534
+        foreign = put == "foreign" and path.is_file() and path.stat().st_uid == 65534
         assert not foreign or path.read_bytes() == PRECIOUS, at
         put_back(path, aside)
-        if status == DEFERRED:
+        if status == FAILED:
             deliver(home)
         assert copies(home) == (1, 2), (at, status)
-
-
-def put_back(path: Path, aside: Path) -> None:
-    """What was there before is there again; what was put there is gone."""
-    if not aside.exists():
-        return
-    if path.is_dir() and not path.is_symlink():
-        path.rename(aside.with_name("taken"))
-    else:
-        path.unlink(missing_ok=True)
-    aside.rename(path)

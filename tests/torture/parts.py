@@ -10,6 +10,7 @@ from tests.faults.calls import ALARMS, NFS, Calls
 from tests.faults.powercut import PowerCut
 from tests.faults.seam import KINDS, Kind
 from tests.faults.subjects import SUBJECTS
+from tests.faults.swapped import PLACES, Swapped
 from tests.fuzz.targets import TARGETS
 from tests.torture import crowd, oddities, server, soak
 from tests.torture.filesystems import full, odd, quota, strange
@@ -17,7 +18,7 @@ from tests.torture.hostile import fuzzed
 from tests.torture.outside import OUTSIDE, deed, outside
 from tests.torture.stories import Opened, Part, Story
 
-_PLACES = ("direct", "direct-unended", "direct-fresh")
+_QUOTA = ("direct", "direct-unended", "direct-fresh")
 """Subjects whose mail lies in HOME/mbox and HOME/Maildir."""
 
 _DEEDS = tuple(name for name in SUBJECTS if not name.startswith("direct"))
@@ -28,6 +29,14 @@ def _calls(subject: str, kinds: tuple[Kind, ...]) -> Callable[[Path], Opened]:
     @contextmanager
     def opened(top: Path) -> Iterator[Story]:
         yield Calls(subject, top / "home", kinds)
+
+    return opened
+
+
+def _swapped(subject: str) -> Callable[[Path], Opened]:
+    @contextmanager
+    def opened(top: Path) -> Iterator[Story]:
+        yield Swapped(subject, top / "home")
 
     return opened
 
@@ -43,6 +52,7 @@ def _power(subject: str) -> Callable[[Path], Opened]:
 PARTS: tuple[Part, ...] = (
     *[Part(f"calls inside: {name}", _calls(name, (*KINDS, *ALARMS))) for name in SUBJECTS],
     *[Part(f"calls inside, as on NFS: {name}", _calls(name, tuple(NFS))) for name in SUBJECTS],
+    *[Part(f"swapped: {name}", _swapped(name)) for name in PLACES],
     *[Part(f"power cut: {name}", _power(name)) for name in SUBJECTS],
     *[
         Part(f"full, {what}: {kind}, {subject}", full(kind, what, subject))
@@ -51,7 +61,7 @@ PARTS: tuple[Part, ...] = (
         if what == "octets" or kind not in ("xfs", "btrfs")
         for subject in ("direct-unended", "direct-fresh")
     ],
-    *[Part(f"user quota: {subject}", quota(subject)) for subject in _PLACES],
+    *[Part(f"user quota: {subject}", quota(subject)) for subject in _QUOTA],
     *[Part(f"mount options: {kind}", odd(kind, "direct")) for kind in ("ext4", "xfs", "btrfs")],
     *[
         Part(f"{kind}: {subject}", strange(kind, subject))

@@ -22,6 +22,7 @@ CASES = 10
 SLICED = (
     "calls inside: direct-fresh", "calls inside: lmtp worker", "calls inside: bcc-maps",
     "calls inside, as on NFS: direct-unended", "calls inside, as on NFS: apply",
+    "swapped: direct", "swapped: lmtp worker",
     "power cut: direct", "power cut: direct-unended", "power cut: direct-fresh",
     "power cut: lmtp worker", "power cut: apply", "power cut: pop-sync",
     "power cut: pop-sync --both-ways", "power cut: bcc-maps",
