@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _FROM = b"From "
 
+_IN_A_FROM_LINE = dict.fromkeys([*range(0x21), 0x7F], "_")
+"""What a sender may not bring into one: white space and control characters."""
+
 
 def make_from_line(sender: str, now_s: float) -> bytes:
     """A From_ line for a message that came without one.
@@ -27,7 +30,7 @@ def make_from_line(sender: str, now_s: float) -> bytes:
     sender  envelope sender; "" is the null sender and becomes MAILER-DAEMON
     now_s   arrival, seconds since 1970; written in local time, as mbox(5) has it
     """
-    plain = "".join("_" if c <= " " or c == "\x7f" else c for c in sender) or "MAILER-DAEMON"
+    plain = sender.translate(_IN_A_FROM_LINE) or "MAILER-DAEMON"
     words = f"From {plain} {time.asctime(time.localtime(now_s))}\n"
     return words.encode("utf-8", "surrogateescape")
 

@@ -23,6 +23,7 @@ FORWARDED_NAMES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE")
 _UNKNOWN = ("[UNAVAILABLE]", "[TEMPUNAVAIL]")
 _XTEXT = re.compile(rb"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
 _ORCPT_ESCAPE = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
+_CONTROL_OCTETS = bytes([*range(0x20), 0x7F])
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -66,9 +67,8 @@ class Rcpt(Record):
 
 def split_command(line: bytes) -> tuple[str, bytes]:
     """The verb in upper case, and the rest without white space around it."""
-    for octet in line:
-        if octet < 0x20 or octet == 0x7F:
-            raise Refusal("500 5.5.2 control character in a command; lines end with CR LF alone")
+    if len(line.translate(None, _CONTROL_OCTETS)) < len(line):
+        raise Refusal("500 5.5.2 control character in a command; lines end with CR LF alone")
     verb, _, rest = line.strip(b" ").partition(b" ")
     return verb.upper().decode("ascii", "replace"), rest.strip(b" ")
 

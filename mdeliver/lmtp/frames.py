@@ -1,7 +1,8 @@
 """What the server's processes tell each other: packets of a kind and fields, and descriptors.
 
 Sockets   UNIX, SOCK_SEQPACKET: a packet comes whole or not at all, with its descriptors
-Packet    one octet for the kind, then each field as its length (4 octets) and itself
+Packet    one octet for the kind, one for the number of fields, the length of each (4 octets), then
+          the fields
 Trusts    nothing: a packet that is no such thing raises ValueError. The front, which reads what
           strangers write, sends packets to workers that run as users.
 
@@ -38,7 +39,10 @@ PACKET_BYTES = 160 << 10
 INLINE_BYTES = 100 << 10
 """Messages up to this size travel within the packet."""
 
-_LENGTH = Struct("<I")
+_FIELDS = 16
+"""No packet has more."""
+
+_LENGTHS = tuple([Struct(f"<B{count}I") for count in range(_FIELDS + 1)])
 _SEND_BUFFER_FORCE = 32
 _BUFFER_BYTES = 1 << 20
 _ONE_DESCRIPTOR = socket.CMSG_SPACE(4)
@@ -48,26 +52,24 @@ _CUT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 
 def pack(kind: bytes, *fields: bytes) -> bytes:
     """One packet."""
-    pieces = [kind]
-    for field in fields:
-        pieces += _LENGTH.pack(len(field)), field
-    return b"".join(pieces)
+    lengths = _LENGTHS[len(fields)].pack(len(fields), *map(len, fields))
+    return b"".join((kind, lengths, *fields))
 
 
 def unpack(packet: bytes) -> tuple[bytes, list[bytes]]:
     """Kind and fields. Raises ValueError."""
-    fields = []
-    at = 1
     try:
-        while at < len(packet):
-            (length,) = _LENGTH.unpack_from(packet, at)
-            at += _LENGTH.size
-            if length > len(packet) - at:
-                raise ValueError("a field is longer than its packet")
-            fields.append(packet[at : at + length])
-            at += length
-    except error as broken:
+        form = _LENGTHS[packet[1]]
+        _count, *lengths = form.unpack_from(packet, 1)
+    except (IndexError, error) as broken:
         raise ValueError(str(broken)) from None
+    at = 1 + form.size
+    if at + sum(lengths) != len(packet):
+        raise ValueError("the fields are not as long as their packet")
+    fields = []
+    for length in lengths:
+        fields.append(packet[at : at + length])
+        at += length
     return packet[:1], fields
 
 

@@ -40,7 +40,7 @@ def test_what_is_missing_unknown_or_too_much_is_refused() -> None:
         with pytest.raises(TypeError):
             stamp(*values, **named)
     with pytest.raises(AttributeError, match="frozen"):
-        stamp("DE").country = "FR"  # type: ignore[attr-defined]
+        stamp("DE").country = "FR"
 
 
 def test_an_init_that_somebody_wrote_stays() -> None:
@@ -60,7 +60,7 @@ def test_where_a_default_stands_before_a_field_without_one_nothing_changes() -> 
         second: int  # type: ignore[misc]
 
     quicken([Odd])
-    assert Odd(second=2).first == 1  # type: ignore[call-arg]
+    assert Odd(second=2).first == 1
 
 
 def test_a_class_of_ours_has_its_fields_for_parameters() -> None:
