@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import Enum
 
 from mdeliver import limits
-from mdeliver.lmtp.commands import Mail, Rcpt
+from mdeliver.lmtp.commands import FORWARDED_NAMES, Mail, Rcpt
 from mdeliver.record import Record
 
 TYPE_CHECKING = False
@@ -43,6 +43,16 @@ class Offers(Record):
     recipients: int = limits.LMTP_RECIPIENTS
     starttls: bool = False
     xforward: bool = False
+
+    def lines(self, *, encrypted: bool) -> list[str]:
+        """The answer to LHLO; ENCRYPTED: TLS is on."""
+        found = [self.hostname, "PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", "SMTPUTF8"]
+        found += ["DSN", "CHUNKING", f"SIZE {self.size}" if self.size else "SIZE"]
+        if self.starttls and not encrypted:
+            found.append("STARTTLS")
+        if self.xforward:
+            found.append(f"XFORWARD {' '.join(FORWARDED_NAMES)}")
+        return found
 
 
 # --- events ----------------------------------------------------------------------------------

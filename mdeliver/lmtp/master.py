@@ -49,6 +49,8 @@ _DOOR_LANE = -1
 """Of workers that the front cannot have: it knows virtual users, the door those of the system."""
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _FRONT_AGAIN_S = 1.0
+_OF_SOCKETS = ("listen", "launcher", "socket_user", "socket_mode")
+"""Settings of what stays open as long as the server runs."""
 
 
 class _Child:
@@ -152,6 +154,7 @@ class Master:
 
     def _reload(self) -> None:
         systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        before = self._settings
         try:
             self._settings, self._site = self._load()
         except (Deferral, OSError) as error:
@@ -163,6 +166,9 @@ class Master:
             for child in list(self._workers.values()):
                 self._send(child, frames.pack(frames.RETIRE))
             self._report("the settings have been read again")
+            for key in _OF_SOCKETS:
+                if getattr(self._settings, key) != getattr(before, key):
+                    self._report(f"lmtp.{key} comes into force when the server is restarted")
         systemd.notify("READY=1")
 
     # --- children ----------------------------------------------------------------------------

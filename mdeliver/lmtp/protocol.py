@@ -62,9 +62,8 @@ class Engine:
         self._input = bytearray()
         self._output: list[bytes] = []
         self._events: list[Event] = []
-        self._greeted = False
+        self._greeted = self._skipping = False
         self._errors = self._commands = 0
-        self._skipping = False
         self._reset()
         self._reply(f"220 {offers.hostname} LMTP mdeliver is ready")
 
@@ -146,9 +145,13 @@ class Engine:
 
     def drop_message(self, reply: str) -> None:
         """Every recipient of the message that is coming gets REPLY; its content is of no use."""
-        if not self._refused:
-            self._refused = reply
-            self._events.append(Dropped())
+        if self._refused:
+            return
+        self._refused = reply
+        self._events = [Dropped()]
+        if self.state is State.SETTLING:
+            # Its end came with the piece that there is no room for: nobody has been told of it.
+            self._settle_all(reply)
 
     def tls_started(self) -> None:
         """TLS is on: all that was said before counts no more (RFC 3207, 4.2)."""
@@ -228,10 +231,13 @@ class Engine:
         self._commands = 0
         self._replies = [None] * len(self._recipients)
         if self._refused:
-            for place in range(len(self._recipients)):
-                self.settle(place, self._refused)
+            self._settle_all(self._refused)
         else:
             self._events.append(Ended(self._mail, tuple(self._recipients), self._forwarded))
+
+    def _settle_all(self, reply: str) -> None:
+        for place in range(len(self._replies)):
+            self.settle(place, reply)
 
     # --- commands ----------------------------------------------------------------------------
 
@@ -254,14 +260,9 @@ class Engine:
             raise Refusal("501 5.5.4 say LHLO your.name")
         self._drop()
         self._greeted = True
-        offers = ["PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", "SMTPUTF8", "DSN", "CHUNKING"]
-        offers.append(f"SIZE {self._offers.size}" if self._offers.size else "SIZE")
-        if self._offers.starttls and not self.encrypted:
-            offers.append("STARTTLS")
-        if self._offers.xforward:
-            offers.append("XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE")
-        lines = [f"250-{words}\r\n" for words in (self._offers.hostname, *offers[:-1])]
-        self._output.append(f"{''.join(lines)}250 {offers[-1]}\r\n".encode())
+        *lines, last = self._offers.lines(encrypted=self.encrypted)
+        self._output += [f"250-{words}\r\n".encode() for words in lines]
+        self._reply(f"250 {last}")
 
     def _smtp_greeting(self, _rest: bytes) -> None:
         raise Refusal("500 5.5.1 this is LMTP: say LHLO")
@@ -310,8 +311,7 @@ class Engine:
 
     def _begin(self, reader: DotReader | ChunkReader, state: State) -> None:
         self._reader, self.state = reader, state
-        size = self._offers.size
-        self._gauge = Gauge(size, limits.LMTP_HEAD_BYTES, limits.LMTP_LINE_BYTES)
+        self._gauge = Gauge(self._offers.size, limits.LMTP_HEAD_BYTES, limits.LMTP_LINE_BYTES)
 
     def _xforward(self, rest: bytes) -> None:
         if not self._offers.xforward:

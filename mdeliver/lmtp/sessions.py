@@ -217,11 +217,10 @@ class Session:
         if self._parcel is None:
             self._parcel = Parcel(self._house.room)
         try:
-            fits = self._parcel.add(octets)
-        except OSError:
-            fits = False
-        if not fits:
-            self.engine.drop_message(NO_ROOM)
+            if not self._parcel.add(octets):
+                self.engine.drop_message(NO_ROOM)
+        except OSError as error:
+            self.engine.drop_message(f"452 4.3.1 no memory for the message: {error.strerror}")
 
     def _drop_parcel(self) -> None:
         if self._parcel is not None:

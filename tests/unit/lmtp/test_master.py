@@ -65,3 +65,17 @@ def test_there_are_descriptors_for_all_workers(monkeypatch: pytest.MonkeyPatch) 
     assert limits[-1] == (2100, 4096)
     identity.make_room(Lmtp(workers=9000))
     assert limits[-1] == (4096, 4096)
+
+
+def test_what_sighup_cannot_change_is_said(
+    master: Master, reports: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Lmtp(listen=("inet:127.0.0.1:24",), socket_mode="0660", command_s=10)
+    monkeypatch.setattr(master, "_load", lambda: (settings, Site()))
+    monkeypatch.setattr(master, "_start_front", lambda: None)
+    master._reload()
+    assert reports == [
+        "the settings have been read again",
+        "lmtp.listen comes into force when the server is restarted",
+        "lmtp.socket_mode comes into force when the server is restarted",
+    ]

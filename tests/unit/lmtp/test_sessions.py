@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections.abc import Iterator
 
@@ -10,7 +12,7 @@ import pytest
 from mdeliver.lmtp.accounts import Account
 from mdeliver.lmtp.events import Offers
 from mdeliver.lmtp.parcel import Room
-from mdeliver.lmtp.sessions import Session
+from mdeliver.lmtp.sessions import NO_ROOM, Session
 from mdeliver.lmtp.settings import Lmtp
 
 
@@ -48,14 +50,18 @@ class House:
     def said(self, octets: bytes, after_s: float) -> bytes:
         """The client says OCTETS after so long; the last line that it is told by then."""
         self.now_s += after_s
+        return (self.all_said(octets) or [b""])[-1]
+
+    def all_said(self, octets: bytes) -> list[bytes]:
+        """All lines that the client is told when it has said OCTETS."""
         if octets:
             self.ours.send(octets)
             self.session.readable()
         self.session.look_at_the_clock()
         try:
-            return self.ours.recv(65536).splitlines()[-1]
+            return self.ours.recv(65536).splitlines()
         except BlockingIOError:
-            return b""
+            return []
 
 
 @pytest.fixture
@@ -103,3 +109,25 @@ def test_a_message_that_stops_coming(house: House) -> None:
     begin(house)
     house.said(b"DATA\r\nSubject", 0)
     assert house.said(b"", 11) == b"421 4.4.2 no more of the message came within 10 s"
+
+
+def test_a_message_that_cannot_be_kept(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_parcel: object, _octets: bytes) -> bool:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    monkeypatch.setattr("mdeliver.lmtp.parcel.Parcel.add", refuse)
+    begin(house)
+    house.said(b"DATA\r\n", 0)
+    said = house.said(b"Subject: x\r\n\r\n.\r\n", 0)
+    assert said == b"452 4.3.1 no memory for the message: File too large"
+
+
+@pytest.mark.parametrize("way", [b"DATA\r\n%b\r\n.\r\n", b"BDAT 12 LAST\r\n%b\r\n"])
+def test_no_room_for_the_last_piece(house: House, way: bytes) -> None:
+    """What came before it is no message, even where its end came along with it."""
+    assert house.room.take((1 << 20) - 5)
+    begin(house)
+    house.said(b"RCPT TO:<bob>\r\n", 0)
+    said = house.all_said(way % b"Subject: x" + b"NOOP\r\n")
+    assert said[-3:] == [NO_ROOM.encode(), NO_ROOM.encode(), b"250 2.0.0 ok"]
+    assert house.room.take(5)
