@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from mdeliver.lmtp import systemd
 from mdeliver.lmtp.systemd import inherited_sockets, notify
+from mdeliver.outcome import Deferral
 
 
 @pytest.mark.parametrize("pid", ["", "1", "me too"])
@@ -18,6 +20,30 @@ def test_sockets_for_another_process_are_left_alone(
     assert inherited_sockets() == []
     # Nor are they for a child of ours.
     assert "LISTEN_FDS" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (socket.SOCK_DGRAM, "is no listening stream socket"),
+        (socket.SOCK_STREAM, "is no listening stream socket"),
+        (None, "Socket operation on non-socket"),
+    ],
+)
+def test_what_is_no_listening_socket_is_refused_with_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: socket.SocketKind | None, words: str
+) -> None:
+    if kind is None:
+        fd = os.open(tmp_path, os.O_RDONLY)
+    else:
+        fd = socket.socket(socket.AF_UNIX, kind).detach()
+    monkeypatch.setattr(systemd, "_FIRST", fd)
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    with pytest.raises(Deferral, match=f"^LISTEN_FDS: descriptor {fd}:? {words}$"):
+        inherited_sockets()
+    if kind is None:
+        os.close(fd)
 
 
 @pytest.mark.parametrize("abstract", [False, True])
