@@ -249,12 +249,11 @@ def _choices(counts: Sequence[int]) -> Iterator[Choice]:
 def write_out(state: State, top: Path) -> None:
     """Make the tree below TOP what STATE says.
 
-    A directory that is in its place stays the one that it is, as on a disk: pop-sync knows Maildirs
-    by their inodes.
+    What is in its place stays the one that it is, as on a disk: pop-sync knows Maildirs, and what
+    it puts into an mbox, by their inodes.
     """
-    for path in [path for path in top.rglob("*") if path.is_symlink() or not path.is_dir()]:
-        path.unlink()
     made: dict[int, Path] = {}
+    kept: set[Path] = set()
     paths = {0: top}
     waiting = dict(state.names)
     # What is never reached are names in directories that have none themselves.
@@ -265,13 +264,17 @@ def write_out(state: State, top: Path) -> None:
             if number in state.directories:
                 path.mkdir(mode=0o700, exist_ok=True)
                 paths[number] = path
-            elif number in made:
+                continue
+            if path.is_file() and (number in made or path.stat().st_nlink > 1):
+                path.unlink()
+            if number in made:
                 path.hardlink_to(made[number])
             else:
                 path.write_bytes(state.contents[number])
                 path.chmod(state.modes[number])
                 made[number] = path
-    kept = set(paths.values())
+            kept.add(path)
+    kept |= set(paths.values())
     for path in sorted(top.rglob("*"), reverse=True):
-        if path.is_dir() and path not in kept:
-            path.rmdir()
+        if path not in kept:
+            path.rmdir() if path.is_dir() else path.unlink()
