@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 
-from mdeliver import system
+from mdeliver import limits, system
 from mdeliver.outcome import Deferral
 
 TYPE_CHECKING = False
@@ -120,6 +120,21 @@ def write_chunks(fd: int, chunks: Iterable[bytes]) -> None:
         write_all(fd, chunk)
 
 
+def write_flowing(fd: int, chunks: Iterable[bytes], offset: int = 0) -> None:
+    """As write_chunks, what is to be synced soon: the disk gets each part as the next is written.
+
+    offset  where in the file the first chunk comes to stand
+    """
+    started = written = offset
+    for chunk in chunks:
+        if written - started >= limits.FLOW_BYTES:
+            start_writing(fd, started, written - started)
+            started = written
+        write_all(fd, chunk)
+        written += len(chunk)
+    start_writing(fd, started, written - started)
+
+
 def overwrite(fd: int, octets: bytes, offset: int) -> None:
     """Write OCTETS over what stands at OFFSET; FD must not be in append mode (pwrite(2), BUGS)."""
     if system.pwrite(fd, octets, offset) != len(octets):
@@ -198,7 +213,8 @@ def start_writing(fd: int, offset: int = 0, count: int = 0) -> None:
     """Let the kernel begin to put COUNT octets from OFFSET (0: all that follow) on disk.
 
     Not waited for: a sync that follows finds it under way, and several files share what each would
-    cost. A hint to the kernel, which may refuse it. Linux starts to write what is not needed.
+    cost. A hint to the kernel, which may refuse it. Linux starts to write what is not needed; it
+    drops from memory what it has written by then, so what is to be read again is told of once.
     """
     try:
         system.posix_fadvise(fd, offset, count, system.POSIX_FADV_DONTNEED)
@@ -290,23 +306,14 @@ def name_nameless(fd: int, path: str) -> bool:
         directory = system.open(system.dirname(path), _DIRECTORY)
         try:
             there, made = system.fstat(directory), system.fstat(fd)
-            if made.st_nlink or made.st_gid != there.st_gid or _extended_attributes(directory):
+            if made.st_nlink or made.st_gid != there.st_gid or system.listxattr(directory):
                 return False
             link_open_file(fd, directory, path.rpartition("/")[2])
         finally:
             close_read(directory)
     except OSError:
-        return False  # another file system, one without O_TMPFILE, no /proc, no such directory
+        return False  # another file system, one without O_TMPFILE; no /proc, no such directory
     return True
-
-
-def _extended_attributes(fd: int) -> list[str]:
-    try:
-        return system.listxattr(fd)
-    except OSError as error:
-        if error.errno != errno.EOPNOTSUPP:
-            raise
-        return []
 
 
 def rename(old: str, new: str) -> None:

@@ -42,6 +42,7 @@ class Letter(Record):
     body_at    how much of the spool that is
     mbox_end   what follows it in an mbox, if it is known that no line of it is quoted there; else
                b""
+    flows      whether the disk has been told to begin with the spool
     """
 
     from_line: bytes
@@ -54,6 +55,7 @@ class Letter(Record):
     front: bytes = b""
     body_at: int = 0
     mbox_end: bytes = b""
+    flows: bool = False
 
     @property
     def is_file(self) -> bool:
@@ -71,16 +73,23 @@ class Letter(Record):
             rest = self.size - len(self.front)
             yield from durable.read_chunks(self.spool, rest, limits.COPY_BYTES, self.body_at)
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether a Maildir has taken the spool."""
+        return self.spool != NO_SPOOL and system.fstat(self.spool).st_nlink > 0
+
     def close(self) -> None:
         """Let go of the spool."""
         if self.spool != NO_SPOOL:
             system.close(self.spool)
 
 
-def read_letter(fd: int, spool_directory: str) -> Letter:
+def read_letter(fd: int, spool_directory: str, *, lasts: bool = False) -> Letter:
     """Read FD to its end.
 
     spool_directory  where a message too large for memory is put meanwhile
+    lasts            whether a Maildir will take that file, most likely: then the disk may begin
+                     with it before all is read
     """
     start, at_end = _read_up_to(fd, limits.COPY_BYTES)
     from_line, start = _split_from_line(start)
@@ -97,29 +106,37 @@ def read_letter(fd: int, spool_directory: str) -> Letter:
         head, cut = head_of(memory)
         digest = blake2b(memory, digest_size=_DIGEST_BYTES).digest()
         return Letter(from_line, head, cut, size, digest, memory, NO_SPOOL)
-    return _read_large(fd, from_line, memory, spool_directory)
+    return _read_large(fd, from_line, memory, spool_directory, lasts)
 
 
-def _read_large(fd: int, from_line: bytes, piece: bytes, spool_directory: str) -> Letter:
-    """What begins with PIECE, and goes on in FD, as a letter that is in a spool."""
+def _read_large(
+    fd: int, from_line: bytes, start: bytes, spool_directory: str, lasts: bool
+) -> Letter:
+    """What begins with START, and goes on in FD, as a letter that is in a spool."""
     from hashlib import sha256
 
     spool = durable.create_nameless(spool_directory)
     try:
         digest, quoted = sha256(), FromLines()
-        size = 0
-        while piece:
-            durable.write_all(spool, piece)
-            digest.update(piece)
-            quoted.look_through(piece)
-            size += len(piece)
-            piece = system.read(fd, limits.COPY_BYTES)
+
+        def pieces() -> Iterator[bytes]:
+            piece = start
+            while piece:
+                digest.update(piece)
+                quoted.look_through(piece)
+                yield piece
+                piece = system.read(fd, limits.COPY_BYTES)
+
+        write = durable.write_flowing if lasts else durable.write_chunks
+        write(spool, pieces())
+        size = durable.size_of(spool)
         head, cut = head_of(durable.read_at(spool, limits.HEAD_BYTES + 1, 0))
     except BaseException:
         system.close(spool)
         raise
     key = digest.digest()[:_DIGEST_BYTES]
-    return Letter(from_line, head, cut, size, key, None, spool, mbox_end=quoted.mbox_end)
+    end = quoted.mbox_end
+    return Letter(from_line, head, cut, size, key, None, spool, mbox_end=end, flows=lasts)
 
 
 _SEAM = len(b"\nFrom ") - 1

@@ -19,6 +19,9 @@ MEMORY_BYTES = 256 << 10
 COPY_BYTES = 128 << 10
 """Size of the one buffer through which a larger message is copied."""
 
+FLOW_BYTES = 2 << 20
+"""So much of a larger message is written before the disk is told to begin with it."""
+
 ADDRESSES = 5000
 """Addresses read from all header fields that a test asks for."""
 

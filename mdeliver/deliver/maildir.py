@@ -90,8 +90,7 @@ class MaildirCopy:
         if not self._took_spool():
             self._fd = self._create_temporary()
             self._written = True
-            durable.write_chunks(self._fd, self._letter.chunks())
-        durable.start_writing(self._fd)
+            durable.write_flowing(self._fd, self._letter.chunks())
 
     def _took_spool(self) -> bool:
         """Whether the file that a large message was put into as it came could be given a name here.
@@ -103,6 +102,8 @@ class MaildirCopy:
             return False
         self._written = True
         self._fd = system.dup(letter.spool)
+        if not letter.flows:
+            durable.start_writing(self._fd)
         return True
 
     def settle(self) -> None:

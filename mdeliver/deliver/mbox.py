@@ -156,7 +156,7 @@ class MboxCopy:
         if self._entry is not None:
             durable.write_all(self._fd, self._entry)
         else:
-            durable.write_chunks(self._fd, self._pieces())
+            durable.write_flowing(self._fd, self._pieces(), self._start)
 
     def sync(self) -> None:
         """Return once it is on disk."""

@@ -73,17 +73,30 @@ class Malformed(Exception):
     """A request that is none."""
 
 
+class Habit:
+    """What this worker's last large message leads one to expect of the next one.
+
+    spool_lasts  whether a Maildir took the file that it was read into (letter.py)
+    """
+
+    __slots__ = ("spool_lasts",)
+
+    def __init__(self) -> None:
+        self.spool_lasts = False
+
+
 class Caller:
     """A launcher at the other end of a connection, and what it brings (rounds.Task)."""
 
     limit_s = limits.DEADLINE_S
 
-    def __init__(self, fd: int, site: Site, environment: Environment) -> None:
+    def __init__(self, fd: int, site: Site, environment: Environment, habit: Habit) -> None:
         """FD is the connection; it is closed with this."""
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd)
         self._connection.settimeout(REQUEST_S)
         self._site = site
         self._environment = environment
+        self._habit = habit
         self._request: tuple[list[str], dict[str, str], int] | None = None
         self._letter: Letter | None = None
 
@@ -116,7 +129,8 @@ class Caller:
         site = load_site(options.settings) if options.settings else self._site
         state = state_directory(envelope, environ)
         durable.make_directory(state)
-        letter = self._letter = read_letter(standard_input, state)
+        lasts = self._habit.spool_lasts
+        letter = self._letter = read_letter(standard_input, state, lasts=lasts)
         if letter.size == 0 and not letter.from_line:
             raise Deferral("standard input was empty: no message came")
         return Brought(letter, envelope, site, state, environ, options.rules)
@@ -136,6 +150,8 @@ class Caller:
         """Let go of the connection, and of all that came over it."""
         self._connection.close()
         if self._letter is not None:
+            if self._letter.memory is None:
+                self._habit.spool_lasts = self._letter.is_kept
             self._letter.close()
         if self._request is not None:
             durable.close_read(self._request[2])

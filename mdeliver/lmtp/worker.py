@@ -22,7 +22,7 @@ from mdeliver.deliver import quota
 from mdeliver.envelope import Envelope
 from mdeliver.intake import state_directory
 from mdeliver.lmtp import frames
-from mdeliver.lmtp.door import Caller, Environment
+from mdeliver.lmtp.door import Caller, Environment, Habit
 from mdeliver.lmtp.jobs import Job, letter_for, unpack_job
 from mdeliver.lmtp.rounds import MESSAGES, Brought, Kept, Round
 from mdeliver.outcome import Deferral, Outcome
@@ -81,6 +81,7 @@ class Worker:
         self._cancelled: set[int] = set()
         self._kept = Kept()
         self._environment = Environment()
+        self._habit = Habit()
         self._retiring = False
         self._unwanted = False
         self._environ = {
@@ -218,7 +219,7 @@ class Worker:
         """Launchers that wait, each with its request."""
         callers: list[Caller] = []
         while self._doors and len(callers) < self._at_once:
-            caller = Caller(self._doors.popleft(), self._site, self._environment)
+            caller = Caller(self._doors.popleft(), self._site, self._environment, self._habit)
             if caller.greet():
                 callers.append(caller)
         return [caller for caller in callers if caller.hear()]

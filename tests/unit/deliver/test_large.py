@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mdeliver import limits
+from mdeliver import durable, limits
 from mdeliver.deliver import maildir
 from mdeliver.deliver.journal import message_key
 from mdeliver.deliver.maildir import MaildirCopy
@@ -25,15 +25,19 @@ def letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Letter]:
     """MESSAGE, too large for memory; its spool is on the file system of the Maildir."""
     monkeypatch.setattr(limits, "MEMORY_BYTES", 10)
     monkeypatch.setattr(limits, "COPY_BYTES", 10)
-    incoming = tmp_path / "incoming"
+    read = spooled(tmp_path)
+    yield read
+    read.close()
+
+
+def spooled(directory: Path, *, lasts: bool = False) -> Letter:
+    incoming = directory / "incoming"
     incoming.write_bytes(MESSAGE)
     fd = os.open(incoming, os.O_RDONLY)
     try:
-        read = read_letter(fd, str(tmp_path))
+        return read_letter(fd, str(directory), lasts=lasts)
     finally:
         os.close(fd)
-    yield read
-    read.close()
 
 
 @pytest.fixture
@@ -70,6 +74,32 @@ def test_the_maildir_takes_the_file(inbox: Path, letter: Letter) -> None:
     assert is_spool(file, letter)
     assert file.read_bytes() == MESSAGE
     assert file.stat().st_mode & 0o7777 == 0o600
+
+
+def test_a_letter_knows_whether_its_file_was_taken(inbox: Path, letter: Letter) -> None:
+    assert not letter.is_kept
+    delivered(inbox, letter)
+    assert letter.is_kept
+
+
+def test_the_disk_begins_with_what_will_last_and_is_told_once_of_each_octet(
+    inbox: Path, letter: Letter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it was told of and has written is dropped from memory if it is told again."""
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(limits, "FLOW_BYTES", 10)
+    monkeypatch.setattr(
+        durable, "start_writing", lambda _fd, at=0, count=0: told.append((at, count))
+    )
+    lasting = spooled(inbox, lasts=True)
+    while_read = list(told)
+    assert is_spool(delivered(inbox, lasting), lasting)
+    lasting.close()
+    assert len(while_read) > 1
+    assert told == while_read
+    assert [at for at, _ in told] == [sum(n for _, n in told[:k]) for k in range(len(told))]
+    assert sum(count for _, count in told) == len(MESSAGE)
+    assert not letter.flows
 
 
 def test_each_further_maildir_gets_a_file_of_its_own(inbox: Path, letter: Letter) -> None:

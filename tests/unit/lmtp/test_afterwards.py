@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from mdeliver.deliver.maildir import make_maildir
 from mdeliver.history.account import Account
 from mdeliver.lmtp import door
 from mdeliver.lmtp.rounds import Kept, Round
 from mdeliver.outcome import Outcome
+from mdeliver.plan import File
 from mdeliver.settings import Site
 
 
@@ -57,7 +59,7 @@ def test_the_answer_goes_before_the_account(
         monkeypatch.setattr(Account, "close", close)
         bring(asked, tmp_path, b"Subject: x\n\nhello\n", rules)
         site = Site(hostname="host", syslog="")
-        caller = door.Caller(answering.detach(), site, door.Environment())
+        caller = door.Caller(answering.detach(), site, door.Environment(), door.Habit())
         assert caller.greet()
         assert caller.hear()
         this = Round(Kept())
@@ -65,3 +67,31 @@ def test_the_answer_goes_before_the_account(
         this.end()
     [(answer, told)] = seen
     assert (answer[4], told) == (status, fate)
+
+
+def test_the_next_large_message_is_expected_to_go_where_the_last_one_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    habit = door.Habit()
+    lasted = []
+    large = b"Subject: x\n\n" + b"hello\n" * 60_000
+    make_maildir(
+        File("maildir", f"{tmp_path}/Maildir", f"{tmp_path}/Maildir", None, None, (), None)
+    )
+    for number, place in enumerate(("maildir", "mbox")):
+        asked, answering = socket.socketpair()
+        with asked:
+            asked.settimeout(120)
+            target = "Maildir" if place == "maildir" else "mbox"
+            message = b"X-Number: %d\n" % number + large
+            bring(asked, tmp_path, message, f'file to {place} "~/{target}"\n')
+            site = Site(hostname="host", syslog="")
+            caller = door.Caller(answering.detach(), site, door.Environment(), habit)
+            assert caller.greet()
+            assert caller.hear()
+            this = Round(Kept())
+            this.take(caller)
+            this.end()
+        lasted.append(habit.spool_lasts)
+    assert lasted == [True, False]
