@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mdeliver import system
 from mdeliver.decision import load_rules, rules_error
 from mdeliver.envelope import Envelope
 from mdeliver.history.folders import Places
@@ -24,13 +25,15 @@ def account_of(
     site: Site,
     choices: PopSync,
     rules: str | None = None,
+    seen: dict[str, system.stat_result] | None = None,
 ) -> Account:
     """The account of the user of ENVELOPE, as whom we run already.
 
     choices  the site's
     rules    the option --rules
+    seen     gets the status of every rules file that was read, by its path
     """
-    compiled = load_rules(envelope.home, envelope.uid, rules)
+    compiled = load_rules(envelope.home, envelope.uid, rules, seen)
     if compiled.program is None:
         raise Deferral(rules_error(compiled).text, "4.3.5")
     places = Places(compiled.program, envelope, site, rules)

@@ -21,7 +21,7 @@ from mdeliver.tomltext import parse_toml
 USERS_FILE = "mdeliver/pop-sync.toml"
 
 DOWNLOADED = ("keep", "read", "archive", "delete")
-DAEMONS = ("users", "lowest_uid", "highest_uid", "poll_s", "workers")
+DAEMONS = ("users", "lowest_uid", "highest_uid", "poll_s", "workers", "remember")
 """Keys that only the site has."""
 
 
@@ -39,6 +39,8 @@ class PopSync(Record):
     lowest_uid, highest_uid  the uids of these
     poll_s       seconds between two looks where the kernel cannot tell of changes (NFS)
     workers      processes at a time
+    remember     the file by which a start knows who need not be looked at (asbefore.py); "" for
+                 none
     """
 
     pop3_gets: str = CHOICES[0]
@@ -52,6 +54,7 @@ class PopSync(Record):
     highest_uid: int = 59999
     poll_s: int = 15
     workers: int = 4
+    remember: str = "/var/lib/mdeliver/pop-sync.looks"
 
 
 def load_site_choices(path: str = SETTINGS_PATH) -> PopSync:
@@ -127,6 +130,9 @@ def _wrong(key: str, value: Any) -> str:
         return "" if fine else "a folder's name, such as Archive/{year}"
     if key in ("mark_read", "both_ways"):
         return "" if isinstance(value, bool) else "true or false"
+    if key == "remember":
+        fine = isinstance(value, str) and (not value or value.startswith("/"))
+        return "" if fine else 'a whole path, or ""'
     if key == "users":
         fine = isinstance(value, list) and all(isinstance(name, str) for name in value)
         return "" if fine else "a list of login names"

@@ -5,8 +5,9 @@ Root       reads settings and who there is (people.py), watches directories, and
            says it believes only which paths to watch, and prints the rest.
 Process    becomes the user (lmtp/identity.py), looks once, says on a pipe what it did, and ends.
            It may take ten minutes; then the kernel ends it.
-At start   everybody is looked at once: that is the catching up. Users who come later are found on
-           SIGHUP, and once an hour.
+At start   everybody is looked at once: that is the catching up; but those with whom all is as it
+           was at their last look (asbefore.py). Users who come later are found on SIGHUP, and once
+           an hour.
 See also   daemon.py, watch.py
 """
 
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
+from mdeliver.history import decisions
 from mdeliver.intake import Options, make_envelope
 from mdeliver.lmtp import systemd
 from mdeliver.lmtp.identity import NotServed, become_user
@@ -29,12 +31,14 @@ from mdeliver.lmtp.settings import Lmtp
 from mdeliver.outcome import Deferral, deferred_by
 from mdeliver.popsync import sync
 from mdeliver.popsync.accounts import account_of
+from mdeliver.popsync.asbefore import AsBefore
 from mdeliver.popsync.carry import Change
 from mdeliver.popsync.daemon import AGAIN_S, SETTLED_S, Alarm, Signals, heard
 from mdeliver.popsync.ledger import Ledger
 from mdeliver.popsync.people import Person, everybody, identity_of
-from mdeliver.popsync.settings import PopSync
-from mdeliver.popsync.watch import Watch, look_of
+from mdeliver.popsync.settings import PopSync, users_path
+from mdeliver.popsync.watch import Watch, look_at, look_of
+from mdeliver.rulesfile import SITE_RULES, users_directory
 from mdeliver.settings import Site
 
 _TIME_S = 600
@@ -103,6 +107,7 @@ class _Master:
         self._once = once
         self._signals = Signals()
         self._watch = Watch(self._settings.choices.poll_s)
+        self._before = AsBefore(self._settings.choices.remember, self._settings)
         self._owners: dict[str, set[str]] = {}
         self._people: dict[str, Person] = {}
         self._alarms: dict[str, Alarm] = {}
@@ -132,6 +137,7 @@ class _Master:
             self._signals.drain()
             self._after()
         systemd.notify("STOPPING=1")
+        self._remember()
         self.close()
         return 1 if self._failed else 0
 
@@ -150,6 +156,7 @@ class _Master:
                 self._report(f"{deferred_by(error).text}; the settings stay as they were")
             else:
                 self._report("the settings have been read again")
+                self._before.settle(self._settings)
                 self._people.clear()
             self._find_users()
         elif time.monotonic() >= self._users_again_s:
@@ -171,8 +178,25 @@ class _Master:
             return
         for person in found:
             if person.name not in self._people:
-                self._alarms[person.name] = Alarm(at_once=True)
+                self._meet(person.name)
             self._people[person.name] = person
+        self._remember()
+
+    def _meet(self, user: str) -> None:
+        """Look at USER's mail, unless it is as it was at the last look."""
+        look = self._before.look(user)
+        if look is None:
+            self._alarms[user] = Alarm(at_once=True)
+        elif not self._once:
+            for path in look["watch"]:
+                self._follow(user, path, look["files"][path])
+
+    def _remember(self) -> None:
+        try:
+            self._before.keep()
+        except (OSError, Deferral) as error:
+            words = "the next start looks at everybody"
+            self._report(f"{deferred_by(error).text}; {words}")
 
     def _alarm(self, user: str) -> Alarm:
         return self._alarms.setdefault(user, Alarm(at_once=False))
@@ -201,6 +225,7 @@ class _Master:
             return
         for user in list(islice(self._due(), self._free())):
             del self._alarms[user]
+            self._before.note(user, None)
             self._start(self._people[user])
 
     def _start(self, person: Person) -> None:
@@ -233,8 +258,15 @@ class _Master:
         os.environ.clear()
         os.environ.update(environ)
         envelope = make_envelope(Options(user=person.name, home=person.home), environ)
-        account = account_of(envelope, environ, settings.site, settings.choices, settings.rules)
-        _say(pipe, {"watch": {path: look_of(path) for path in sync.watched(account)}})
+        read: dict[str, os.stat_result] = {}
+        files = {path: look_of(path) for path in _chosen_in(person.home)}
+        account = account_of(
+            envelope, environ, settings.site, settings.choices, settings.rules, read
+        )
+        files |= {path: look_at(status) for path, status in read.items()}
+        watch = {path: look_of(path) for path in sync.watched(account)}
+        files |= watch | {path: look_of(path) for path in decisions.paths(account.state)[-1:]}
+        _say(pipe, {"watch": watch})
         with sync.alone(account.state):
             ledger = Ledger(account.state, keep=True)
 
@@ -245,7 +277,11 @@ class _Master:
             looked = look(account, ledger, tell, do=True)
             ledger.close()
         unsettled = looked.unsettled and not self._once
-        _say(pipe, {"troubles": looked.troubles, "unsettled": unsettled})
+        said = {"troubles": looked.troubles, "unsettled": unsettled}
+        if not (looked.troubles or looked.unsettled):
+            files[ledger.path] = look_of(ledger.path)
+            said["look"] = {"files": files, "watch": list(watch)}
+        _say(pipe, said)
 
     def _hear(self, process: _Process) -> None:
         octets = os.read(process.pipe, 65536)
@@ -291,6 +327,8 @@ class _Master:
                     self._follow(user, path, was)
             if "change" in said:
                 self._tell(user, Change(*[str(word) for word in said["change"]]))  # type: ignore[arg-type]
+            if "look" in said:
+                self._before.note(user, said["look"])
             if said.get("unsettled") is True and not self._once:
                 self._alarm(user).within(SETTLED_S)
             return "; ".join(
@@ -298,6 +336,11 @@ class _Master:
             )
         except (ValueError, TypeError, AttributeError, OSError):
             return "its process said something that cannot be read"
+
+
+def _chosen_in(home: str) -> tuple[str, ...]:
+    """Where the user whose home is HOME may choose something, whether or not it is there."""
+    return SITE_RULES, f"{users_directory(home)}/rules", users_path(home)
 
 
 def _say(pipe: int, said: dict[str, Any]) -> None:

@@ -148,9 +148,13 @@ class Watch:
 def look_of(path: str) -> list[int]:
     """What is another whenever the file PATH has changed; [] where there is none."""
     try:
-        status = os.stat(path)
+        return look_at(os.stat(path))
     except OSError:
         return []
+
+
+def look_at(status: os.stat_result) -> list[int]:
+    """As look_of, where the status of the file is known."""
     return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 

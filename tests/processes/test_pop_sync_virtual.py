@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mdeliver import locks
 from tests.installation import LDA, open_directory
 from tests.popsyncbox import Mail
 
@@ -39,6 +40,7 @@ def mail(top: Path) -> dict[str, Mail]:
     (top / "mdeliver.toml").write_text(
         f'[lmtp]\nusers = "virtual"\nvirtual_user = "{OWNER}"\nvirtual_homes = "{top}/vmail"\n'
         f'virtual_users = ["{top}/users"]\n[pop_sync]\ndownloaded = "archive"\n'
+        f'remember = "{top}/state/looks"\n'
     )
     hand_over(top)
     return made
@@ -76,6 +78,27 @@ def test_everybody_is_served_once(top: Path, mail: dict[str, Mail]) -> None:
     assert mail["ann"].copies()[2].parent.name == "new"
     made = top / "vmail" / "x.example" / "bob" / ".local" / "state" / "mdeliver" / "pop-sync.db"
     assert made.stat().st_uid == pwd.getpwnam(OWNER).pw_uid
+
+
+def test_who_has_nothing_new_is_not_looked_at(top: Path, mail: dict[str, Mail]) -> None:
+    for box in mail.values():
+        # An mbox that was written to just now is looked at again.
+        os.utime(box.mbox, (1, 1))
+    assert pop_sync(top, "--once") == []
+    lock = mail["ann"].home / ".local" / "state" / "mdeliver" / "pop-sync.lock"
+    held = os.open(lock, os.O_RDWR)
+    try:
+        # Whoever looks now is told that another is at work.
+        assert locks.try_lock(held, 0, locks.WHOLE_FILE, exclusive=True)
+        mail["bob"].pop3(2)
+        (said,) = pop_sync(top, "--once")
+        assert said["user"] == "bob@x.example"
+    finally:
+        os.close(held)
+    mail["ann"].pop3(1)
+    (said,) = pop_sync(top, "--once")
+    assert said["user"] == "ann@x.example"
+    assert (top / "state" / "looks").stat().st_uid == os.geteuid()
 
 
 def test_one_of_them(top: Path, mail: dict[str, Mail]) -> None:

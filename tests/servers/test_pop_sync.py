@@ -330,7 +330,10 @@ def test_all_users_of_the_site(
     postfix: Postfix, dovecot: Dovecot, ann: Person, bob: Person, tmp_path: Path
 ) -> None:
     settings = tmp_path / "mdeliver.toml"
-    settings.write_text(f'[pop_sync]\nusers = ["{ann.name}", "{bob.name}"]\ndownloaded = "read"\n')
+    settings.write_text(
+        f'[pop_sync]\nusers = ["{ann.name}", "{bob.name}"]\ndownloaded = "read"\n'
+        f'remember = "{tmp_path}/looks"\n'
+    )
     choose(bob, 'downloaded = "archive"')
     for person in (ann, bob):
         bring(postfix, person, "before", "later")

@@ -72,7 +72,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """popsync popsync.settings popsync.choicefindings popsync.entry popsync.blocks
         popsync.mboxindex popsync.ledger popsync.links popsync.carry popsync.noting
         popsync.bothways popsync.fill popsync.sync popsync.accounts popsync.watch
-        popsync.daemon popsync.people popsync.site""",
+        popsync.asbefore popsync.daemon popsync.people popsync.site""",
     ),
     (
         "what Postfix is told and asked: settings, tables, sent copies",

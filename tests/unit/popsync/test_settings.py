@@ -45,6 +45,7 @@ def test_the_users_choice_goes_before_the_sites(tmp_path: Path) -> None:
         ('pop3_gets = "some"', 'pop3_gets is "mail from now on" or "all mail" or "nothing"'),
         ('archive = "a//b"', "pop_sync.archive is a folder's name"),
         ("workers = true", "pop_sync.workers is a whole number from 1 on"),
+        ('remember = "x"', 'pop_sync.remember is a whole path, or ""'),
         ('users = "ann"', "pop_sync.users is a list of login names"),
         ("color = 1", "there is no key pop_sync.color"),
         ("x = ", "mdeliver.toml: "),

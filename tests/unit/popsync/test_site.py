@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mdeliver.lmtp.settings import Lmtp
+from mdeliver.popsync.asbefore import AsBefore
 from mdeliver.popsync.settings import PopSync
 from mdeliver.popsync.site import Settings, _Master
 from mdeliver.popsync.watch import look_of
@@ -22,7 +23,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def master() -> Iterator[_Master]:
     """One that serves nobody yet."""
     before = [signal.getsignal(number) for number in _SIGNALS]
-    settings = Settings(Site(), PopSync(users=("nobody is called so",)), Lmtp(), None)
+    settings = Settings(Site(), PopSync(users=("nobody is called so",), remember=""), Lmtp(), None)
     made = _Master(lambda: settings, lambda _words: None, lambda *_: None, once=False)
     try:
         yield made
@@ -61,3 +62,19 @@ def test_troubles_are_told(master: _Master) -> None:
 def test_only_absolute_paths_are_watched(master: _Master) -> None:
     assert master._heard("ann", said(watch={"mbox": [], "/a\0b": []})) == ""
     assert master._owners == {}
+
+
+def test_with_whom_all_is_as_before_is_watched_and_not_looked_at(
+    master: _Master, tmp_path: Path
+) -> None:
+    mbox = tmp_path / "mbox"
+    mbox.write_bytes(b"one")
+    look = {"files": {str(mbox): look_of(str(mbox))}, "watch": [str(mbox)]}
+    master._before = AsBefore(str(tmp_path / "looks"), "settings")
+    assert master._heard("ann", said(look=look)) == ""
+    master._meet("ann")
+    assert master._alarms == {}
+    assert master._owners == {str(mbox): {"ann"}}
+    mbox.write_bytes(b"one and two")
+    master._meet("ann")
+    assert list(master._alarms) == ["ann"]
