@@ -26,7 +26,7 @@ from mdeliver.decision import (
     without_rules,
 )
 from mdeliver.deliver.outside import Surroundings
-from mdeliver.history.account import Account
+from mdeliver.history.account import Account, close_together
 from mdeliver.intake import Options, become_owner, make_envelope, parse_options, state_directory
 from mdeliver.letter import Letter, read_letter
 from mdeliver.outcome import Deferral, Outcome, deferred, deferred_by, delivered
@@ -154,13 +154,11 @@ def deliver_letter(
     site: Site,
     state: str,
     rules: str = "",
-    afterwards: Afterwards | None = None,
 ) -> Outcome:
-    """Decide, and do it: what all ways in have in common.
+    """Decide, and do it.
 
     state       the state directory, which exists
     rules       the option --rules, if it was given
-    afterwards  gets what the answer need not wait for; without it, that is done here
     Raises OSError or Deferral where nothing, or not all, could be done.
     """
     passage = Passage(program, letter, envelope, site, state, rules)
@@ -173,10 +171,7 @@ def deliver_letter(
     finally:
         passage.close()
         # Only now: nothing that goes wrong with it can touch the delivery.
-        if afterwards is None:
-            passage.write_account()
-        else:
-            afterwards.append(passage.write_account)
+        write_accounts([passage])
 
 
 def do_afterwards(afterwards: Afterwards) -> None:
@@ -333,9 +328,10 @@ class Passage:
             # It has a method of ours: the two would keep each other, and the message.
             self._outside = None
 
-    def write_account(self) -> None:
-        """Say in the log what became of it; nothing that goes wrong with that touches it."""
-        self.account.close(self.ending)
+
+def write_accounts(passages: Sequence[Passage]) -> None:
+    """Say in the log what became of PASSAGES; nothing that goes wrong with it touches them."""
+    close_together([(passage.account, passage.ending) for passage in passages])
 
 
 def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:

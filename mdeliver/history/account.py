@@ -19,6 +19,7 @@ from mdeliver.plan import File
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from mdeliver.envelope import Envelope
@@ -34,10 +35,12 @@ class Account:
     envelope  as far as it is known
     plan      what is carried out; None as long as nothing is decided
     done      where the copies are
+    site      whose settings hold
+    state     the state directory
     message   the letter, where somebody has read it already
     """
 
-    __slots__ = ("_began_s", "_letter", "_site", "_state", "done", "envelope", "message", "plan")
+    __slots__ = ("_began_s", "_letter", "done", "envelope", "message", "plan", "site", "state")
 
     def __init__(self, envelope: Envelope, letter: Letter | None, site: Site, state: str) -> None:
         """Begin; LETTER is None where no message was looked at. STATE: the state directory."""
@@ -46,29 +49,27 @@ class Account:
         self.message: Message | None = None
         self.envelope = envelope
         self._letter = letter
-        self._site = site
-        self._state = state
+        self.site = site
+        self.state = state
         self._began_s = time.monotonic()
 
     def close(self, outcome: Outcome) -> None:
         """Write it down: the message's fate is OUTCOME."""
-        site = self._site
-        try:
-            said = self._said(outcome)
-            if site.syslog and system.exists(site.syslog):
-                self._tell_syslog(said)
-            if site.log_decisions:
-                line = decisions.as_json(said).encode("ascii") + b"\n"
-                decisions.append(self._state, line, site.log_kilobytes, site.log_files)
-        except BaseException:
-            # The deadline's alarm too: what it would undo is done for good.
-            pass
+        close_together([(self, outcome)])
+
+    def line(self, outcome: Outcome) -> bytes:
+        """Tell syslog, if there is one; the line for the log, b"" where none is kept."""
+        site = self.site
+        said = self._said(outcome)
+        if site.syslog and system.exists(site.syslog):
+            self._tell_syslog(said)
+        return decisions.as_json(said).encode("ascii") + b"\n" if site.log_decisions else b""
 
     def _tell_syslog(self, said: dict[str, Any]) -> None:
         from mdeliver.history import syslog
 
         try:
-            syslog.send(said, self.plan, self._site)
+            syslog.send(said, self.plan, self.site)
         except OSError:
             pass  # away, or slow: the decision log has it
 
@@ -116,7 +117,7 @@ class Account:
             return ""
         from mdeliver.authentication.wording import believed_text
 
-        return believed_text(Message(letter.head, letter.size), self._site)
+        return believed_text(Message(letter.head, letter.size), self.site)
 
     def _actions(self) -> list[dict[str, Any]]:
         """What was done, in the order of the rules; places with what finds the copy again."""
@@ -155,6 +156,25 @@ class Account:
             place["from_line"] = system.from_octets(self.done.from_line.rstrip(b"\n"))
             place["offset"], place["length"] = int(words[-2]), int(words[-1])
         return place
+
+
+def close_together(closed: Sequence[tuple[Account, Outcome]]) -> None:
+    """Write accounts down, with how each message ended: one write for all in one log."""
+    lines: dict[str, bytes] = {}
+    for account, outcome in closed:
+        try:
+            lines[account.state] = lines.get(account.state, b"") + account.line(outcome)
+        except BaseException:
+            # The deadline's alarm too: what it would undo is done for good.
+            pass
+    for account, _outcome in closed:
+        octets = lines.pop(account.state, b"")
+        try:
+            if octets:
+                site = account.site
+                decisions.append(account.state, octets, site.log_kilobytes, site.log_files)
+        except BaseException:
+            pass  # likewise
 
 
 def _short(value: Any) -> Any:

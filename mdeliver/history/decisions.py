@@ -7,7 +7,7 @@ Line        an object of JSON, printable ASCII; it begins with the time
             white space or `;` in double quotes:
               spf=pass smtp.mailfrom=example.org; dkim=pass header.d=example.org header.s=sel;
               dmarc=pass header.from=example.org policy.dmarc=reject; arc=none
-At once     each line is one write at the end of the file, so lines of two deliveries never mix;
+At once     whole lines are one write at the end of the file, so those of two deliveries never mix;
             whoever renames the files holds a lock on the one that is full. A delivery that had it
             open meanwhile writes to what is log.1 by then.
 Not synced  a power cut may take the last lines: no delivery waits for its own record.
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 NAME = "log"
 
 
-def append(state: str, line: bytes, kilobytes: int, files: int) -> None:
-    """Add LINE, which ends with a line end, to the log in the state directory STATE.
+def append(state: str, lines: bytes, kilobytes: int, files: int) -> None:
+    """Add LINES, each with its line end, to the log in the state directory STATE.
 
     kilobytes  a longer file is put aside first
     files      how many older ones are kept
@@ -39,7 +39,7 @@ def append(state: str, line: bytes, kilobytes: int, files: int) -> None:
     fd = _open(path, kilobytes << 10, files)
     try:
         try:
-            durable.write_at_once(fd, line)
+            durable.write_at_once(fd, lines)
         except OSError:
             # A full disk may have taken a part; the next line must not be joined to it.
             durable.write_all(fd, b"\n")

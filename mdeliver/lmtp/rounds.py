@@ -16,7 +16,13 @@ from __future__ import annotations
 
 import time
 
-from mdeliver.agent import DeadlinePassed, Passage, do_afterwards, start_deadline
+from mdeliver.agent import (
+    DeadlinePassed,
+    Passage,
+    do_afterwards,
+    start_deadline,
+    write_accounts,
+)
 from mdeliver.deliver.journalfile import KeptJournal
 from mdeliver.deliver.together import Wanted, deliver_together
 from mdeliver.history.account import Account
@@ -109,6 +115,7 @@ class Round:
         self.longest_s = 0.0
         self._state = ""
         self._journal: KeptJournal | None = None
+        self._settled: list[Passage] = []
         self._afterwards: Afterwards = []
         kept.rules.look_again()
 
@@ -130,8 +137,8 @@ class Round:
         """Deliver what still waits, and write the accounts."""
         self._deliver_waiting()
         self._kept.rest()
-        if self._afterwards:
-            do_afterwards(self._afterwards)
+        if self._settled or self._afterwards:
+            do_afterwards([lambda: write_accounts(self._settled), *self._afterwards])
             # They know the messages, and what those asked for knows this round.
             self._afterwards = []
 
@@ -153,7 +160,7 @@ class Round:
             finally:
                 start_deadline(0)
         except DeadlinePassed:
-            return passage, deferred(f"the delivery took longer than {task.limit_s} s")
+            return passage, _late(passage, task.limit_s)
         except Exception as error:
             return passage, deferred_by(error)
 
@@ -194,20 +201,17 @@ class Round:
         if not waiting:
             return
         words: list[str | None] = [None] * len(waiting)
-        limit_s = min(task.limit_s for task, _passage in waiting)
-        late = deferred(f"the delivery took longer than {limit_s} s")
+        limit_s = min([task.limit_s for task, _passage in waiting])
         try:
-            try:
-                start_deadline(limit_s)
-                if len(waiting) > 1:
+            if len(waiting) > 1:
+                try:
+                    start_deadline(limit_s)
                     words = self._together([passage for _task, passage in waiting])
-            finally:
-                start_deadline(0)
+                finally:
+                    start_deadline(0)
         except DeadlinePassed:
-            # It may have come when all was done.
             for task, passage in waiting:
-                said = passage.account.done.words
-                self._settle(task, passage, passage.delivered(said) if said else late)
+                self._settle(task, passage, _late(passage, limit_s))
             return
         alone = []
         for (task, passage), done in zip(waiting, words, strict=True):
@@ -245,7 +249,7 @@ class Round:
             finally:
                 start_deadline(0)
         except DeadlinePassed:
-            return deferred(f"the delivery took longer than {task.limit_s} s")
+            return _late(passage, task.limit_s)
         except Exception as error:
             return deferred_by(error)
 
@@ -259,5 +263,12 @@ class Round:
     def _let_go(self, task: Task, passage: Passage | None) -> None:
         if passage is not None:
             passage.close()
-            self._afterwards.append(passage.write_account)
+            self._settled.append(passage)
         task.close()
+
+
+def _late(passage: Passage | None, limit_s: int) -> Outcome:
+    """The outcome of PASSAGE where the alarm came; it may have come when all was done."""
+    if passage is not None and passage.account.done.words:
+        return passage.delivered(passage.account.done.words)
+    return deferred(f"the delivery took longer than {limit_s} s")

@@ -95,17 +95,16 @@ class Worker:
     def run(self) -> None:
         """Work until there is nothing more to come."""
         while True:
-            self._take_packets(0)
+            waiting = bool(self._jobs or self._doors)
+            if not waiting and self._control is None and self._front is None:
+                return
+            ending = self._retiring or self._unwanted
+            came = self._take_packets(0.0 if waiting or ending else self._settings.worker_idle_s)
             if self._jobs or self._doors:
                 self._go_round()
-            elif self._control is None and self._front is None:
-                return
-            else:
-                ending = self._retiring or self._unwanted
-                idle_s = 0.0 if ending else self._settings.worker_idle_s
-                if not self._take_packets(idle_s):
-                    self._say_bye()
-                    self._take_packets(self._settings.worker_idle_s)
+            elif not came:
+                self._say_bye()
+                self._take_packets(self._settings.worker_idle_s)
 
     # --- packets -----------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from mdeliver.agent import DeadlinePassed
 from mdeliver.decision import load_rules
 from mdeliver.envelope import Envelope, SentTag
 from mdeliver.history import decisions
-from mdeliver.history.account import Account
+from mdeliver.history.account import Account, close_together
 from mdeliver.letter import letter_of
 from mdeliver.outcome import Deferral, Outcome
 from mdeliver.settings import Site
@@ -219,3 +219,13 @@ def test_no_message_makes_a_line_long(home: Path) -> None:
     (line,) = (home / "state" / "log").read_bytes().splitlines()
     assert len(line) < 10_000
     assert json.loads(line)["actions"][1]["program"][0] == "/bin/true"
+
+
+def test_accounts_that_are_closed_together_have_a_line_each(home: Path) -> None:
+    state = str(home / "state")
+    opened = [Account(envelope(home), letter_of(MESSAGE), site(), state) for _ in range(3)]
+    close_together(
+        [(account, outcome.discarded(f"number {n}")) for n, account in enumerate(opened)]
+    )
+    lines = Path(state, "log").read_text().splitlines()
+    assert [json.loads(line)["text"] for line in lines] == ["number 0", "number 1", "number 2"]

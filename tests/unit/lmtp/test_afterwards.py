@@ -52,11 +52,12 @@ def test_the_answer_goes_before_the_account(
         asked.settimeout(120)
         seen: list[tuple[bytes, str]] = []
 
-        def close(_account: Account, outcome: Outcome) -> None:
+        def line(_account: Account, outcome: Outcome) -> bytes:
             asked.setblocking(False)
             seen.append((asked.recv(2000)[8:], outcome.fate))
+            return b""
 
-        monkeypatch.setattr(Account, "close", close)
+        monkeypatch.setattr(Account, "line", line)
         bring(asked, tmp_path, b"Subject: x\n\nhello\n", rules)
         site = Site(hostname="host", syslog="")
         caller = door.Caller(answering.detach(), site, door.Environment(), door.Habit())
