@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
+from mdeliver import limits
 from mdeliver.outcome import Deferral
 from tests.faults.subjects import SUBJECTS
 
@@ -84,6 +85,9 @@ def main() -> int:
 
 
 def _act(name: str, home: Path, attempt: int) -> int:
+    # Nobody else has any: what waits for one, as for a file that munmap(2) did not let go of, waits
+    # in vain until it gives up.
+    limits.LOCK_WAIT_S = 5
     try:
         SUBJECTS[name](home).act(attempt)
     except (OSError, Deferral):
