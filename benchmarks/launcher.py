@@ -9,7 +9,10 @@ Fair       as in direct.py, whose agents and messages these are.
 The marks  x procmail's wall time: 4 KB with 3 rules 0.7, with 100 rules 0.5, 10 MB 0.45; what is
            aimed at, 0.5, 0.35 and 0.3.
 
-    python -m benchmarks.launcher [--rounds N] [--cases small]
+The group  --memory 96 has all of it done in a group with so many MiB (memorygroup.py): what the
+           mark of 10 MB was set for.
+
+    python -m benchmarks.launcher [--rounds N] [--cases small] [--memory MIB]
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import direct
+from benchmarks import direct, memorygroup
 from benchmarks.marks import Mark
 
 SERVED = "mdeliver-lda, server"
@@ -128,7 +131,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40, help="counted rounds of each case")
     parser.add_argument("--cases", default="", help="only cases whose name contains this text")
     parser.add_argument("--directory", type=Path, help="where the mailboxes are made")
+    parser.add_argument("--memory", type=int, metavar="MIB", help="in a group with such a limit")
     given = parser.parse_args()
+    if given.memory:
+        memorygroup.enter(given.memory)
     agents = [name for name in direct.present() if name != direct.DIRECT]
     top = Path(tempfile.mkdtemp(prefix="mdeliver-bench-", dir=given.directory))
     direct.step_down(top)
