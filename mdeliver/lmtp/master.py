@@ -60,6 +60,8 @@ class _Child:
         self.pid = pid
         self.channel = channel
         self.name = name
+        self.given: dict[tuple[str, int], _Child] = {}
+        """The workers that a front has, by account and lane."""
 
 
 class Master:
@@ -163,8 +165,10 @@ class Master:
             self._retire_front()
             make_room(self._settings)
             self._try_front()
+            # They finish what the old front has in hand; another front's mail is not for them.
             for child in list(self._workers.values()):
                 self._send(child, frames.pack(frames.RETIRE))
+                self._let_go(child)
             self._report("the settings have been read again")
             for key in _OF_SOCKETS:
                 if getattr(self._settings, key) != getattr(before, key):
@@ -262,6 +266,9 @@ class Master:
                 self._front = None
             if child in self._old_fronts:
                 self._old_fronts.remove(child)
+            for front in (self._front, *self._old_fronts):
+                if front is not None:
+                    front.given = {k: one for k, one in front.given.items() if one is not child}
             self._serve_wanted()
 
     def _let_go(self, child: _Child) -> None:
@@ -311,7 +318,7 @@ class Master:
                     self._wanted.append((child, name, lane))
                     self._serve_wanted()
                 elif kind == frames.KILL:
-                    self._kill(name, lane)
+                    self._kill(child, name, lane)
             elif kind == frames.BYE:
                 self._let_go(child)
         except (OSError, ValueError, IndexError):
@@ -334,7 +341,8 @@ class Master:
             identity = identity_of_account(name, self._settings)
             theirs, fronts = frames.pair()
             with theirs, fronts:
-                self._give(identity, lane, frames.pack(frames.FRONT), theirs.fileno())
+                worker = self._give(identity, lane, frames.pack(frames.FRONT), theirs.fileno())
+                front.given[name, lane] = worker
                 packet = frames.pack(frames.WORKER, *fields, b"")
                 self._send(front, packet, fronts.fileno())
         except (NotServed, OSError) as error:
@@ -342,19 +350,22 @@ class Master:
             self._report(f"no worker for {name}: {error}")
             self._send(front, frames.pack(frames.WORKER, *fields, why))
 
-    def _give(self, identity: Identity, lane: int, packet: bytes, fd: int) -> None:
+    def _give(self, identity: Identity, lane: int, packet: bytes, fd: int) -> _Child:
         """Send PACKET and FD to the worker of IDENTITY; to a new one if there is none alive."""
         child = self._workers.get((identity.name, lane))
         if child is not None:
             if self._send(child, packet, fd):
-                return
+                return child
             self._let_go(child)
-        if not self._send(self._start_worker(identity, lane), packet, fd):
+        child = self._start_worker(identity, lane)
+        if not self._send(child, packet, fd):
             raise NotServed("its process does not take anything")
+        return child
 
-    def _kill(self, name: str, lane: int) -> None:
-        child = self._workers.get((name, lane))
-        if child is not None:
+    def _kill(self, front: _Child, name: str, lane: int) -> None:
+        """End the worker that FRONT has, which may be let go already; another front's is not it."""
+        child = front.given.get((name, lane))
+        if child is not None and self._pids.get(child.pid) is child:
             self._report(f"the process of {name} does not answer and is killed")
             os.kill(child.pid, signal.SIGKILL)
 

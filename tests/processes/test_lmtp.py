@@ -243,6 +243,26 @@ def test_sighup_reads_the_settings_again(server: Server) -> None:
     wait_for(lambda: before not in server.children(), "the old front to end")
 
 
+def test_sighup_under_load_puts_nobody_off(server: Server) -> None:
+    """What the old front has in hand stays with the old worker; the new one gets one of its own."""
+    with server.client() as one, server.client() as two:
+        with ExitStack() as three:
+            with locked(server, "ann"):
+                one.start_message("ann@example.org", ident="1")
+                wait_for(lambda: at_work(server, "ann"), "the delivery to be under way")
+                two.start_message("ann@example.org", ident="2")
+                server.signal(signal.SIGHUP)
+                wait_for(lambda: "read again" in server.log.read_text(), "the settings to be read")
+                new = three.enter_context(server.client())
+                new.start_message("ann@example.org", ident="3")
+                with server.client() as other:
+                    # The master has heard of the third by the time that it starts one for bob.
+                    assert other.deliver("bob@example.org")[0].code == 250
+            replies = [client.reply() for client in (one, two, new)]
+    assert [reply.code for reply in replies] == [250, 250, 250], replies
+    assert server.copies("ann") == (3, 3)
+
+
 def test_sighup_with_a_mistake_changes_nothing(server: Server) -> None:
     server.settings["message_mb"] = -1
     assert server.settings_path.exists()

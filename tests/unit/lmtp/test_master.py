@@ -6,12 +6,13 @@ import errno
 import os
 import resource
 import signal
+import socket
 from collections.abc import Iterator
 
 import pytest
 
 from mdeliver.lmtp import identity
-from mdeliver.lmtp.master import Master
+from mdeliver.lmtp.master import Master, _Child
 from mdeliver.lmtp.settings import Lmtp
 from mdeliver.settings import Site
 
@@ -79,3 +80,25 @@ def test_what_sighup_cannot_change_is_said(
         "lmtp.listen comes into force when the server is restarted",
         "lmtp.socket_mode comes into force when the server is restarted",
     ]
+
+
+def test_a_front_has_only_its_own_workers_killed(
+    master: Master, reports: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a reload the old front's worker for ann is let go; the new front has another."""
+    killed: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, _signal: killed.append(pid))
+    ends = [socket.socket(socket.AF_UNIX) for _ in range(4)]
+    old, new, let_go, working = [_Child(n, end, "ann") for n, end in enumerate(ends, 1)]
+    master._pids = {3: let_go, 4: working}
+    master._workers = {("ann", 0): working}
+    old.given, new.given = {("ann", 0): let_go}, {("ann", 0): working}
+    master._kill(old, "ann", 0)
+    master._kill(old, "bob", 0)
+    assert killed == [3]
+    del master._pids[3]
+    master._kill(old, "ann", 0)
+    assert killed == [3]
+    assert len(reports) == 1
+    for end in ends:
+        end.close()

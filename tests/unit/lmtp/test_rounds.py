@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from mdeliver import durable
-from mdeliver.agent import Passage
+from mdeliver.agent import DeadlinePassed, Passage, start_deadline
 from mdeliver.deliver.journal import Journal
 from mdeliver.deliver.transaction import key_of
 from mdeliver.envelope import Envelope
 from mdeliver.letter import letter_of
+from mdeliver.lmtp import rounds
 from mdeliver.lmtp.rounds import MESSAGES, Brought, Kept, Round
 from mdeliver.outcome import Deferral, Outcome
 from mdeliver.settings import Site
@@ -274,3 +275,29 @@ def test_a_round_in_which_no_journal_could_be_opened_ends_well(
     (home / "state" / "journal").rmdir()
     go_round(kept, Task(home, "four", log))
     assert answers(log) == ["one delivered", "two deferred", "three deferred", "four delivered"]
+
+
+@pytest.mark.parametrize("names", [("one",), ("one", "two", "three")])
+def test_an_alarm_that_comes_as_it_is_called_off(
+    home: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
+    """Who is told that it took too long has no copy; who has one is told so."""
+    left = [0]
+
+    def call_off(seconds: int) -> None:
+        start_deadline(seconds)
+        if seconds == 0:
+            left[0] -= 1
+            if left[0] == 0:
+                raise DeadlinePassed
+
+    monkeypatch.setattr(rounds, "start_deadline", call_off)
+    for number in range(1, 10):
+        (home / "mbox").write_bytes(b"")
+        log: list[str] = []
+        left[0] = number
+        go_round(Kept(), *[Task(home, f"{name}-{number}", log) for name in names])
+        delivered = [line.split()[0] for line in answers(log) if line.endswith(" delivered")]
+        assert sorted(delivered) == sorted(subjects(home))
+        assert len(answers(log)) == len(names)
+    assert left[0] > 0  # all of them have had it
