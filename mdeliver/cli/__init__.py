@@ -7,10 +7,12 @@ that no command pays for another's libraries. Only this package prints and only 
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
 
 from mdeliver import __version__
+from mdeliver.outcome import one_line
 
 COMMANDS = (
     ("demo", "mdeliver.cli.demo"),
@@ -33,6 +35,29 @@ COMMANDS = (
 
 
 class _Commands(click.Group):
+    """The commands; what they complain of is printed so that a terminal obeys nothing in it.
+
+    Names of files are among it, and a `*` of the shell's takes those that others have made.
+    """
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.ClickException as error:
+            raise _printable(error) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            raise _printable(error) from None
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for name, _module in COMMANDS]
 
@@ -55,6 +80,14 @@ class _Commands(click.Group):
         close = get_close_matches(args[0], names, 1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}."
         raise click.UsageError(f"there is no command {args[0]}; {hint}", ctx)
+
+
+def _printable(error: click.ClickException) -> click.ClickException:
+    """ERROR, with its lines, but no other control character."""
+    said = "\n".join([one_line(line) for line in error.message.split("\n")])
+    # click's types have it Final.
+    vars(error)["message"] = said
+    return error
 
 
 @click.group(
