@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mdeliver.glob import Glob, fold
+from tests.cputime import cpu_limit
 
 PIECES = st.lists(
     st.sampled_from(["a", "b", "ab", "A", "?", "*", "(*)", "(?)", "(", ")", "ß", "Σ"]), max_size=8
@@ -56,7 +55,6 @@ def test_folding_keeps_the_length(one: str, two: str) -> None:
 
 
 def test_no_glob_is_exponential() -> None:
-    start = time.process_time()
-    assert Glob(("(*)a" * 30 + "b",), exactly=False).match("a" * 100_000) is None
-    assert Glob(("*a?" * 30 + "b*",), exactly=False).match("a" * 100_000) is None
-    assert time.process_time() - start < 2
+    with cpu_limit(10):
+        assert Glob(("(*)a" * 30 + "b",), exactly=False).match("a" * 100_000) is None
+        assert Glob(("*a?" * 30 + "b*",), exactly=False).match("a" * 100_000) is None

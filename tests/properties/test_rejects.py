@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from mdeliver.postfix.logfiles import Block
 from mdeliver.postfix.maillog import LINE_BYTES, Clock
 from mdeliver.postfix.readlogs import events_of
 from tests.casefile import cases
+from tests.cputime import cpu_limit
 
 WRITTEN_S = 1_796_040_000.0
 LINES = [line.encode() for case in cases("rejects") for line in case.text.splitlines()]
@@ -128,10 +128,9 @@ def test_a_quoted_local_part_never_gives_another_sender(local: str, other: str) 
 def test_no_line_takes_long(pieces: list[bytes], line: bytes) -> None:
     half = len(line) // 2
     stuffed = line[:half] + b"".join(pieces) * LINE_BYTES + line[half:]
-    started = time.process_time()
-    for hostile in (stuffed, HEAD + b"".join(pieces) * LINE_BYTES, HEAD + line + stuffed):
-        shown([hostile.replace(b"\n", b" ")])
-    assert time.process_time() - started < 3
+    with cpu_limit(10):
+        for hostile in (stuffed, HEAD + b"".join(pieces) * LINE_BYTES, HEAD + line + stuffed):
+            shown([hostile.replace(b"\n", b" ")])
 
 
 @given(broken_lines())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import product
 
 import pytest
@@ -17,6 +16,7 @@ from mdeliver.language.syntax import And, Automatic, Branch, Do, If, Keep, Not, 
 from mdeliver.message import Message
 from mdeliver.plan import Decision, File
 from mdeliver.settings import Site
+from tests.cputime import cpu_limit
 
 HERE = Span("rules", 1, 1, 2)
 ENVELOPE = Envelope("ann", "/home/ann", 1000, "bob@example.org", "ann@example.org")
@@ -98,7 +98,7 @@ def test_captures_do_not_outlive_their_block() -> None:
     assert [file.folder for file in files(decide(compiled(rules)))] == ["L", "L/again"]
 
 
-def test_a_hundred_rules_take_milliseconds() -> None:
+def test_a_hundred_rules_take_no_time() -> None:
     rule = (
         'if from is "a{0}@x", "b@x" or list-id matches "(*).{0}.org" or header "X-{0}" > 5:\n'
         "    discard\n"
@@ -106,9 +106,8 @@ def test_a_hundred_rules_take_milliseconds() -> None:
     program = compiled("".join(rule.format(n) for n in range(100)))
     head = HEAD + b"".join(b"X-Pad-%d: %s\n" % (n, b"x" * 60) for n in range(60)) + b"\n"
     decide(program, head)
-    start = time.process_time()
-    evaluate(program, Message(head, 4096), ENVELOPE, Site(), 0.0, explain=False)
-    assert time.process_time() - start < 0.05
+    with cpu_limit(0.5):
+        evaluate(program, Message(head, 4096), ENVELOPE, Site(), 0.0, explain=False)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +121,5 @@ def test_a_hundred_rules_take_milliseconds() -> None:
 def test_hostile_messages_cannot_stop_a_rule(test: str, piece: bytes) -> None:
     program = compiled(f"if {test}: discard\n")
     head = b"To: " + piece * ((1 << 20) // len(piece)) + b"\nSubject: " + b"a" * 100_000 + b"!\n\n"
-    start = time.process_time()
-    evaluate(program, Message(head, len(head)), ENVELOPE, Site(), 0.0, explain=False)
-    assert time.process_time() - start < 1
+    with cpu_limit(5):
+        evaluate(program, Message(head, len(head)), ENVELOPE, Site(), 0.0, explain=False)

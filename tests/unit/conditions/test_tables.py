@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +14,7 @@ from mdeliver.language.compile import Source, compile_rules
 from mdeliver.language.tables import table_of
 from mdeliver.message import Message
 from mdeliver.settings import Site
+from tests.cputime import cpu_limit
 
 MANY = "\n".join(f"user{n}@host{n % 977}.example" for n in range(100_000))
 ENVELOPE = Envelope("ann", "/home/ann", 1000)
@@ -74,18 +73,15 @@ def test_captures_of_lines_are_nobodys() -> None:
 
 
 def test_a_hundred_thousand_lines() -> None:
-    start = time.process_time()
-    text, findings = table_of(MANY.replace("\n", "  # no\n"), "t")
-    assert (text.count("\n"), findings) == (99_999, [])
-    assert time.process_time() - start < 1
-    start = time.process_time()
-    table = Table(text, False)
-    assert table.holds("is", "user99999@host345.example")
-    made = time.process_time()
-    assert made - start < 0.3
-    for n in range(10_000):
-        assert not table.holds("is", f"nobody{n}@x")
-        assert not table.holds("ends with", f"nobody{n}@host1.example")
-    assert time.process_time() - made < 1
-    assert not table.holds("contains", "nobody@x " * 20_000)
-    assert time.process_time() - made < 2
+    with cpu_limit(10):
+        text, findings = table_of(MANY.replace("\n", "  # no\n"), "t")
+        assert (text.count("\n"), findings) == (99_999, [])
+    with cpu_limit(3):
+        table = Table(text, False)
+        assert table.holds("is", "user99999@host345.example")
+    # A line of the table after the other would take minutes.
+    with cpu_limit(10):
+        for n in range(10_000):
+            assert not table.holds("is", f"nobody{n}@x")
+            assert not table.holds("ends with", f"nobody{n}@host1.example")
+        assert not table.holds("contains", "nobody@x " * 20_000)
