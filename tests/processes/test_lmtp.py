@@ -243,8 +243,9 @@ def test_sighup_reads_the_settings_again(server: Server) -> None:
     wait_for(lambda: before not in server.children(), "the old front to end")
 
 
-def test_sighup_under_load_puts_nobody_off(server: Server) -> None:
+def test_sighup_under_load_puts_nobody_off(make: Make) -> None:
     """What the old front has in hand stays with the old worker; the new one gets one of its own."""
+    server = make(slow_s=250).start()
     with server.client() as one, server.client() as two:
         with ExitStack() as three:
             with locked(server, "ann"):
