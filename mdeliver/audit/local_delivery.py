@@ -59,7 +59,12 @@ def mailbox_limit_is_large(host: Host) -> Iterator[Finding]:
         return
     writes_files = host.value("mailbox_command") or host.value("mailbox_command_maps")
     if host.value("mailbox_transport") or not (writes_files or _has_mboxes(host)):
-        yield Finding("fine", "local(8) writes no mboxes: mailbox_size_limit does not matter")
+        what = "local(8) writes no mboxes"
+        if limit:
+            what += (
+                f": mailbox_size_limit ({limit}) holds for programs of .forward and aliases alone"
+            )
+        yield Finding("fine", what)
         return
     if limit == 0:
         yield Finding("fine", "mailbox_size_limit is off")
@@ -71,8 +76,8 @@ def mailbox_limit_is_large(host: Host) -> Iterator[Finding]:
         f"mailbox_size_limit is {limit} octets"
         + (f", and {name} has {size} already" if size * 2 > limit else "")
         + (f", less than message_size_limit ({message or 'off'})" if limit <= message else ""),
-        "it holds for every file that a delivery writes: once an mbox is that large, all mail to "
-        "it waits in the queue",
+        "it holds for every file that a delivery or a program of it writes, a mailbox_command "
+        "too: once an mbox is that large, all mail to it waits in the queue",
         "turn it off, and limit mailboxes by quota",
         ("postconf -e 'mailbox_size_limit = 0'", "postfix reload"),
     )

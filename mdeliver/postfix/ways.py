@@ -34,8 +34,8 @@ _WHY = {
     "systemd/mdeliver-lmtp.socket has to be there first",
 }
 _LIMIT_WHY = (
-    "Postfix's default of 51 MB holds for every file that a delivery writes, mboxes among them: "
-    "once one is that large, all mail to it waits in the queue"
+    "Postfix's default of 51 MB holds for every file that a delivery writes, by mailbox_command "
+    "too: once an mbox is that large, all mail to it waits in the queue"
 )
 
 

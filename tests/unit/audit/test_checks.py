@@ -226,6 +226,12 @@ def test_the_size_of_mailboxes(audit: Audit, etc: Path, main: str, level: str) -
     assert len(audit(level, "mailbox-limit")) == 1
 
 
+def test_programs_of_forward_keep_to_the_size_too(audit: Audit, etc: Path) -> None:
+    add(etc, "home_mailbox = Maildir/\nmailbox_size_limit = 51200000\n")
+    (finding,) = audit("fine", "mailbox-limit")
+    assert "(51200000) holds for programs of .forward" in finding["what"]
+
+
 def test_people_are_told_what_why_how_and_what_to_paste(settings: Path) -> None:
     done = invoke(settings, "sent-map")
     assert done.stdout.splitlines() == [
