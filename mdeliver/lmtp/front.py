@@ -41,9 +41,16 @@ class Front:
     """The loop of this process."""
 
     def __init__(
-        self, settings: Lmtp, site: Site, listeners: list[socket.socket], master: socket.socket
+        self,
+        settings: Lmtp,
+        site: Site,
+        listeners: list[socket.socket],
+        master: socket.socket,
+        report: Callable[[str], None],
     ) -> None:
+        """MASTER is our end of the channel to it; REPORT takes one line for the administrator."""
         self.settings = settings
+        self.report = report
         self.now_s = time.monotonic()
         self.room = Room(settings.receiving_mb << 20)
         virtual = settings.users == "virtual"

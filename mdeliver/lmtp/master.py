@@ -190,7 +190,7 @@ class Master:
         settings, site = self._settings, self._site
 
         def serve() -> None:
-            front = Front(settings, site, self._listeners, theirs)
+            front = Front(settings, site, self._listeners, theirs, self._report)
             become_front(settings)
             front.run()
 

@@ -8,6 +8,7 @@ See also  protocol.py, front.py
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 from mdeliver.lmtp import frames
@@ -47,11 +48,13 @@ if TYPE_CHECKING:
         tls: ssl.SSLContext | None
         now_s: float
 
+        def report(self, words: str) -> None: ...
         def watch(self, session: Session) -> None: ...
         def forget(self, session: Session) -> None: ...
 
 
 NO_ROOM = "452 4.3.1 too many messages are being received at once; try again"
+MISTAKE = b"421 4.3.0 mdeliver has made a mistake, which its log tells; try again\r\n"
 FINISHING = "421 4.3.2 the server is stopping or reading its settings; come again"
 
 
@@ -91,7 +94,19 @@ class Session:
         self.go_on()
 
     def go_on(self) -> None:
-        """Do what the engine says until it waits; then send what it wrote."""
+        """Do what the engine says until it waits; then send what it wrote.
+
+        A mistake of ours ends this session and no other one: the MTA comes again.
+        """
+        try:
+            self._go_on()
+        except Exception as error:
+            self._house.report(f"a session is ended: {type(error).__name__}: {error}")
+            with suppress(OSError):
+                self.wire.write(MISTAKE)
+            self._hang_up()
+
+    def _go_on(self) -> None:
         while not self._gone and (event := self.engine.next_event()) is not None:
             match event:
                 case Asked():
@@ -233,12 +248,14 @@ class Session:
         accounts, self._places = self._places, []
         digest, octets = parcel.close_up()
         crew, now_s = self._house.crew, self._house.now_s
-        for place, (account, rcpt) in enumerate(zip(accounts, event.recipients, strict=True)):
-            number = crew.next_number()
-            job = _job(number, account, event, rcpt, digest, parcel.size, octets)
-            errand = Errand(number, pack_job(job), parcel, partial(self._settle, place))
-            crew.send(account.name, errand, now_s)
-        parcel.let_go()
+        try:
+            for place, (account, rcpt) in enumerate(zip(accounts, event.recipients, strict=True)):
+                number = crew.next_number()
+                job = _job(number, account, event, rcpt, digest, parcel.size, octets)
+                errand = Errand(number, pack_job(job), parcel, partial(self._settle, place))
+                crew.send(account.name, errand, now_s)
+        finally:
+            parcel.let_go()
 
     def _settle(self, place: int, reply: str) -> None:
         if not self._gone:

@@ -32,6 +32,7 @@ class House:
 
     def __init__(self) -> None:
         self.now_s = 100.0
+        self.reports: list[str] = []
         self.room = Room(1 << 20)
         self.accounts = self
         self.ours, theirs = socket.socketpair()
@@ -39,6 +40,9 @@ class House:
         theirs.setblocking(False)
         self.session = Session(self, theirs, Offers("host"))  # type: ignore[arg-type]
         self.session.go_on()
+
+    def report(self, words: str) -> None:
+        self.reports.append(words)
 
     def watch(self, _session: Session) -> None: ...
 
@@ -131,3 +135,21 @@ def test_no_room_for_the_last_piece(house: House, way: bytes) -> None:
     said = house.all_said(way % b"Subject: x" + b"NOOP\r\n")
     assert said[-3:] == [NO_ROOM.encode(), NO_ROOM.encode(), b"250 2.0.0 ok"]
     assert house.room.take(5)
+
+
+def test_a_mistake_of_ours_ends_one_session(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing of its message keeps its room."""
+    begin(house)
+    house.said(b"DATA\r\nSubject: x\r\n", 0)
+    assert not house.room.take(1 << 20)
+
+    def fail(_packet: object) -> bytes:
+        raise RuntimeError("of all things")
+
+    monkeypatch.setattr("mdeliver.lmtp.sessions.pack_job", fail)
+    monkeypatch.setattr(Crew, "next_number", lambda _crew: 1, raising=False)
+    said = house.said(b"\r\n.\r\n", 0)
+    assert said == b"421 4.3.0 mdeliver has made a mistake, which its log tells; try again"
+    assert house.ours.recv(10) == b""
+    assert house.reports == ["a session is ended: RuntimeError: of all things"]
+    assert house.room.take(1 << 20)
