@@ -53,7 +53,8 @@ class _Converter:
         names: set[str] = set()
         _variables(script.commands, names)
         self.names = names
-        self.conditions = Conditions(bool(re.search(r"\$\{\d\}", whole)), names)
+        marks = _adds_flags(script.commands)
+        self.conditions = Conditions(bool(re.search(r"\$\{\d\}", whole)), names, marks)
 
     def lose(self, command: Command, why: str) -> Line:
         place = command.span
@@ -67,11 +68,11 @@ class _Converter:
         """COMMANDS as rules; LAST: whether nothing of the script follows them."""
         made: list[Node] = []
         chain: Choice | None = None
+        others = [n for n, command in enumerate(commands) if command.name not in ("elsif", "else")]
         for number, command in enumerate(commands):
             ends = last and number == len(commands) - 1
-            after = commands[number + 1 :]
             if command.name in ("if", "elsif", "else"):
-                goes_on = any(c.name not in ("elsif", "else") for c in after)
+                goes_on = others != [] and number < others[-1]
                 chain = self.branch(command, chain, made, last and not goes_on)
                 continue
             chain = None
@@ -81,7 +82,7 @@ class _Converter:
             if command.name == "stop":
                 self.stop(made, command)
                 return made
-            stops = bool(after) and after[0].name == "stop"
+            stops = [c.name for c in commands[number + 1 : number + 2]] == ["stop"]
             made += self.action(command, ends or stops)
             if stops and _ends(made):
                 return made
@@ -184,7 +185,9 @@ class _Converter:
 
     def flag(self, command: Command) -> list[Line]:
         if command.name == "removeflag":
-            raise Unsayable("a flag that is taken away")
+            if not self.conditions.marks:
+                return []  # there is none
+            raise Unsayable("a flag that is taken away: add it only where it is to stay")
         texts = Arguments(command, ()).texts(0)
         found = _flags([flag for text in texts for flag in text.split()])
         self.marked = True
@@ -255,6 +258,13 @@ def _flags(written: list[str]) -> list[str]:
 
 def _ends(nodes: list[Node]) -> bool:
     return bool(nodes) and isinstance(nodes[-1], Line) and nodes[-1].ends
+
+
+def _adds_flags(commands: tuple[Command, ...]) -> bool:
+    return any(
+        command.name in ("setflag", "addflag", "include") or _adds_flags(command.block or ())
+        for command in commands
+    )
 
 
 def _variables(commands: tuple[Command, ...], names: set[str]) -> None:

@@ -37,6 +37,12 @@ _ADDRESS_FIELDS = ("from", "to", "cc", "reply-to")
 _PARTS = {":localpart": "local part", ":domain": "domain", ":all": ""}
 _WEEKDAYS = "sunday monday tuesday wednesday thursday friday saturday".split()
 _RELATIONS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+_UNSAID = {
+    "date": "the date in a header: rules know that of the arrival, as in date is 2026-08-01",
+    "hasflag": "whether a flag was added: ask again for what added it",
+}
+"""Tests without words, and what comes nearest."""
+
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -61,11 +67,17 @@ class Arguments:
 
 
 class Conditions:
-    """Says tests; `captures` is whether the script uses `${1}`, `names` its variables."""
+    """Says tests.
 
-    def __init__(self, captures: bool, names: set[str]) -> None:
+    captures  whether the script uses `${1}`
+    names     its variables
+    marks     whether it adds flags
+    """
+
+    def __init__(self, captures: bool, names: set[str], marks: bool) -> None:
         self.captures = captures
         self.names = names
+        self.marks = marks
 
     def text(self, text: str) -> str:
         """TEXT with its variables as references."""
@@ -99,8 +111,11 @@ class Conditions:
                 return self.date(test)
             case "header" | "address" | "envelope" | "body" | "string":
                 return self.compared(test)
+            case "hasflag" if not self.marks:
+                # A message that is delivered has no flags but those that the script adds.
+                return Constant(False)
             case _:
-                raise Unsayable(f"the test {test.name}")
+                raise Unsayable(_UNSAID.get(test.name, f"the test {test.name}"))
 
     def size(self, test: Command) -> Expr:
         arguments = Arguments(test, ())

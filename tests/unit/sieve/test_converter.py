@@ -115,6 +115,28 @@ def test_comments_and_chains() -> None:
     )
 
 
+def test_a_message_that_comes_has_no_flags() -> None:
+    text = 'require ["imap4flags", "fileinto"];\nremoveflag "\\\\Seen";\n'
+    text += 'if not hasflag :contains "\\\\Seen" { fileinto "X"; stop; }\n'
+    made = _convert(text)
+    assert made.is_whole, [entry.line for entry in made.entries]
+    assert made.text.rstrip().endswith("\nfile to imap/X")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('addflag "\\\\Seen"; removeflag "\\\\Seen";', "add it only where it is to stay"),
+        ('addflag "\\\\Seen"; if hasflag "\\\\Seen" { stop; }', "ask again for what added it"),
+        ('if date :is "date" "year" "2026" { stop; }', "rules know that of the arrival"),
+    ],
+)
+def test_what_comes_nearest_is_said(text: str, why: str) -> None:
+    made = _convert(f'require ["imap4flags", "date"];\n{text}\n')
+    (entry,) = made.entries
+    assert (entry.level, why in entry.why) == ("lost", True)
+
+
 def test_what_has_no_words_is_reported() -> None:
     made = _convert('if address :count "gt" "to" "3" { discard; }\ninclude "other";\n')
     assert not made.is_whole
