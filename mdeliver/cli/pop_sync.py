@@ -177,7 +177,8 @@ def _site(given: dict[str, Any], *, once: bool) -> int:
     def load() -> site.Settings:
         choices = _choices(given)
         if given["user"] is not None:
-            choices = choices.replace(users=(given["user"],), lowest_uid=1)
+            # What is remembered is of all: one who is named is looked at.
+            choices = choices.replace(users=(given["user"],), lowest_uid=1, remember="")
         lmtp = site.wide(load_lmtp(given["settings"]))
         return site.Settings(load_site(given["settings"]), choices, lmtp, given["rules"])
 

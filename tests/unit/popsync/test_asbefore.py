@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -90,17 +89,16 @@ def test_nonsense_of_a_process_is_not_remembered(tmp_path: Path, said: object) -
     assert before.look("ann") is None
 
 
-@pytest.mark.parametrize("change", ["{", "[]", '{"settings": 1}', "[" * 100_000, "\udcff"])
-def test_a_damaged_file_is_none(kept: str, change: str) -> None:
-    Path(kept).write_bytes(change.encode("utf-8", "surrogateescape"))
-    assert AsBefore(kept, SETTINGS).look("ann") is None
-
-
-def test_people_that_are_none(kept: str) -> None:
-    said = json.loads(Path(kept).read_text())
-    wrong: tuple[object, ...] = ([], {"ann": 1}, {"ann": {"files": 1, "watch": 2}})
-    for people in wrong:
-        Path(kept).write_text(json.dumps(said | {"people": people}))
+@pytest.mark.parametrize(
+    "look",
+    ["", "{", "[]", "[" * 100_000, '{"files": 1, "watch": 2}', "\udcff", "\tann\t{}"],
+    ids=range(7),
+)
+def test_a_damaged_file_is_none(kept: str, look: str) -> None:
+    settings = Path(kept).read_bytes().partition(b"\n")[0]
+    octets = look.encode("utf-8", "surrogateescape")
+    for text in (octets, settings + b"\nann\t" + octets + b"\n", settings + b"\n" + octets):
+        Path(kept).write_bytes(text)
         assert AsBefore(kept, SETTINGS).look("ann") is None
 
 
