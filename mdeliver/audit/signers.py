@@ -158,6 +158,13 @@ def rspamd_keys(settings: object, domains: Iterable[str]) -> list[SigningKey]:
             place = str(entry.get("path", path))
             place = place.replace("$domain", str(domain)).replace("$selector", its)
             # The default has no effect where there is no such file; what was set has to be there.
-            if own or "path" in settings or durable.exists(place):
+            if own or "path" in settings or _exists(place):
                 found.append(SigningKey(str(domain).lower(), its.lower(), place, "rspamd"))
     return found
+
+
+def _exists(path: str) -> bool:
+    try:
+        return durable.exists(path)
+    except ValueError:
+        return False  # JSON can say what no file is named: NUL, half of a pair of surrogates

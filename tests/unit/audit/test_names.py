@@ -108,6 +108,13 @@ def test_keys_of_milters(tmp_path: Path) -> None:
     assert rspamd_keys({"selector": "d"}, ["example.org"]) == []
 
 
+@pytest.mark.parametrize("odd", ["\0", "\ud800"])
+def test_a_selector_that_no_file_is_named_by_hides_no_other(odd: str) -> None:
+    settings = {"selector": odd, "domain": {"a.example": {}, "b.example": {"path": "/k/b"}}}
+    (key,) = rspamd_keys(settings, [])
+    assert key.path == "/k/b"
+
+
 STS = 'example.org. MX 10 mail.example.org.\n_mta-sts.example.org. TXT "v=STSv1; id=1"\n'
 
 
