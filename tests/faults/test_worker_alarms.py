@@ -127,16 +127,17 @@ def _in_child(home: Path, names: tuple[str, ...], fault: Fault | None) -> dict[s
     # What a worker has imported before its first message.
     go_round(Kept(), home.parent / "nobody", ())
     count_calls(calls, fault)
-    began_s = time.monotonic()
+    # Who meets a lock sleeps between two looks; there is nobody else here who could have one.
+    slept: list[object] = []
+    time.sleep = slept.append
     first = go_round(kept, home, names)
     between = copies(home)
     put_off = tuple(name for name in names if first[name] != "delivered")
     armed = list(calls.numbers)
     second = go_round(kept, home, (*put_off, "later"))
-    took_s = time.monotonic() - began_s
     return {
         "calls": list(calls), "armed": armed, "first": first, "between": between,
-        "second": second, "waited": took_s > 2,
+        "second": second, "waited": bool(slept),
     }  # fmt: skip
 
 
