@@ -320,6 +320,9 @@ def opened(_top: Path) -> Iterator[Soak]:
             "smtpd_peername_lookup = no",
             "smtpd_client_connection_rate_limit = 0",
             "delay_logging_resolution_limit = 4",
+            # Where a process of its own was killed, Postfix waits for a minute otherwise.
+            "service_throttle_time = 1s",
+            "transport_retry_time = 1s",
         ]
         with (postfix.configuration / "main.cf").open("a") as main_cf:
             main_cf.write("\n".join(settings) + "\n")
