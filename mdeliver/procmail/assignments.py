@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mdeliver.language.hints import FIELDS
 from mdeliver.language.parse_values import RESERVED
 from mdeliver.procmail.convertactions import absolute
+from mdeliver.procmail.formail import NUMBER
 from mdeliver.procmail.parser import parse_procmailrc
 from mdeliver.procmail.rules import Line
 from mdeliver.procmail.symbols import Unsaid, unsaid
@@ -185,7 +186,7 @@ class Assignments:
 
     def exitcode(self) -> int:
         value = self.symbols.values.get("EXITCODE")
-        return int(value) if isinstance(value, str) and value.isdigit() else 0
+        return int(value) if isinstance(value, str) and NUMBER.fullmatch(value) else 0
 
     def at_the_end(self) -> list[Node]:
         """What EXITCODE makes of what no rule took."""

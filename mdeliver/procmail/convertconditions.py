@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from mdeliver.procmail.commands import Commands, program_words
 from mdeliver.procmail.condition import Read, read_condition
+from mdeliver.procmail.formail import NUMBER
 from mdeliver.procmail.matcher import Matcher
 from mdeliver.procmail.packed import (
     asks_for_encoded_words,
@@ -185,7 +186,7 @@ class RecipeConditions:
     def size(self, condition: Read) -> Expr:
         text = self.symbols.text(read_words(condition.text, 0, WHOLE).words).strip()
         digits = text.split()[0] if text.split() else ""
-        if not digits.lstrip("+-").isdigit():
+        if not NUMBER.fullmatch(digits[1:] if digits[:1] in ("+", "-") else digits):
             raise Unsayable(f"{text!r} is no size")
         size = max(int(digits), 0)
         match condition.area:

@@ -7,6 +7,7 @@ See also    words.py, which reads them
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,12 @@ from mdeliver.procmail.syntax import Alternate, Backtick, Gap, Literal, Variable
 
 if TYPE_CHECKING:
     from mdeliver.procmail.syntax import Piece
+
+MOST_CHARACTERS = 64 << 10
+"""Of one text. procmail cuts it at LINEBUF, 2048 unless a file says more; sixty doublings of a
+variable are more than there is memory."""
+
+_WHITE = re.compile(r"([ \t\n]+)")
 
 _SPECIAL_SIGNS = frozenset("(|)*?+.^$[\\")
 """What `$\\NAME` escapes."""
@@ -35,20 +42,24 @@ class Expander:
         self._output = output
         self._words: list[str] = []
         self._in_word = False
+        self._length = 0
 
     def split(self, words: Words) -> list[str]:
         """WORDS as separate words; at least one, which may be empty."""
-        self._words, self._in_word = [], False
+        self._words, self._in_word, self._length = [], False, 0
         self._add(words.pieces, splits=True)
         return self._words or [""]
 
     def text(self, words: Words) -> str:
         """WORDS as one text, in which values keep their white space."""
-        self._words, self._in_word = [], False
+        self._words, self._in_word, self._length = [], False, 0
         self._add(words.pieces, splits=False)
         return " ".join(self._words)
 
     def _put(self, text: str) -> None:
+        self._length += len(text)
+        if self._length > MOST_CHARACTERS:
+            raise Unknown(f"a text of more than {MOST_CHARACTERS} characters")
         if self._in_word:
             self._words[-1] += text
         else:
@@ -90,8 +101,8 @@ class Expander:
         if not splits:
             self._put(value)
             return
-        for char in value:
-            if char in " \t\n":
+        for piece in _WHITE.split(value):
+            if piece[:1] in (" ", "\t", "\n"):
                 self._in_word = False
-            else:
-                self._put(char)
+            elif piece:
+                self._put(piece)

@@ -14,6 +14,9 @@ import re
 
 from mdeliver.record import Record
 
+NUMBER = re.compile("[0-9]{1,18}")
+"""A number that a file may say; what is longer, or in other digits, is none."""
+
 _NAME = re.compile(r"[!-9;-~]+")
 _FIELD = re.compile(rb"[\x21-\x39\x3b-\x7e]+[ \t]*:")
 
@@ -111,7 +114,7 @@ def read_arguments(argv: list[str]) -> Asked | None:
             elif letter == "D":
                 size = letters or (rest.pop(0) if rest else "")
                 letters = ""
-                if not size.isdigit() or not rest:
+                if not NUMBER.fullmatch(size) or not rest:
                     return None
                 duplicates = Duplicates(int(size), rest.pop(0))
             elif letter in "fbqkzctr-":

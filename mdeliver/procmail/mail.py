@@ -127,5 +127,6 @@ def _next_from(part: bytes, mail: Mail, offset: int, at: int) -> int:
 
 def _before_nul(part: bytes, begin: int, end: int) -> int:
     """procmail looks with functions for C strings: a NUL ends them."""
-    nul = part.find(b"\0", begin, end)
-    return part.find(b"\nFrom ", begin, end if nul < 0 else nul)
+    found = part.find(b"\nFrom ", begin, end)
+    # No further than that: a body may be nothing but such lines.
+    return -1 if found < 0 or part.find(b"\0", begin, found) >= 0 else found

@@ -96,7 +96,11 @@ class Re2Text:
     def text(self, run: str) -> str:
         if REF in run:
             raise Unsayable("a variable within an expression")
-        return _SPECIAL.sub(r"\\\1", readable(run))
+        words = readable(run)
+        if any("\x7f" <= char <= "\x9f" for char in words):
+            # An octet that is no UTF-8, or a control character: a rule would ask for two octets.
+            raise Unsayable("a control character within an expression")
+        return _SPECIAL.sub(r"\\\1", words)
 
     def edge(self, before: Node | None, after: Node | None) -> str:
         first = literal(after) if after is not None else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from mdeliver.procmail.expand import Expander, Unknown
+from mdeliver.procmail.formail import NUMBER
 from mdeliver.procmail.mail import Mail
 from mdeliver.procmail.syntax import Assignment, Words
 from mdeliver.procmail.words import SPLIT, read_words
@@ -77,7 +78,7 @@ class State:
             if isinstance(code, Unknown):
                 raise code
             digits = code.strip()
-            return int(digits) & 255 if digits.isdigit() else status
+            return int(digits) & 255 if NUMBER.fullmatch(digits) else status
         return status
 
     # --- places

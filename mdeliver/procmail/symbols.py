@@ -10,7 +10,7 @@ from __future__ import annotations
 import os.path
 
 from mdeliver.procmail import formail
-from mdeliver.procmail.expand import Expander
+from mdeliver.procmail.expand import Expander, Unknown
 from mdeliver.procmail.syntax import Words
 from mdeliver.procmail.wording import ANSWER, END, HEADER, REF, SHORT_YEAR, Unsayable, ref
 from mdeliver.procmail.words import SPLIT, read_words
@@ -101,10 +101,16 @@ class Symbols:
         return Expander(self.value, self.output)
 
     def text(self, words: Words) -> str:
-        return self.expander().text(words)
+        try:
+            return self.expander().text(words)
+        except Unknown as too_long:
+            raise Unsayable(str(too_long)) from None
 
     def split(self, words: Words) -> list[str]:
-        return self.expander().split(words)
+        try:
+            return self.expander().split(words)
+        except Unknown as too_long:
+            raise Unsayable(str(too_long)) from None
 
     def command(self, text: str) -> tuple[list[str], bool]:
         """The words of a command, and whether it needs a shell (then there is one, the command)."""

@@ -129,7 +129,8 @@ class Conditions:
         """The size in question and the limit."""
         text = self.state.expander().text(read_words(condition.text, 0, WHOLE).words)
         number = re.match(r"[ \t\n\v\f\r]*([-+]?\d+)", text)
-        limit = int(number[1]) if number else 0
+        # strtol(3) goes no further than its largest number, which no mail has.
+        limit = int(number[1][:20]) if number else 0
         if not condition.area:
             return len(self.state.mail.octets), limit
         return len(self.area(condition.area)), limit

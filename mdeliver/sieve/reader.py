@@ -10,12 +10,16 @@ Fails with  findings, as values; what stands behind an error is not read.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 
 from mdeliver.diagnostic import Diagnostic, Span
 from mdeliver.record import Record
 
 DEPTH = 60
 """Blocks and tests within each other."""
+
+SCRIPT_BYTES = 1 << 20
+"""Of a script: Pigeonhole, too, takes no larger ones (sieve_max_script_size)."""
 
 DIGITS = 18
 """Of a number: enough for any size that a message has."""
@@ -69,6 +73,8 @@ def read_script(text: str, name: str) -> Script:
     commands: list[Command] = []
     findings: list[Diagnostic] = []
     try:
+        if len(text) > SCRIPT_BYTES:
+            raise _Wrong(0, f"the script is larger than {SCRIPT_BYTES >> 20} MB")
         reading.tokens = list(reading.scan())
         while not reading.ends():
             commands.append(reading.command(0))
@@ -86,6 +92,8 @@ class _Reading:
         self.tokens: list[tuple[str, str, int]] = []
         self.at = 0
         self.comments: list[str] = []
+        self.starts = [0, *[found.end() for found in re.finditer("\n", text)]]
+        """Where each line begins."""
 
     def scan(self) -> list[tuple[str, str, int]]:
         """The tokens with their places, in octets of UTF-8."""
@@ -106,8 +114,8 @@ class _Reading:
         return found
 
     def span(self, at: int) -> Span:
-        line = self.text.count("\n", 0, at) + 1
-        column = at - (self.text.rfind("\n", 0, at) + 1) + 1
+        line = bisect_right(self.starts, at)
+        column = at - self.starts[line - 1] + 1
         return Span(self.name, line, column, column + 1)
 
     def skip_comments(self) -> None:

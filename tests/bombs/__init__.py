@@ -7,5 +7,6 @@ is said of a bomb is asserted where it stands; the limits are a few times what w
 
 messages.py   sessions of LMTP, messages on standard input
 senders.py    what is signed, sealed, or stands in the DNS
-files.py      what users and programs write: rules, procmailrc, Sieve, settings, logs, mboxes
+files.py      what users write: rules, procmailrc, Sieve, settings; procmail's way with a message
+mail.py       mail that lies somewhere, and what is noted about it: mboxes, logs, names
 """

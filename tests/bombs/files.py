@@ -1,4 +1,4 @@
-"""What users and programs write: rules, procmailrc, Sieve, settings, logs, mboxes."""
+"""What users write: rules, procmailrc, Sieve, settings; and procmail's own way with a message."""
 
 from __future__ import annotations
 
@@ -24,16 +24,11 @@ def _sieve(text: str) -> None:
     sieve(text.encode())
 
 
-def _log(octets: bytes) -> None:
-    from tests.fuzz.logs import maillog
+def _run(rcfile: str, message: bytes = b"Subject: x\n\nbody\n") -> None:
+    """What procmail would do, by a file or with a message that nobody wrote by hand."""
+    from tests.fuzz.programs import MESSAGE, procmail_run
 
-    maillog(octets)
-
-
-def _mbox(octets: bytes) -> None:
-    from tests.fuzz.tables import mbox
-
-    mbox(octets)
+    procmail_run(rcfile.encode() + MESSAGE + message)
 
 
 def _settings(text: str) -> None:
@@ -42,7 +37,7 @@ def _settings(text: str) -> None:
     settings(text.encode())
 
 
-_LOG_START = b"Nov 22 10:00:00 mail postfix/smtpd[1]: NOQUEUE: reject: RCPT from x[192.0.2.1]: 450 "
+_ASKS = ":0\n* ^TO_ann\n* ^Subject:.*\\/(a|b)+\nx\n:0HB\n* ! (a*)*b$\n* > 10\ny/\n:0:\nz\n"
 
 BOMBS: dict[str, Bomb] = {
     "rules: 250 000 parentheses": Bomb(lambda: _rules("if " + "(" * (MEGABYTE // 4)), 4, 200),
@@ -65,16 +60,25 @@ BOMBS: dict[str, Bomb] = {
     "sieve: blocks within blocks": Bomb(lambda: _sieve("if true {" * 50_000), 4, 200),
     "sieve: lists within lists": Bomb(lambda: _sieve("if header " + "[" * 200_000), 4, 200),
     "settings: lists within lists": Bomb(lambda: _settings("a = " + "[" * 500_000), 5, 200),
-    "log: a line of 20 MB": Bomb(
-        lambda: _log(_LOG_START + b"; from=<" * 2_500_000 + b"\n"), 3, 300
+    "sieve: a text of 2 MB that never ends": Bomb(
+        lambda: _sieve('if header :is "a" "' + "\\\\" * MEGABYTE), 4, 200
     ),
-    "log: 20 MB of brackets in JSON": Bomb(
-        lambda: _log(b'{"MESSAGE":' + b"[" * 20_000_000 + b"\n"), 5, 300
+    "sieve: 20 000 commands": Bomb(lambda: _sieve("keep;\n" * 20_000), 12, 200),
+    "procmail: a head of 4 MB": Bomb(
+        lambda: _run(_ASKS, b"X-A: b\n" * (4 * MEGABYTE // 7) + b"\nx\n"), 4, 250
     ),
-    "mbox: 20 000 From_": Bomb(
-        lambda: _mbox(b"From a Mon Nov 23 10:00:00 2026\n\n" * 20_000), 10, 200
+    "procmail: a head of 4 MB of folds": Bomb(
+        lambda: _run(_ASKS, b"Subject:" + b" a\n" * MEGABYTE + b"\nx\n"), 8, 600
     ),
-    "mbox: 8 MB of quoted From_": Bomb(
-        lambda: _mbox(b"From a Mon Nov 23 10:00:00 2026\n\n" + b">From x\n" * 1_000_000), 4, 200
+    "procmail: a body of 4 MB of From_": Bomb(
+        lambda: _run(_ASKS, b"A: b\n\n" + b"From x\n" * (4 * MEGABYTE // 7)), 8, 500
+    ),
+    "procmail: a body of 4 MB of NUL": Bomb(
+        lambda: _run(_ASKS, b"A: b\n\n" + b"\0" * (4 * MEGABYTE)), 4, 250
+    ),
+    "procmail: clones of clones": Bomb(lambda: _run(":0c\n{\n" * 50 + "}\n" * 50), 4, 150),
+    "procmail: it begins anew, for ever": Bomb(lambda: _run("SWITCHRC=.procmailrc\n"), 5, 150),
+    "procmail: a variable doubled 60 times": Bomb(
+        lambda: _run("A=xx\n" + "A=$A$A\n" * 60 + ":0\n* A ?? xxxx\n$A\n"), 4, 150
     ),
 }  # fmt: skip

@@ -107,7 +107,7 @@ _SAID = {
     ],
 }  # fmt: skip
 
-_REPORTED: list[Mapping[str, object]] = [
+REPORTED: list[Mapping[str, object]] = [
     {
         **_SAID,
         "queue_id": f"4F{number}", "client": f"192.0.2.{number}", "recipient": "a@b.example",
@@ -162,8 +162,8 @@ TARGETS = {
     "reported": Target(
         reported,
         lambda: [
-            _lines_of(_REPORTED),
-            _lines_of(_REPORTED[1:] * 2).replace(b"x.example", b"b.example"),
+            _lines_of(REPORTED),
+            _lines_of(REPORTED[1:] * 2).replace(b"x.example", b"b.example"),
         ],
         (b'"client": "', b'"authentication": "', b"spf=pass", b"dkim=pass", b"dmarc=fail", b"; ",
          b'"', b" smtp.mailfrom=", b" header.from=", b"\\u001b", b"null", b"1e999",

@@ -14,7 +14,7 @@ from mdeliver.popsync.mboxindex import Found, NotWhole, look, mapped
 from mdeliver.popsync.noting import note
 from tests.fuzz.target import Target, directory, write
 
-_AGAIN = b"\n=== again\n"
+AGAIN = b"\n=== again\n"
 
 
 def _look(path: str, content: bytes, ledger: Ledger) -> Found | None:
@@ -43,7 +43,7 @@ def look_again(octets: bytes) -> None:
         path = f"{state}/mbox"
         ledger = Ledger(state, keep=True)
         try:
-            for content in octets.split(_AGAIN)[:4]:
+            for content in octets.split(AGAIN)[:4]:
                 if _look(path, content, ledger) is None:
                     continue
                 known = [k.entry for block in ledger.blocks(path) for k in ledger.messages(block)]
@@ -112,15 +112,15 @@ _BOX = b"".join(
 
 def _boxes() -> Iterator[bytes]:
     later = _BOX.replace(b"\n\nbody", b"\nStatus: RO\nX-UID: 3\n\nbody", 2)
-    yield _BOX + _AGAIN + later + _AGAIN + later[70:]
-    yield _BOX[60:] + _AGAIN + _BOX + _BOX + _AGAIN + _BOX.replace(b"\n", b"\r\n")
+    yield _BOX + AGAIN + later + AGAIN + later[70:]
+    yield _BOX[60:] + AGAIN + _BOX + _BOX + AGAIN + _BOX.replace(b"\n", b"\r\n")
 
 
 TARGETS = {
     "popsync-look": Target(
         look_again,
         _boxes,
-        (_AGAIN, b"\nFrom a1 Mon Nov 23 10:00:00 2026\n", b"Status: RO\n", b"\n\n", b"\r\n", b"\0"),
+        (AGAIN, b"\nFrom a1 Mon Nov 23 10:00:00 2026\n", b"Status: RO\n", b"\n\n", b"\r\n", b"\0"),
     ),
     "popsync-ledger": Target(
         ledger,
