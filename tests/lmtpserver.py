@@ -7,12 +7,15 @@ Client   writes lines, reads replies one by one: smtplib's own knows one reply t
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import signal
 import socket
+import struct
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -247,6 +250,23 @@ class Server:
     def copies(self, name: str) -> tuple[int, int]:
         """How many messages are in the mbox and in the Maildir of a user."""
         return len(self.in_mbox(name)), len(self.in_maildir(name))
+
+
+@contextmanager
+def locked(server: Server, name: str) -> Iterator[None]:
+    """NAME's mbox is locked, as by a POP3 server: a delivery waits in its midst."""
+    path = server.home(name) / "mbox"
+    with path.open("ab") as held:
+        os.chown(path, server.owner.pw_uid, server.owner.pw_gid)
+        fcntl.fcntl(held, fcntl.F_OFD_SETLKW, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+        yield
+
+
+def at_work(server: Server, name: str) -> bool:
+    """Whether a delivery to NAME has its copy ready and waits for the mbox."""
+    return any((server.home(name) / "Maildir" / "tmp").glob("*")) or bool(
+        list(server.home(name).glob("mbox.lock"))
+    )
 
 
 def _toml(value: object) -> str:

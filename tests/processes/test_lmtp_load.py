@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lmtpserver import Client, Server
-from tests.processes.test_lmtp import at_work, locked
+from tests.lmtpserver import Client, Server, at_work, locked
 from tests.waiting import wait_for
 
 Make = Callable[..., Server]

@@ -61,10 +61,10 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "the LMTP server: sessions, processes, the launcher's door",
-        """lmtp lmtp.commands lmtp.content lmtp.events lmtp.protocol lmtp.settings lmtp.logins lmtp.accounts
-        lmtp.systemd lmtp.listeners lmtp.frames lmtp.wire lmtp.jobs lmtp.parcel lmtp.crew
-        lmtp.sessions lmtp.front lmtp.keptrules lmtp.rounds lmtp.door lmtp.worker lmtp.identity
-        lmtp.quickrecords lmtp.prepare
+        """lmtp lmtp.commands lmtp.content lmtp.events lmtp.protocol lmtp.settings lmtp.logins
+        lmtp.accounts lmtp.systemd lmtp.listeners lmtp.frames lmtp.wire lmtp.jobs lmtp.parcel
+        lmtp.crew lmtp.sessions lmtp.front lmtp.keptrules lmtp.rounds lmtp.door lmtp.worker
+        lmtp.identity lmtp.quickrecords lmtp.prepare
         lmtp.master""",
     ),
     (
