@@ -49,7 +49,8 @@ def open_own(path: str, *, create: bool, mode: int = 0o600) -> tuple[int, system
             sync_directory(system.dirname(path))
         except FileExistsError:
             pass
-        fd = system.open(path, flags)
+        # Begun anew: a log that was made may be put aside before it is opened.
+        return open_own(path, create=create, mode=mode)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise Deferral(f"{path} is not a regular file; mdeliver does not write to it") from None
