@@ -35,6 +35,7 @@ from mdeliver.rulesfile import reader
 from mdeliver.settings import load_site
 
 if TYPE_CHECKING:
+    from mdeliver.procmail.syntax import File as Procmailrc
     from mdeliver.replay.rehearsal import Rehearsed
     from mdeliver.replay.stores import Arrived, Stored
 
@@ -84,18 +85,11 @@ def procmailrc(
     """Convert a procmailrc. FILE "-" is standard input."""
     from mdeliver.procmail.converter import convert_procmailrc
     from mdeliver.procmail.folders import NOBODY, Whose
-    from mdeliver.procmail.parser import parse_procmailrc
     from mdeliver.procmail.world import World
 
     name, home, uid = _whose(user, home)
     envelope = _envelope(prove, name, home, sender, recipient)
-    text = _read(file, uid)
-    parsed = parse_procmailrc(text, file)
-    if "\r\n" in text:
-        # Said once, and then read as it was meant.
-        crlf = tuple([finding for finding in parsed.findings if finding.code == "P108"])
-        parsed = parse_procmailrc(text.replace("\r\n", "\n"), file)
-        parsed = parsed.replace(findings=(*crlf, *parsed.findings))
+    parsed = _parsed(_read(file, uid), file)
     whose = Whose(name, home) if _is_of_one(file) else NOBODY
     reading = _including(home, uid)
     converted = convert_procmailrc(
@@ -122,6 +116,18 @@ def procmailrc(
 
     rehearsal = proving.rehearsal(_ours(converted, rules), envelope, run_programs)
     proving.prove(prove, rehearsal, as_json, compare, "procmail")
+
+
+def _parsed(text: str, file: str) -> Procmailrc:
+    """The procmailrc TEXT of FILE; lines that end in CRLF are read as they were meant."""
+    from mdeliver.procmail.parser import parse_procmailrc
+
+    parsed = parse_procmailrc(text, file)
+    if "\r\n" not in text:
+        return parsed
+    said_once = [finding for finding in parsed.findings if finding.code == "P108"]
+    parsed = parse_procmailrc(text.replace("\r\n", "\n"), file)
+    return parsed.replace(findings=(*said_once, *parsed.findings))
 
 
 @command.command(name="sieve")
