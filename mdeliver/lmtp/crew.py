@@ -245,6 +245,10 @@ class Crew:
             silent_s = now_s - mate.progress_s
             if mate.idle or silent_s <= self._settings.slow_s:
                 continue
+            if mate.channel is None:
+                # Asking for it, or the answer, may have been lost: the next message asks again.
+                self._give_up(mate, slow_reply(mate.name, silent_s))
+                continue
             self._take_back(mate, silent_s)
             if silent_s > self._settings.delivery_s + GRACE_S and mate.in_hand and not mate.killed:
                 mate.killed = True

@@ -248,7 +248,8 @@ class Worker:
             while front is not None and front is self._front and not frames.send(front, packet):
                 select.select([], [front], [])
         except OSError:
-            pass  # the front is gone; the next look at the channel says so
+            # It is gone, or must not wait for an answer that is lost: both ends see the end of it.
+            _hang_up(front)
 
     def bring(self, job: Job, letter: Letter) -> Brought:
         """JOB's LETTER for a round."""
@@ -293,6 +294,15 @@ class Worker:
         except OSError:
             pass  # whatever that is, the delivery meets it too and says so
         return ""
+
+
+def _hang_up(channel: socket.socket | None) -> None:
+    """The next look at CHANNEL, from either end, finds its end."""
+    try:
+        if channel is not None:
+            channel.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it has none any more
 
 
 class _FromFront:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 from pathlib import Path
@@ -62,6 +63,27 @@ def test_a_front_hears_of_its_own_jobs_only(
     # Brought again, it was known.
     assert len(list((tmp_path / "Maildir" / "new").iterdir())) == 1
     # Both ends are gone: it ends, and lets go of all it has.
+    this.run()
+
+
+def test_a_front_does_not_wait_for_an_answer_that_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bool:
+        raise OSError(errno.ENOBUFS, "No buffer space available")
+
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    control, theirs = frames.pair()
+    identity = worker.Identity("ann", os.getuid(), os.getgid(), str(tmp_path), "ann")
+    this = worker.Worker(identity, Lmtp(), Site(hostname="host", syslog=""), theirs)
+    with control, new_front(control) as front:
+        this._take_packets(0)
+        monkeypatch.setattr(frames, "send", fail)
+        this.answer(this._front, 1, "250 2.0.0 delivered")
+        assert frames.receive(front) == (b"", -1)
+        # It sees so too, and lives on for the next front.
+        this._take_packets(0)
+        assert this._front is None
     this.run()
 
 
