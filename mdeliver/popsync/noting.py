@@ -135,8 +135,8 @@ class _Contents:
 
         for part in self._parts:
             take_in(part)
-        for part, n in self._new:
-            name = name_of(part.messages[n].entry)
+        # Each name once: a stranger may have sent thousands of messages of one.
+        for name in dict.fromkeys([name_of(part.messages[n].entry) for part, n in self._new]):
             for other in self._parts:
                 if other.block is not None and other.block.may_have(name):
                     self._open(other)

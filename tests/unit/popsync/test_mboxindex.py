@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mdeliver.deliver import mboxrd
+from mdeliver.popsync import noting
 from mdeliver.popsync.blocks import Block, packed, unpacked
 from mdeliver.popsync.entry import Entry, Known, content_of
 from mdeliver.popsync.ledger import Written
@@ -139,6 +141,25 @@ def test_one_of_several_with_the_same_message_id_goes(mbox: Looker) -> None:
         found = mbox.look(b"".join(twins[n + 1 :]))
         (lost,) = found.vanished
         assert lost.entry.content == content_of(message(1, body=b"body %d\n" % n))
+
+
+def test_many_messages_of_one_name_are_told_apart_once_each(
+    mbox: Looker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger can send thousands."""
+    changed: list[int] = []
+    change = noting._Contents._change
+
+    def counted(this: Any, part: Any, n: int, **changes: Any) -> None:
+        changed.append(n)
+        change(this, part, n, **changes)
+
+    monkeypatch.setattr(noting._Contents, "_change", counted)
+    mbox.look(b"".join(entry(1) for _ in range(60)))
+    assert len(changed) == 60
+    changed.clear()
+    mbox.look(b"".join(entry(1) for _ in range(70)))
+    assert len(changed) <= 70
 
 
 def test_a_later_twin_makes_one_of_an_earlier_message(mbox: Looker) -> None:
