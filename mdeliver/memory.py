@@ -157,7 +157,9 @@ class Memory(Recollection):
                 # A writer was killed, or the disk was full: nobody was told that it is written.
                 durable.truncate(fd, size - torn)
             if size - torn + len(written) > limits.REMEMBERED_BYTES:
-                self._rewrite(durable.read_at(fd, size - torn, 0), written)
+                # What is huge was not written by us: memory for all of it cannot be had.
+                count = min(size - torn, 2 * limits.REMEMBERED_BYTES // _RECORD * _RECORD)
+                self._rewrite(durable.read_at(fd, count, size - torn - count), written)
                 return
             durable.write_at_once(fd, written)
             durable.sync_content(fd)

@@ -255,6 +255,18 @@ def short(key: bytes) -> int:
     return int(key[:15], 16)
 
 
+def _lines_of(fd: int) -> bytes:
+    """All lines; of a file that something else has made huge, those at both of its ends.
+
+    A crash or a slip of the hand may leave zeros without end: no line has any.
+    """
+    size, most = durable.size_of(fd), 16 * limits.JOURNAL_BYTES
+    if size <= 2 * most:
+        return durable.read_at(fd, size, 0)
+    ends = durable.read_at(fd, most, 0), durable.read_at(fd, most, size - most)
+    return b"\n".join(ends).replace(b"\0", b"")
+
+
 def _rewrite(fd: int, path: str) -> None:
     """Put a shorter journal in PATH's place: the newest half, and every line still open.
 
@@ -262,7 +274,7 @@ def _rewrite(fd: int, path: str) -> None:
 
     Called with byte 0 locked alone: no attempt is under way, so nobody holds offsets into it.
     """
-    lines = durable.read_at(fd, durable.size_of(fd), 0)
+    lines = _lines_of(fd)
     middle = max(len(lines) // 2, len(lines) - limits.JOURNAL_BYTES // 2)
     half = len(lines) - len(last_lines(lines, len(lines) - middle))
     still_open = b"".join(b"\n" + line + b"\n" for line in open_lines(lines, half))

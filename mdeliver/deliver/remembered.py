@@ -74,7 +74,7 @@ class Remembered:
             return
         try:
             self._opened().remember(DELIVERED, *plan.remember)
-        except (OSError, Deferral):
+        except (OSError, Deferral, MemoryError):
             pass
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -109,6 +110,15 @@ def test_a_full_file_keeps_the_newest_of_each_kind(
     assert [memory.holds(DELIVERED, name, DAY_S) for name in names] == [False] * 14 + [True] * 6
     memory.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["memory", "memory-locks"]
+
+
+def test_zeros_without_end_do_not_stop_it(tmp_path: Path) -> None:
+    """No memory could hold what a slip of the hand has made of it."""
+    remembered(tmp_path, ONE)
+    os.truncate(tmp_path / "memory", 1 << 40)
+    remembered(tmp_path, OTHER)
+    assert holds(tmp_path, OTHER)
+    assert (tmp_path / "memory").stat().st_size <= limits.REMEMBERED_BYTES
 
 
 def test_who_holds_a_name_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

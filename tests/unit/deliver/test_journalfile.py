@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -118,6 +119,18 @@ def test_a_long_one_is_rewritten_between_rounds(
     journal = Journal(str(tmp_path), message_key(b"19"), lane)
     assert journal.earlier() is not None
     journal.close()
+
+
+def test_zeros_without_end_neither_stop_a_delivery_nor_make_one_forgotten(tmp_path: Path) -> None:
+    """No memory could hold what a slip of the hand has made of it."""
+    begun(tmp_path, KEY).close()
+    os.truncate(tmp_path / "journal", 1 << 40)
+    journal = Journal(str(tmp_path), KEY)
+    found = journal.earlier()
+    assert found is not None
+    assert (found.state, found.from_line) == (".", LINE)
+    journal.close()
+    assert (tmp_path / "journal").stat().st_size < limits.JOURNAL_BYTES
 
 
 def test_one_that_was_removed_is_made_anew(tmp_path: Path) -> None:
