@@ -22,6 +22,8 @@ from tests.servers.people import PASSWORD
 
 _ID = re.compile(rb"^Message-ID: <([\w.]+)@", re.MULTILINE | re.IGNORECASE)
 _ENDS_S = 120
+_AT_ONCE = 100
+"""Messages of one session: from the first to the end of it Dovecot has the mbox locked."""
 
 
 class Downloads:
@@ -53,12 +55,15 @@ class Downloads:
 
     # --- POP3 ------------------------------------------------------------------------------------
 
-    def fetch_all(self) -> None:
-        """A session of each user's: all that is there is read and deleted."""
+    def fetch_some(self) -> bool:
+        """A session of each user's: what is read is deleted. Whether there is more."""
+        more = False
         for person in self._people:
             gone = self._fetch(person)
+            more = more or len(gone) == _AT_ONCE
             with self._lock:
                 self.deleted[person.name].update(gone)
+        return more
 
     def _fetch(self, person: Person) -> list[bytes]:
         gone = []
@@ -66,7 +71,7 @@ class Downloads:
         try:
             session.user(person.name)
             session.pass_(PASSWORD)
-            for number in range(1, session.stat()[0] + 1):
+            for number in range(1, min(session.stat()[0], _AT_ONCE) + 1):
                 found = _ID.search(b"\n".join(session.retr(number)[1]))
                 session.dele(number)
                 gone.append(found[1] if found else b"?")

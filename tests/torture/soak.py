@@ -148,10 +148,11 @@ class Soak:
 
     def _fetch(self) -> None:
         try:
-            self._downloads.fetch_all()
+            more = self._downloads.fetch_some()
         except poplib.error_proto:
-            pass  # the mbox is busy; nothing was deleted
-        self._over.wait(FETCH_EVERY_S)
+            more = False  # the mbox is busy; nothing was deleted
+        if not more:
+            self._over.wait(FETCH_EVERY_S)
 
     def _look(self) -> None:
         self._whole.look()
@@ -219,7 +220,8 @@ class Soak:
         """What is wrong; then everything is taken away."""
         wrong = self._downloads.rest()
         try:
-            self._downloads.fetch_all()
+            while self._downloads.fetch_some():
+                pass
         except poplib.error_proto as error:
             wrong.append(f"stuck: the last download: {error}")
         for person in self._people:
