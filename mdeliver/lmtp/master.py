@@ -60,6 +60,8 @@ class _Child:
         self.pid = pid
         self.channel = channel
         self.name = name
+        self.generation = self.lanes = 0
+        """Of a front: how many reloads came before it, and how many lanes an account has there."""
         self.given: dict[tuple[str, int], _Child] = {}
         """The workers that a front has, by account and lane."""
 
@@ -80,7 +82,8 @@ class Master:
         self._report = report
         self._front: _Child | None = None
         self._old_fronts: list[_Child] = []
-        self._workers: dict[tuple[str, int], _Child] = {}
+        self._workers: dict[tuple[str, int, int], _Child] = {}
+        self._generation = 0
         self._pids: dict[int, _Child] = {}
         self._wanted: list[tuple[_Child, str, int]] = []
         self._front_began_s = 0.0
@@ -163,6 +166,7 @@ class Master:
             self._report(f"{error}; the settings stay as they were")
         else:
             self._retire_front()
+            self._generation += 1
             make_room(self._settings)
             self._try_front()
             # They finish what the old front has in hand; another front's mail is not for them.
@@ -197,6 +201,7 @@ class Master:
         keep = [theirs.fileno(), *[one.fileno() for one in self._listeners]]
         with theirs:
             self._front = self._fork(serve, keep, ours, "front")
+        self._front.generation, self._front.lanes = self._generation, settings.user_workers
 
     def _retire_front(self) -> None:
         if self._front is not None:
@@ -204,7 +209,7 @@ class Master:
             self._old_fronts.append(self._front)
             self._front = None
 
-    def _start_worker(self, identity: Identity, lane: int) -> _Child:
+    def _start_worker(self, identity: Identity) -> _Child:
         ours, theirs = frames.pair()
         settings, site = self._settings, self._site
 
@@ -213,9 +218,7 @@ class Master:
             Worker(identity, settings, site, theirs).run()
 
         with theirs:
-            child = self._fork(work, [theirs.fileno()], ours, identity.name)
-        self._workers[identity.name, lane] = child
-        return child
+            return self._fork(work, [theirs.fileno()], ours, identity.name)
 
     def _fork(
         self, task: Callable[[], None], keep: list[int], channel: socket.socket, name: str
@@ -312,7 +315,7 @@ class Master:
             kind, fields = frames.unpack(packet)
             if child in (self._front, *self._old_fronts):
                 name, lane = fields[0].decode("utf-8", "surrogateescape"), int(fields[1])
-                if not 0 <= lane < self._settings.user_workers:
+                if not 0 <= lane < child.lanes:
                     raise ValueError("there is no such lane")
                 if kind == frames.WANT:
                     self._wanted.append((child, name, lane))
@@ -330,7 +333,7 @@ class Master:
         self._wanted = []
         for front, name, lane in waiting:
             busy = len(self._pids) > self._settings.workers + len(self._old_fronts) + 1
-            if busy and (name, lane) not in self._workers:
+            if busy and (name, lane, front.generation) not in self._workers:
                 self._wanted.append((front, name, lane))
             else:
                 self._answer(front, name, lane)
@@ -341,7 +344,9 @@ class Master:
             identity = identity_of_account(name, self._settings)
             theirs, fronts = frames.pair()
             with theirs, fronts:
-                worker = self._give(identity, lane, frames.pack(frames.FRONT), theirs.fileno())
+                # Another generation's would drop what it has for its own front.
+                key = (identity.name, lane, front.generation)
+                worker = self._give(key, identity, frames.pack(frames.FRONT), theirs.fileno())
                 front.given[name, lane] = worker
                 packet = frames.pack(frames.WORKER, *fields, b"")
                 self._send(front, packet, fronts.fileno())
@@ -350,14 +355,16 @@ class Master:
             self._report(f"no worker for {name}: {error}")
             self._send(front, frames.pack(frames.WORKER, *fields, why))
 
-    def _give(self, identity: Identity, lane: int, packet: bytes, fd: int) -> _Child:
-        """Send PACKET and FD to the worker of IDENTITY; to a new one if there is none alive."""
-        child = self._workers.get((identity.name, lane))
+    def _give(
+        self, key: tuple[str, int, int], identity: Identity, packet: bytes, fd: int
+    ) -> _Child:
+        """Send PACKET and FD to the worker with KEY; to a new one if there is none alive."""
+        child = self._workers.get(key)
         if child is not None:
             if self._send(child, packet, fd):
                 return child
             self._let_go(child)
-        child = self._start_worker(identity, lane)
+        child = self._workers[key] = self._start_worker(identity)
         if not self._send(child, packet, fd):
             raise NotServed("its process does not take anything")
         return child
@@ -384,9 +391,9 @@ class Master:
                 identity = identity_of_uid(uid, self._settings)
                 # A virtual account may be called as a login is; its worker is another user's.
                 lane = _DOOR_LANE if self._settings.users == "virtual" else 0
-                known = (identity.name, lane) in self._workers
-                if not known and len(self._pids) > self._settings.workers:
+                key = (identity.name, lane, self._generation)
+                if key not in self._workers and len(self._pids) > self._settings.workers:
                     raise NotServed("too many workers")
-                self._give(identity, lane, frames.pack(frames.DOOR), connection.fileno())
+                self._give(key, identity, frames.pack(frames.DOOR), connection.fileno())
             except (NotServed, OSError):
                 decline(connection)

@@ -61,6 +61,26 @@ def test_sighup_under_load_puts_nobody_off(make: Make) -> None:
     assert server.copies("ann") == (3, 3)
 
 
+def test_an_old_front_takes_no_worker_of_the_new_one(make: Make) -> None:
+    """It asks for one after the reload: the new front's has something to do, and more waiting."""
+    server = make(slow_s=250).start()
+    with server.client() as old, ExitStack() as new:
+        old.envelope("ann@example.org", ident="1")
+        server.signal(signal.SIGHUP)
+        wait_for(lambda: "read again" in server.log.read_text(), "the settings to be read")
+        two, three = [new.enter_context(server.client()) for _ in range(2)]
+        with locked(server, "ann"):
+            two.start_message("ann@example.org", ident="2")
+            wait_for(lambda: at_work(server, "ann"), "the delivery to be under way")
+            three.start_message("ann@example.org", ident="3")
+            before = len(server.workers())
+            old.message()
+            wait_for(lambda: len(server.workers()) > before, "the old front to have a worker")
+        replies = [client.reply() for client in (old, two, three)]
+    assert [reply.code for reply in replies] == [250, 250, 250], replies
+    assert server.copies("ann") == (3, 3)
+
+
 def test_sighup_with_a_mistake_changes_nothing(server: Server) -> None:
     server.settings["message_mb"] = -1
     assert server.settings_path.exists()

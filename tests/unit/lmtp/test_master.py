@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mdeliver.lmtp import identity
+from mdeliver.lmtp import frames, identity
 from mdeliver.lmtp.master import Master, _Child
 from mdeliver.lmtp.settings import Lmtp
 from mdeliver.settings import Site
@@ -91,7 +91,7 @@ def test_a_front_has_only_its_own_workers_killed(
     ends = [socket.socket(socket.AF_UNIX) for _ in range(4)]
     old, new, let_go, working = [_Child(n, end, "ann") for n, end in enumerate(ends, 1)]
     master._pids = {3: let_go, 4: working}
-    master._workers = {("ann", 0): working}
+    master._workers = {("ann", 0, 1): working}
     old.given, new.given = {("ann", 0): let_go}, {("ann", 0): working}
     master._kill(old, "ann", 0)
     master._kill(old, "bob", 0)
@@ -102,3 +102,20 @@ def test_a_front_has_only_its_own_workers_killed(
     assert len(reports) == 1
     for end in ends:
         end.close()
+
+
+def test_a_reload_with_fewer_lanes_leaves_the_old_front_its_own(master: Master) -> None:
+    """It asks as it was told it may; it is not cut off, with all mail that it has in hand."""
+    ours, theirs = frames.pair()
+    old = _Child(1, ours, "front")
+    old.lanes = 2
+    master._old_fronts = [old]
+    master._selector.register(ours, 1)
+    assert master._settings.user_workers == 1
+    with ours, theirs:
+        theirs.send(frames.pack(frames.KILL, b"ann", b"1"))
+        master._from_child(old)
+        assert ours.fileno() >= 0
+        theirs.send(frames.pack(frames.KILL, b"ann", b"2"))
+        master._from_child(old)
+        assert ours.fileno() < 0
