@@ -40,6 +40,10 @@ class Dotlock:
             self._remove()
         except OSError:
             self._remove()
+        except BaseException:
+            # The deadline's alarm, which comes once: it is no reason to hold up others either.
+            self._remove()
+            raise
         finally:
             durable.close_read(self.fd)
 

@@ -18,6 +18,13 @@ from _struct import pack
 from mdeliver import system
 from mdeliver.outcome import Deferral
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import TypeVar
+
+    Held = TypeVar("Held")
+
 _FLOCK = "hhqqi4x"
 """struct flock: l_type, l_whence, l_start, l_len, l_pid."""
 
@@ -45,6 +52,22 @@ def unlock(fd: int, start: int, length: int) -> None:
 def _set_lock(fd: int, kind: int, start: int, length: int) -> None:
     lock = pack(_FLOCK, kind, system.SEEK_SET, start, length, 0)
     fcntl.fcntl(fd, fcntl.F_OFD_SETLK, lock)
+
+
+def give_back(release: Callable[[Held], None], all_held: Iterable[Held]) -> None:
+    """RELEASE each of ALL_HELD, whatever happens at another one, and raise that then.
+
+    So too where it is the deadline's alarm: a worker lives on, and would keep the rest for ever.
+    """
+    failed: BaseException | None = None
+    for held in all_held:
+        try:
+            release(held)
+        except BaseException as error:
+            if failed is None or isinstance(failed, Exception):
+                failed = error
+    if failed is not None:
+        raise failed
 
 
 class Patience:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from mdeliver import durable, limits, system
 from mdeliver.deliver.mboxlock import HeldMbox, lock_mbox
+from mdeliver.locks import give_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,8 +81,7 @@ class MboxTurns:
             for path in sorted(set(paths)):
                 taken.append(self.take(path))
         except BaseException:
-            for turn in taken:
-                self.leave(turn)
+            give_back(self.leave, taken)
             raise
         return taken
 

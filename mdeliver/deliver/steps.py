@@ -9,6 +9,7 @@ Fails with  OSError, Deferral: whoever takes the steps calls `roll_back` then, a
 from __future__ import annotations
 
 from mdeliver import limits
+from mdeliver.locks import give_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,14 +150,7 @@ class Transaction:
 
     def release(self) -> None:
         """Release every copy, whatever happens at one of them."""
-        failed: OSError | None = None
-        for copy in self.copies:
-            try:
-                copy.release()
-            except OSError as error:
-                failed = error
-        if failed is not None:
-            raise failed
+        give_back(lambda copy: copy.release(), self.copies)
 
     def finish(self) -> None:
         """What follows a delivery that lasts."""

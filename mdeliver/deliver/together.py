@@ -29,6 +29,7 @@ from mdeliver.deliver.maildir import refuse_if_all_is_too_much, sync_names
 from mdeliver.deliver.mboxturn import MboxTurns, same_place
 from mdeliver.deliver.steps import Transaction
 from mdeliver.deliver.transaction import Done, distinct, finish, from_line_of, key_of
+from mdeliver.locks import give_back
 from mdeliver.outcome import Deferral
 from mdeliver.plan import File
 from mdeliver.record import Record
@@ -197,16 +198,7 @@ def _mboxes_of(transactions: list[Transaction]) -> list[str]:
 
 def _release(transactions: list[Transaction], turns: MboxTurns, held: list[MboxTurn]) -> None:
     """Give everything back, whatever happens at one of it."""
-    failed: OSError | None = None
-    for transaction in transactions:
-        try:
-            transaction.release()
-        except OSError as error:
-            failed = error
-    for turn in held:
-        try:
-            turns.leave(turn)
-        except OSError as error:
-            failed = error
-    if failed is not None:
-        raise failed
+    try:
+        give_back(lambda transaction: transaction.release(), transactions)
+    finally:
+        give_back(turns.leave, held)

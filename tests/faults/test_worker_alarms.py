@@ -33,6 +33,7 @@ SHARE = 1 if os.environ.get("MDELIVER_FAULTS") == "all" else 9
 NAMES = ("one", "two", "three")
 """Those of the first round; `later` comes with the second."""
 RULES = 'mailbox imap = maildir "~/Maildir"\nmailbox pop3 = mbox "~/mbox"\ninbox = imap, pop3\n'
+TWO_MBOXES = 'mailbox imap = mbox "~/Maildir"\nmailbox pop3 = mbox "~/mbox"\ninbox = imap, pop3\n'
 
 
 class Armed(list[str]):
@@ -85,10 +86,9 @@ def go_round(kept: Kept, home: Path, names: tuple[str, ...]) -> dict[str, str]:
 
 
 def copies(home: Path) -> dict[str, tuple[int, int]]:
-    """How often each is in the mbox and in the Maildir."""
-    mbox = home / "mbox"
-    stored = [entry.message for entry in read_mbox(mbox.read_bytes())] if mbox.exists() else []
-    filed = [path.read_bytes() for path in home.glob("Maildir/new/*")]
+    """How often each is in the mbox and in the Maildir, or the mbox in its place."""
+    stored = messages_in(home / "mbox")
+    filed = messages_in(home / "Maildir")
 
     def count(texts: list[bytes], name: str) -> int:
         return sum(text.startswith(f"Subject: {name}\n".encode()) for text in texts)
@@ -96,10 +96,18 @@ def copies(home: Path) -> dict[str, tuple[int, int]]:
     return {name: (count(stored, name), count(filed, name)) for name in (*NAMES, "later")}
 
 
-def try_once(home: Path, names: tuple[str, ...], fault: Fault | None) -> dict[str, Any]:
+def messages_in(mailbox: Path) -> list[bytes]:
+    if mailbox.is_file():
+        return [entry.message for entry in read_mbox(mailbox.read_bytes())]
+    return [path.read_bytes() for path in mailbox.glob("new/*")]
+
+
+def try_once(
+    home: Path, names: tuple[str, ...], fault: Fault | None, rules: str = RULES
+) -> dict[str, Any]:
     """Two rounds in a child of ours: the second is for whom the first has put off."""
     (home / ".config" / "mdeliver").mkdir(parents=True)
-    (home / ".config" / "mdeliver" / "rules").write_text(RULES)
+    (home / ".config" / "mdeliver" / "rules").write_text(rules)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -151,9 +159,31 @@ def test_an_alarm_at_every_call(
     assert set(well["first"].values()) == {"delivered"}
     assert len(well["armed"]) > 50
     first = SHARE // 2 if kind == "alarm after" else 0
-    wrong = []
-    for number in well["armed"][first::SHARE]:
-        found = try_once(home / "trial", names, Fault(number, kind))
+    faults = [Fault(number, kind) for number in well["armed"][first::SHARE]]
+    assert not broken_promises(home, names, faults)
+
+
+@pytest.mark.parametrize("names", [NAMES, NAMES[:1]], ids=["together", "alone"])
+def test_an_alarm_as_the_first_of_two_mboxes_is_given_back(
+    home: Path, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second must not stay locked as long as the worker lives."""
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    well = try_once(home / "trial", names, None, TWO_MBOXES)
+    first, second = [n for n in well["armed"] if well["calls"][n] == "unlink"][:2]
+    giving_back = range(first - 3, second + 2)
+    assert [well["calls"][n] for n in giving_back].count("close") == 4
+    faults = [Fault(number, "alarm before") for number in giving_back]
+    assert not broken_promises(home, names, faults, TWO_MBOXES)
+
+
+def broken_promises(
+    home: Path, names: tuple[str, ...], faults: list[Fault], rules: str = RULES
+) -> list[str]:
+    """After which of FAULTS, each tried, anybody was told what is not so, or was kept waiting."""
+    broken = []
+    for fault in faults:
+        found = try_once(home / "trial", names, fault, rules)
         told, between = found["first"], found["between"]
         promised = {"delivered": [1, 1], "deferred": [0, 0]}
         good = (
@@ -164,6 +194,6 @@ def test_an_alarm_at_every_call(
             and not found["waited"]
         )
         if not good:
-            name = well["calls"][number]
-            wrong.append(f"{number} {name}: {told} {between} {found['second']} {found['after']}")
-    assert not wrong, "\n".join(wrong)
+            call = f"{fault.number} {found['calls'][fault.number]}"
+            broken.append(f"{call}: {told} {between} {found['second']} {found['after']}")
+    return broken
