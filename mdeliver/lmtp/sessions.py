@@ -2,7 +2,7 @@
 
 Asks      the accounts whether a recipient exists, the crew to deliver
 Time      `command_s` for a command, `message_s` for a whole message, however slowly they drip in;
-          who waits for our own answer is not timed
+          more for a large one; who waits for our own answer is not timed
 See also  protocol.py, front.py
 """
 
@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Protocol
 
     from mdeliver.lmtp.accounts import Account
@@ -52,6 +52,9 @@ if TYPE_CHECKING:
         def watch(self, session: Session) -> None: ...
         def forget(self, session: Session) -> None: ...
 
+
+SLOWEST = 16 << 10
+"""Octets in a second: each that comes gives a message as long, so that a slow line carries it."""
 
 NO_ROOM = "452 4.3.1 too many messages are being received at once; try again"
 MISTAKE = b"421 4.3.0 mdeliver has made a mistake, which its log tells; try again\r\n"
@@ -93,17 +96,20 @@ class Session:
         self.engine.receive(octets)
         self.go_on()
 
-    def go_on(self) -> None:
-        """Do what the engine says until it waits; then send what it wrote.
+    def go_on(self, first: Callable[[], None] | None = None) -> None:
+        """Do FIRST, and what the engine says until it waits; then send what it wrote.
 
         A mistake of ours ends this session and no other one: the MTA comes again.
         """
         try:
+            if first is not None:
+                first()
             self._go_on()
         except Exception as error:
             self._house.report(f"a session is ended: {type(error).__name__}: {error}")
             with suppress(OSError):
-                self.wire.write(MISTAKE)
+                # What was said before holds: it may be that a message is delivered.
+                self.wire.write(self.outgoing + self.engine.take_output() + MISTAKE)
             self._hang_up()
 
     def _go_on(self) -> None:
@@ -172,16 +178,20 @@ class Session:
         silent = now_s - self.last_s > settings.command_s
         if self.outgoing and silent:
             self._hang_up()
-        elif engine.receiving and now_s - self._began_s > settings.message_s:
-            self.end(f"421 4.4.2 the message did not come within {settings.message_s} s")
+        elif engine.receiving and now_s - self._began_s > (limit_s := self._message_s()):
+            self.end(f"421 4.4.2 the message did not come within {limit_s} s")
         elif engine.wants_input and silent:
             what = "no more of the message" if engine.receiving else "no command"
             self.end(f"421 4.4.2 {what} came within {settings.command_s} s")
 
+    def _message_s(self) -> int:
+        """How long the message that is coming may take."""
+        came = self._parcel.size if self._parcel is not None else 0
+        return self._house.settings.message_s + came // SLOWEST
+
     def end(self, reply: str) -> None:
         """Say REPLY and hang up."""
-        self.engine.end(reply)
-        self.go_on()
+        self.go_on(partial(self.engine.end, reply))
 
     def finish(self) -> None:
         """End as soon as no message is under way."""
@@ -218,11 +228,7 @@ class Session:
     def _told_of_room(self, account: Account, reply: str) -> None:
         if self._gone or self.engine.state is not State.ASKED:
             return
-        if reply:
-            self.engine.refuse(reply)
-        else:
-            self._allow(account)
-        self.go_on()
+        self.go_on(partial(self.engine.refuse, reply) if reply else partial(self._allow, account))
 
     def _allow(self, account: Account) -> None:
         self._places.append(account)
@@ -259,9 +265,8 @@ class Session:
 
     def _settle(self, place: int, reply: str) -> None:
         if not self._gone:
-            self.engine.settle(place, reply)
             self.last_s = self._house.now_s
-            self.go_on()
+            self.go_on(partial(self.engine.settle, place, reply))
 
 
 def _job(

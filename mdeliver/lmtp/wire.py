@@ -6,6 +6,8 @@ now; `write` says how many octets went out. Both raise OSError where the connect
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import ssl
 
@@ -53,7 +55,10 @@ class Tls:
             return None
 
     def write(self, octets: bytes) -> int:
-        """Send as many of OCTETS as go out now."""
+        """Send as many of OCTETS as go out now. Raises OSError before the handshake is over."""
+        if not self._shaken:
+            # To wait until the socket takes it would be no wait: it does, and TLS does not.
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
         try:
             return self.sock.send(octets)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):

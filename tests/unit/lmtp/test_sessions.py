@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,7 @@ from mdeliver.lmtp.events import Offers
 from mdeliver.lmtp.parcel import Room
 from mdeliver.lmtp.sessions import NO_ROOM, Session
 from mdeliver.lmtp.settings import Lmtp
+from mdeliver.lmtp.wire import Tls
 
 
 class Crew:
@@ -109,6 +111,16 @@ def test_chunks_that_drip_in(house: House) -> None:
     assert house.room.take(1 << 20)
 
 
+def test_a_large_message_over_a_slow_line(house: House) -> None:
+    """It takes longer than the time for any message, and comes steadily."""
+    begin(house)
+    house.said(b"DATA\r\n", 0)
+    for _ in range(10):
+        assert house.said(b"a line of a message\r\n" * 3000, 5) == b""
+    assert house.said(b"x", 9) == b""
+    assert house.said(b"x", 9) == b"421 4.4.2 the message did not come within 61 s"
+
+
 def test_a_message_that_stops_coming(house: House) -> None:
     begin(house)
     house.said(b"DATA\r\nSubject", 0)
@@ -153,3 +165,31 @@ def test_a_mistake_of_ours_ends_one_session(house: House, monkeypatch: pytest.Mo
     assert house.ours.recv(10) == b""
     assert house.reports == ["a session is ended: RuntimeError: of all things"]
     assert house.room.take(1 << 20)
+
+
+def test_a_mistake_of_ours_takes_back_no_reply(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was said before it still holds, and would be delivered twice for no reply."""
+
+    def fail(_address: str, _now_s: float) -> Account:
+        raise RuntimeError("of all things")
+
+    monkeypatch.setattr(house, "find", fail)
+    said = house.all_said(b"LHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<ann>\r\n")
+    assert [line[:3] for line in said[-2:]] == [b"250", b"421"]
+
+
+def test_a_mistake_in_an_answer_ends_one_session(house: House) -> None:
+    """It comes by way of a worker's channel, whose other mail has nothing to do with it."""
+    house.session._settle(7, "250 2.0.0 delivered")
+    assert house.all_said(b"")[-1][:3] == b"421"
+    assert house.reports[0].startswith("a session is ended: ")
+
+
+def test_nobody_is_told_of_the_end_in_mid_handshake(house: House) -> None:
+    """It cannot be said; to try again and again would take all of a processor."""
+    house.session.wire = Tls(house.session.wire, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # type: ignore[arg-type]
+    house.session.finish()
+    house.all_said(b"")
+    assert house.ours.recv(10) == b""
