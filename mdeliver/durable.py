@@ -300,18 +300,18 @@ def create_nameless(directory: str, mode: int = 0o600) -> int:
 def name_nameless(fd: int, path: str) -> bool:
     """Give the nameless file FD the name PATH, if it then is as if it had been made there.
 
-    So not where that directory is another group's, or may hand something down to what is made in
-    it (a default ACL, a label). Returns whether it was done; where not, PATH may exist.
+    So not in another group's directory, nor where that one or FD's own hands something down (a
+    default ACL, a label). Returns whether it was done; where not, PATH may exist.
     """
     try:
-        directory = system.open(system.dirname(path), _DIRECTORY)
+        at = system.open(system.dirname(path), _DIRECTORY)
         try:
-            there, made = system.fstat(directory), system.fstat(fd)
-            if made.st_nlink or made.st_gid != there.st_gid or system.listxattr(directory):
+            there, made = system.fstat(at), system.fstat(fd)
+            if made.st_nlink or made.st_gid != there.st_gid or any(map(system.listxattr, (at, fd))):
                 return False
-            link_open_file(fd, directory, path.rpartition("/")[2])
+            link_open_file(fd, at, path.rpartition("/")[2])
         finally:
-            close_read(directory)
+            close_read(at)
     except OSError:
         return False  # another file system, one without O_TMPFILE; no /proc, no such directory
     return True

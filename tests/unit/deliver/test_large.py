@@ -156,6 +156,16 @@ def test_where_a_directory_hands_something_down_the_file_is_made_there(
     assert not is_spool(file, letter)
 
 
+def test_what_the_state_directory_hands_down_does_not_come_into_the_maildir(
+    inbox: Path, letter: Letter
+) -> None:
+    """The file was made there, and has the default ACL of that directory, not of this one."""
+    os.setxattr(letter.spool, "user.mark", b"of whatever kind")
+    file = delivered(inbox, letter)
+    assert file.read_bytes() == MESSAGE
+    assert os.listxattr(file) == []
+
+
 def test_a_directory_of_another_group_gets_a_file_of_that_group(
     inbox: Path, letter: Letter
 ) -> None:
