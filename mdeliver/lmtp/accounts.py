@@ -9,8 +9,8 @@ virtual  an address stands in one of `virtual_users`, and all mail belongs to `v
 Order    as Postfix has it: the address with its extension, without it, then @domain for all the
          rest of a domain.
 Fails with   Deferral where a table, or the passwd database, cannot be read: nobody is refused for
-             good then. Nor is who is missing from a table that was changed a moment ago: it may
-             be in the midst of being written.
+             good then. Nor is who is missing from a table that was changed a moment ago, and nobody
+             else gets that mail: it may be in the midst of being written, or of a line.
 See also     virtual(5), postmap(1) of Postfix
 """
 
@@ -113,14 +113,20 @@ class VirtualAccounts:
         keys = [(address, ""), (f"{user}{at}{domain}", extension)]
         keys += [(f"@{domain}", extension)] if domain else []
         for key, rest in keys:
+            if key.startswith("@"):
+                self._must_be_settled()
             for table in self._tables:
                 if key in table:
                     name = f"{user}{at}{domain}" if key.startswith("@") else key
                     return Account(name, self._home_of(table[key], name), rest)
-        for path, changed_s in zip(self._paths, self._changed_s, strict=True):
-            if abs(time.time() - changed_s) < _SETTLED_S:
-                raise Deferral(f"{path} has just been changed; try again", "4.3.5")
+        self._must_be_settled()
         return None
+
+    def _must_be_settled(self) -> None:
+        """Whoever has not been found by now may yet be written."""
+        for path, changed_s in zip(self._paths, self._changed_s, strict=True):
+            if _may_be_written(changed_s):
+                raise Deferral(f"{path} has just been changed; try again", "4.3.5")
 
     def everyone(self) -> Iterator[Account]:
         """All accounts that the tables name; of a whole domain, those whose homes are there.
@@ -151,15 +157,27 @@ class VirtualAccounts:
             self._changed_s = [status.st_mtime for status in found]
             signatures: list[object] = [(s.st_ino, s.st_size, s.st_mtime_ns) for s in found]
             if signatures != self._signatures:
-                self._tables = [_read_table(path) for path in self._paths]
-                self._signatures = signatures
+                texts = [_text_of(path) for path in self._paths]
+                # A change while they were read counts too.
+                self._changed_s = [system.stat(path).st_mtime for path in self._paths]
+                cut = [
+                    not text.endswith("\n") and _may_be_written(changed_s)
+                    for text, changed_s in zip(texts, self._changed_s, strict=True)
+                ]
+                whole = [t.rpartition("\n")[0] if c else t for t, c in zip(texts, cut, strict=True)]
+                self._tables = [dict(read_entries(text)) for text in whole]
+                # What is left out now is looked for again.
+                self._signatures = [] if any(cut) else signatures
         except OSError as error:
             raise Deferral(f"{error.filename}: {error.strerror}", "4.3.5") from None
 
 
-def _read_table(path: str) -> dict[str, str]:
-    octets = durable.read_file(path, _TABLE_BYTES)
-    return dict(read_entries(octets.decode("utf-8", "surrogateescape")))
+def _text_of(path: str) -> str:
+    return durable.read_file(path, _TABLE_BYTES).decode("utf-8", "surrogateescape")
+
+
+def _may_be_written(changed_s: float) -> bool:
+    return abs(time.time() - changed_s) < _SETTLED_S
 
 
 def read_entries(text: str) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mdeliver import durable
 from mdeliver.lmtp.accounts import (
     Account,
     SystemAccounts,
@@ -109,6 +110,34 @@ def test_a_table_that_is_being_written_refuses_nobody_for_good(tmp_path: Path) -
         accounts.find("bob@example.org", 2.0)
     write(tmp_path / "users", "ann@example.org\n")
     assert accounts.find("bob@example.org", 4.0) is None
+
+
+def test_a_table_that_is_being_written_gives_nobody_anothers_mail(tmp_path: Path) -> None:
+    """Neither whoever has the rest of the domain, nor whose home is called as half of a home."""
+    begun = "@example.org rest\nann@example.org an"
+    accounts = virtual(tmp_path / "users", "")
+    write(tmp_path / "users", begun, ago_s=0)
+    for local in ("ann", "ann+x", "bob"):
+        with pytest.raises(Deferral, match="users has just been changed"):
+            accounts.find(f"{local}@example.org", 2.0)
+    write(tmp_path / "users", begun)
+    found = [accounts.find(f"{local}@example.org", 4.0) for local in ("ann", "bob")]
+    assert [one.home for one in found if one] == ["/var/vmail/an", "/var/vmail/rest"]
+
+
+def test_a_table_that_is_written_as_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts = virtual(tmp_path / "users", "ann@example.org\nbob@example.org\n")
+
+    def read_late(path: str, limit: int) -> bytes:
+        write(Path(path), "ann@example.org\n", ago_s=0)
+        return read(path, limit)
+
+    read = durable.read_file
+    monkeypatch.setattr(durable, "read_file", read_late)
+    with pytest.raises(Deferral, match="users has just been changed"):
+        accounts.find("bob@example.org", 0.0)
 
 
 def test_a_table_that_is_missing_refuses_nobody_for_good(tmp_path: Path) -> None:
