@@ -45,7 +45,8 @@ _FIELDS = 16
 _LENGTHS = tuple([Struct(f"<B{count}I") for count in range(_FIELDS + 1)])
 _SEND_BUFFER_FORCE = 32
 _BUFFER_BYTES = 1 << 20
-_ONE_DESCRIPTOR = socket.CMSG_SPACE(4)
+# Not CMSG_SPACE: with the room for alignment a second one would come, and stay open for ever.
+_ONE_DESCRIPTOR = socket.CMSG_LEN(4)
 # As a number: `socket` makes members of an enum of these, each time they are joined.
 _CUT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 

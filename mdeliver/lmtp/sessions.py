@@ -75,7 +75,7 @@ class Session:
         self._places: list[Account] = []
         self._over = False
         self._gone = False
-        self._finishing = False
+        self._finish_s: float | None = None
 
     # --- what the connection does ------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class Session:
                     self._start_tls()
                 case Over():
                     self._over = True
-        if self._finishing and self.engine.between_messages and not self._over:
+        if self._finish_s is not None and self.engine.between_messages and not self._over:
             self.engine.end(FINISHING)
             self._over = True
         self.flush()
@@ -183,6 +183,10 @@ class Session:
         elif engine.wants_input and silent:
             what = "no more of the message" if engine.receiving else "no command"
             self.end(f"421 4.4.2 {what} came within {settings.command_s} s")
+        elif self._finish_s is None or not engine.wants_input or engine.receiving:
+            pass
+        elif now_s - self._finish_s > settings.message_s:
+            self.end(FINISHING)
 
     def _message_s(self) -> int:
         """How long the message that is coming may take."""
@@ -194,8 +198,8 @@ class Session:
         self.go_on(partial(self.engine.end, reply))
 
     def finish(self) -> None:
-        """End as soon as no message is under way."""
-        self._finishing = True
+        """End as soon as no message is under way, or none has come in its time."""
+        self._finish_s = self._house.now_s
         self.go_on()
 
     # --- what the engine says ----------------------------------------------------------------

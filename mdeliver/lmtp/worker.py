@@ -150,6 +150,9 @@ class Worker:
             raise ValueError("the other end has hung up")
         kind, fields = frames.unpack(packet)
         if channel is not self._control:
+            if kind != frames.JOB:
+                self._close(fd)  # no front of ours sends one
+                fd = -1
             if kind == frames.CANCEL:
                 self._cancel(fields[0])
             elif kind in (frames.JOB, frames.ROOM):

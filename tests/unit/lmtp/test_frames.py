@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+from array import array
 
 import pytest
 from hypothesis import given
@@ -70,6 +71,19 @@ def test_descriptors_travel_and_the_end_is_seen() -> None:
         one.close()
         assert frames.receive(other) == (frames.pack(frames.BYE), -1)
         assert frames.receive(other) == (b"", -1)
+
+
+def test_a_second_descriptor_does_not_stay_open() -> None:
+    """Users' workers send to the front and the master, whose descriptors are everybody's."""
+    one, other = frames.pair()
+    with one, other:
+        before = sorted(os.listdir("/proc/self/fd"))
+        for count in (2, 3, 30):
+            rights = array("i", [one.fileno()] * count)
+            one.sendmsg([b"packet"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+            with pytest.raises(ValueError, match="cut"):
+                frames.receive(other)
+            assert sorted(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_full_channel_is_told() -> None:

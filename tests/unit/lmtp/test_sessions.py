@@ -193,3 +193,12 @@ def test_nobody_is_told_of_the_end_in_mid_handshake(house: House) -> None:
     house.session.finish()
     house.all_said(b"")
     assert house.ours.recv(10) == b""
+
+
+def test_nobody_keeps_a_server_from_its_end(house: House) -> None:
+    """A message that is never begun is waited for as long as one that never ends."""
+    begin(house)
+    house.session.finish()
+    assert house.said(b"NOOP\r\n", 9) == house.said(b"NOOP\r\n", 9) == b"250 2.0.0 ok"
+    assert house.said(b"NOOP\r\n", 9)[:3] == b"421"
+    assert house.ours.recv(10) == b""

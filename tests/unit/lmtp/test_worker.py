@@ -66,6 +66,23 @@ def test_a_front_hears_of_its_own_jobs_only(
     this.run()
 
 
+def test_a_descriptor_that_belongs_to_no_job_is_closed(tmp_path: Path) -> None:
+    control, theirs = frames.pair()
+    identity = worker.Identity("ann", os.getuid(), os.getgid(), str(tmp_path), "ann")
+    this = worker.Worker(identity, Lmtp(), Site(hostname="host", syslog=""), theirs)
+    with control, new_front(control) as front:
+        this._take_packets(0)
+        before = sorted(os.listdir("/proc/self/fd"))
+        for packet in (frames.pack(frames.CANCEL, b"1"), frames.pack(frames.ROOM, b"2", b"", b"0")):
+            frames.send(front, packet, control.fileno())
+        frames.send(front, frames.pack(b"?"), control.fileno())
+        this._take_packets(0)
+        assert sorted(os.listdir("/proc/self/fd")) == before
+        this._hung_up(theirs)
+        assert this._front is not None
+        this._hung_up(this._front)
+
+
 def test_a_front_does_not_wait_for_an_answer_that_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
