@@ -87,9 +87,10 @@ class MaildirCopy:
                 return
             self._final = self._path_of(self._name)
         quota.refuse_if_full(self.file.root, self._letter.size)
+        # Said before there is any: the deadline's alarm may come as it is made.
+        self._written = True
         if not self._took_spool():
             self._fd = self._create_temporary()
-            self._written = True
             durable.write_flowing(self._fd, self._letter.chunks())
 
     def _took_spool(self) -> bool:
@@ -100,7 +101,6 @@ class MaildirCopy:
         letter = self._letter
         if not letter.is_file or not durable.name_nameless(letter.spool, self._temporary):
             return False
-        self._written = True
         self._fd = system.dup(letter.spool)
         if not letter.flows:
             durable.start_writing(self._fd)

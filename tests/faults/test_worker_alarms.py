@@ -1,7 +1,7 @@
 """A worker's alarm comes at any system call of a round, and the worker goes on.
 
 Who is told that his message is put off has no copy anywhere; the retry, by the same process,
-delivers it at once: no lock of the round that was cut short is left.
+delivers it at once: no lock of the round that was cut short is left, nor a file in tmp.
 """
 
 from __future__ import annotations
@@ -140,12 +140,13 @@ def _in_child(home: Path, names: tuple[str, ...], fault: Fault | None) -> dict[s
     time.sleep = slept.append
     first = go_round(kept, home, names)
     between = copies(home)
+    left = [str(path) for path in home.glob("Maildir/tmp/*")]
     put_off = tuple(name for name in names if first[name] != "delivered")
     armed = list(calls.numbers)
     second = go_round(kept, home, (*put_off, "later"))
     return {
         "calls": list(calls), "armed": armed, "first": first, "between": between,
-        "second": second, "waited": bool(slept),
+        "second": second, "waited": bool(slept), "left": left,
     }  # fmt: skip
 
 
@@ -192,8 +193,11 @@ def broken_promises(
             and set(found["second"].values()) == {"delivered"}
             and all(found["after"][name] == (1, 1) for name in (*names, "later"))
             and not found["waited"]
+            and not found["left"]
         )
         if not good:
             call = f"{fault.number} {found['calls'][fault.number]}"
-            broken.append(f"{call}: {told} {between} {found['second']} {found['after']}")
+            broken.append(
+                f"{call}: {told} {between} {found['second']} {found['after']} {found['left']}"
+            )
     return broken

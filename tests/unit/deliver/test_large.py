@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mdeliver import durable, limits
+from mdeliver.agent import DeadlinePassed
 from mdeliver.deliver import maildir
 from mdeliver.deliver.journal import message_key
 from mdeliver.deliver.maildir import MaildirCopy
@@ -127,6 +129,26 @@ def test_what_was_taken_back_can_be_delivered_again(inbox: Path, letter: Letter)
     copy.release()
     assert list((inbox / "tmp").iterdir()) == []
     assert delivered(inbox, letter).read_bytes() == MESSAGE
+
+
+@pytest.mark.parametrize("step", ["link_open_file", "create"])
+def test_an_alarm_as_the_file_is_made_leaves_none(
+    inbox: Path, letter: Letter, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    made = getattr(durable, step)
+
+    def make(*arguments: Any, **named: Any) -> None:
+        made(*arguments, **named)
+        raise DeadlinePassed
+
+    if step == "create":
+        monkeypatch.setattr(durable, "name_nameless", lambda _fd, _path: False)
+    monkeypatch.setattr(durable, step, make)
+    copy = MaildirCopy(maildir_at(inbox), letter, KEY, "host")
+    with pytest.raises(DeadlinePassed):
+        copy.prepare(None, False)
+    copy.release()
+    assert list((inbox / "tmp").iterdir()) == []
 
 
 def test_a_changed_header_makes_another_file(inbox: Path, letter: Letter) -> None:
