@@ -169,13 +169,11 @@ def deliver_letter(
         passage.ending = deferred_by(error)
         raise
     finally:
-        passage.close()
-        # Only now: nothing that goes wrong with it can touch the delivery.
-        write_accounts([passage])
+        do_afterwards([passage.close, lambda: write_accounts([passage])])
 
 
 def do_afterwards(afterwards: Afterwards) -> None:
-    """Do what the answer did not wait for; it takes its time, but not for ever."""
+    """Do what follows a delivery; it takes its time, but not for ever, and changes no outcome."""
     try:
         try:
             start_deadline(limits.AFTERWARDS_S)
@@ -184,7 +182,7 @@ def do_afterwards(afterwards: Afterwards) -> None:
         finally:
             start_deadline(0)
     except (DeadlinePassed, Exception):
-        pass  # the message's fate has been told: nothing here can change it
+        pass  # the message's fate is known, or told: nothing here can change it
 
 
 class Passage:
@@ -351,8 +349,7 @@ def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:
         if letter.size == 0 and not letter.from_line:
             raise Deferral("standard input was empty: no message came")
         outcome = deliver_letter(program, letter, envelope, site, state, options.rules or "")
-        # Only now: nothing that goes wrong with it can touch the delivery.
-        cache.keep()
+        do_afterwards([cache.keep])
         return outcome
     finally:
         letter.close()

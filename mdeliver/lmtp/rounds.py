@@ -192,6 +192,8 @@ class Round:
         )
 
     def _deliver_others_first(self, task: Task) -> None:
+        # TASK's alarm would find them on nobody's list.
+        start_deadline(0)
         self._deliver_waiting()
         start_deadline(task.limit_s)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,23 @@ def test_rules_with_an_error_leave_a_line(home: Path, monkeypatch: pytest.Monkey
     (line,) = (home / ".local/state/mdeliver/log").read_text().splitlines()
     assert json.loads(line)["status"] == "4.3.5"
     assert f"{rules}:1:" in json.loads(line)["text"]
+
+
+@pytest.mark.parametrize("trouble", [agent.DeadlinePassed(), OSError("no")])
+@pytest.mark.parametrize("late", ["agent.Passage.close", "agent.RulesCache.keep"])
+def test_what_is_delivered_is_told_whatever_comes_then(
+    home: Path, monkeypatch: pytest.MonkeyPatch, late: str, trouble: BaseException
+) -> None:
+    """So too the deadline's alarm: who fed us a file would bring it again."""
+
+    def fail(*_arguments: object) -> None:
+        raise trouble
+
+    monkeypatch.setattr(f"mdeliver.{late}", fail)
+    monkeypatch.setattr(agent, "read_letter", lambda *_arguments: letter_of(MESSAGE))
+    done = agent.deliver([], {"HOME": str(home), "USER": "ann"})
+    assert done.fate == "delivered"
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
 
 def test_the_secret_of_a_sent_address_is_left_out(home: Path) -> None:

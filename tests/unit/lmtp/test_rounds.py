@@ -227,6 +227,27 @@ def test_a_message_keeps_its_limit_when_others_go_first(
     assert all(0 < seconds <= Task.limit_s for seconds in left_s)
 
 
+def test_the_alarm_of_one_does_not_come_where_others_go_first(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would find them on nobody's list, and they had no answer."""
+    left_s: list[float] = []
+    deliver_waiting = Round._deliver_waiting
+
+    def look(this: Round) -> None:
+        if this._waiting:
+            left_s.append(signal.getitimer(signal.ITIMER_REAL)[0])
+        deliver_waiting(this)
+
+    monkeypatch.setattr(Round, "_deliver_waiting", look)
+    log: list[str] = []
+    one, two = Task(home, "one", log), Task(home, "two", log)
+    two.state = "another"
+    go_round(Kept(), one, two)
+    assert answers(log) == ["one delivered", "two delivered"]
+    assert left_s == [0, 0]
+
+
 def test_a_journal_that_cannot_be_opened_fails_only_who_needs_it(home: Path) -> None:
     (home / "broken" / "journal").mkdir(parents=True)
     log: list[str] = []
