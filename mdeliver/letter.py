@@ -75,13 +75,16 @@ class Letter(Record):
 
     @property
     def is_kept(self) -> bool:
-        """Whether a Maildir has taken the spool."""
-        return self.spool != NO_SPOOL and system.fstat(self.spool).st_nlink > 0
+        """Whether a Maildir has taken the spool, as far as that can be known."""
+        try:
+            return self.spool != NO_SPOOL and system.fstat(self.spool).st_nlink > 0
+        except OSError:
+            return False
 
     def close(self) -> None:
-        """Let go of the spool."""
+        """Let go of the spool; whatever took it has seen to it that it is on disk."""
         if self.spool != NO_SPOOL:
-            system.close(self.spool)
+            durable.close_read(self.spool)
 
 
 def read_letter(fd: int, spool_directory: str, *, lasts: bool = False) -> Letter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mdeliver import durable, limits
+from mdeliver import durable, limits, system
 from mdeliver.agent import DeadlinePassed
 from mdeliver.deliver import maildir
 from mdeliver.deliver.journal import message_key
@@ -82,6 +83,22 @@ def test_a_letter_knows_whether_its_file_was_taken(inbox: Path, letter: Letter) 
     assert not letter.is_kept
     delivered(inbox, letter)
     assert letter.is_kept
+
+
+def test_letting_go_of_the_file_fails_nobody(
+    inbox: Path, letter: Letter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NFS: what was delivered was synced, and what was not is not needed."""
+    delivered(inbox, letter)
+
+    def stale(_fd: int) -> None:
+        raise OSError(errno.ESTALE, "stale")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(system, "fstat", stale)
+        failing.setattr(system, "close", stale)
+        assert not letter.is_kept
+        letter.close()
 
 
 def test_the_disk_begins_with_what_will_last_and_is_told_once_of_each_octet(
