@@ -231,7 +231,9 @@ class Front:
     def _from_master(self) -> tuple[bytes, int] | None:
         try:
             return frames.receive(self._master)
-        except (OSError, ValueError):
+        except ValueError:
+            return None  # no descriptor is left for a worker's channel; crew.py asks again
+        except OSError:
             return b"", -1
 
     def _finish(self) -> None:
