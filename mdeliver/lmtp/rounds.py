@@ -263,10 +263,14 @@ class Round:
         self._let_go(task, passage)
 
     def _let_go(self, task: Task, passage: Passage | None) -> None:
-        if passage is not None:
-            passage.close()
-            self._settled.append(passage)
-        task.close()
+        try:
+            if passage is not None:
+                self._settled.append(passage)
+                passage.close()
+        except OSError:
+            pass  # it has its answer, and others wait for theirs
+        finally:
+            task.close()
 
 
 def _late(passage: Passage | None, limit_s: int) -> Outcome:

@@ -123,6 +123,20 @@ def test_a_bad_message_fails_alone(home: Path) -> None:
     assert subjects(home) == ["one", "two"]
 
 
+def test_letting_go_of_one_message_fails_nobody(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_passage: Passage) -> None:
+        raise OSError("no")
+
+    monkeypatch.setattr(Passage, "close", fail)
+    log: list[str] = []
+    names = ["one", "two", "three"]
+    go_round(Kept(), *[Task(home, name, log) for name in names])
+    assert answers(log) == [f"{name} delivered" for name in names]
+    assert len(log) == 2 * len(names)
+
+
 def test_what_no_longer_fits_waits_for_nothing(home: Path) -> None:
     log: list[str] = []
     this = Round(Kept())
