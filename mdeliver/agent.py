@@ -263,10 +263,10 @@ class Passage:
         return delivers and not asked and not once and is_only_filed(plan.actions)
 
     def carry_out(self) -> Outcome:
-        """Do what was decided. An alarm that comes when it is done changes nothing any more."""
+        """Do what was decided. An alarm or an error when it is done changes nothing any more."""
         try:
             return self._carry_out()
-        except DeadlinePassed:
+        except (DeadlinePassed, Exception):
             if not self.account.done.words:
                 raise
             self.ending = self.delivered(self.account.done.words)

@@ -215,6 +215,9 @@ class Round:
             for task, passage in waiting:
                 self._settle(task, passage, _late(passage, limit_s))
             return
+        except Exception:
+            # Whoever has no words yet is delivered alone, and told what is wrong.
+            words = [passage.account.done.words or None for _task, passage in waiting]
         alone = []
         for (task, passage), done in zip(waiting, words, strict=True):
             if done is None:

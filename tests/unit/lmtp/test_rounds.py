@@ -137,6 +137,20 @@ def test_letting_go_of_one_message_fails_nobody(
     assert len(log) == 2 * len(names)
 
 
+@pytest.mark.parametrize("names", [("one",), ("one", "two", "three")])
+def test_what_goes_wrong_when_all_is_done_fails_nobody(
+    home: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
+    def fail(_passage: Passage) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Passage, "look_at_sent_copies", fail)
+    log: list[str] = []
+    go_round(Kept(), *[Task(home, name, log) for name in names])
+    assert answers(log) == [f"{name} delivered" for name in names]
+    assert subjects(home) == list(names)
+
+
 def test_what_no_longer_fits_waits_for_nothing(home: Path) -> None:
     log: list[str] = []
     this = Round(Kept())
