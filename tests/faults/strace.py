@@ -222,8 +222,8 @@ def strike(
     cwd: str = "/",
 ) -> Struck:
     """Run COMMAND with one fault."""
-    # With seccomp the other calls do not stop at strace.
-    options = ["--seccomp-bpf", *_injecting(point)]
+    # With seccomp the other calls do not stop at strace; but strace 6.1 sends no signal then.
+    options = [*(["--seccomp-bpf"] if point.what != KILL else []), *_injecting(point)]
     answer = trace(log, options, command, standard_input, environ, person, timeout_s, cwd=cwd)
     text = log.read_text(errors="replace")
     mark = "+++ killed by SIGKILL" if point.what == KILL else "(INJECTED)"
