@@ -67,7 +67,7 @@ def test_said(text: str, words: str) -> None:
         (":0\n* 1^1 B ?? a\n* -1^1 B ?? b\nx/\n", "for and against"),
         (":0\n* ^List-Id:.*<\\/[a-z-]+\n| prog $MATCH\n", "a hyphen"),
         (":0\n! a:b\n", "is no address"),
-        ("A=aaaa\n" + "A=$A$A\n" * 40 + ":0\n$A/\n", "too long"),
+        ("A=aaaa\n" + "A=$A$A\n" * 40 + ":0\n$A/\n", "more than 65536 characters"),
     ],
 )
 def test_reported(text: str, why: str) -> None:
