@@ -36,6 +36,8 @@ def mail(top: Path) -> dict[str, Mail]:
         made[name] = Mail(top / "vmail" / "x.example" / name)
         made[name].deliver(1, 2, log=False)
     (top / "users").write_text("ann@x.example\nann.smith@x.example x.example/ann\n@x.example\n")
+    # A table that was changed just now may not be whole yet: its catch-all is for nobody.
+    os.utime(top / "users", (1, 1))
     (top / "rules").write_text('mailbox pop3 = mbox "~/mbox"\n')
     (top / "mdeliver.toml").write_text(
         f'[lmtp]\nusers = "virtual"\nvirtual_user = "{OWNER}"\nvirtual_homes = "{top}/vmail"\n'
