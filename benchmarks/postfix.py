@@ -122,7 +122,6 @@ def rate(postfix: Postfix, users: list[Person], messages: int) -> float:
         command += ["-f", "sender@example.net", "-t", f"{user.name}@example.org"]
         subprocess.run([*command, f"inet:127.0.0.1:{postfix.outside}"], check=True, timeout=600)
     while in_queue(postfix):
-        # A queue has no event that says it is empty.
         time.sleep(LOOK_S)  # Postfix tells nobody that its queue is empty
     return each * len(users) / (time.perf_counter() - start)
 

@@ -81,7 +81,7 @@ def serve(arguments: list[str]) -> None:
 
     system.fsync, system.fdatasync = timed(system.fsync), timed(system.fdatasync)
     system.posix_fadvise = timed(system.posix_fadvise)
-    Worker._go_round, Worker.run = go_timed, run_and_tell  # type: ignore[method-assign]
+    Worker._go_round, Worker.run = go_timed, run_and_tell  # type: ignore[method-assign]  # measured
     sys.argv = ["mdeliver", *arguments]
     __main__.main()
 

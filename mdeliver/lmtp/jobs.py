@@ -68,6 +68,7 @@ def unpack_job(fields: list[bytes]) -> Job:
         raise ValueError(f"a job has {len(Job._fields)} fields, not {len(fields)}")
     number, *texts, digest, size, octets = fields
     values = (int(number), *map(from_octets, texts), digest, int(size), octets)
+    # Counted above, and in the order of the fields, which no type says.
     job = Job(*values)  # type: ignore[arg-type]
     if job.size < 0 or (job.octets and len(job.octets) != job.size):
         raise ValueError("a job's size is not that of its message")

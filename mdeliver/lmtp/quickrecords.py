@@ -39,7 +39,6 @@ def _init_of(kind: type[Record]) -> Callable[..., None]:
     names |= {f"set_{field}": put for field, put in zip(fields, kind._setters, strict=True)}
     body = [f" set_{field}(self, {field})" for field in fields] or [" pass"]
     source = f"def __init__({', '.join(['self', *parameters])}):\n" + "\n".join(body)
-    # The text is made of the names of fields in our own classes.
-    exec(source, names)  # noqa: S102
+    exec(source, names)  # noqa: S102 - of no input, but of the names of our own fields
     made: Callable[..., None] = names["__init__"]
     return made

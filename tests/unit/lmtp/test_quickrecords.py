@@ -57,7 +57,7 @@ def test_an_init_that_somebody_wrote_stays() -> None:
 def test_where_a_default_stands_before_a_field_without_one_nothing_changes() -> None:
     class Odd(Record):
         first: int = 1
-        second: int  # type: ignore[misc]
+        second: int  # type: ignore[misc]  # what is tried
 
     quicken([Odd])
     assert Odd(second=2).first == 1

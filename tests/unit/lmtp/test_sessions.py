@@ -40,7 +40,7 @@ class House:
         self.ours, theirs = socket.socketpair()
         self.ours.setblocking(False)
         theirs.setblocking(False)
-        self.session = Session(self, theirs, Offers("host"))  # type: ignore[arg-type]
+        self.session = Session(self, theirs, Offers("host"))  # type: ignore[arg-type]  # a small house
         self.session.go_on()
 
     def report(self, words: str) -> None:
