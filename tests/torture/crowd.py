@@ -28,6 +28,7 @@ from tests.installation import LDA, open_directory, unreachable
 from tests.local8 import Person, as_handed_over, environment, from_line, hand_over, identity
 from tests.mboxreader import Torn
 from tests.servers.dovecot import Dovecot
+from tests.servers.mailclients import pop3_session
 from tests.servers.people import PASSWORD, add_person, remove_person, write_rules
 from tests.torture.stories import CannotBeHad
 
@@ -120,19 +121,13 @@ class Crowd:
         self._over.wait(0.1)
 
     def _pop3(self) -> None:
-        session = poplib.POP3("127.0.0.1", self._dovecot.pop3, timeout=60)
-        try:
-            session.user(self._person.name)
-            session.pass_(PASSWORD)
-            gone = []
+        gone = []
+        with pop3_session(self._dovecot, self._person) as session:
             for number in range(1, session.stat()[0] + 1):
                 if number % 2:
                     found = _ID.search(b"\n".join(session.retr(number)[1]))
                     session.dele(number)
                     gone.append(found[1] if found else b"?")
-            session.quit()
-        finally:
-            session.close()
         with self._lock:
             self._deleted.update(gone)
         self._over.wait(0.2)
