@@ -87,7 +87,7 @@ class RulesCache:
         self._asked: tuple[Any, ...] | None = None
         self._fetched: tuple[tuple[str, tuple[int, ...]], ...] = ()
         try:
-            self._asked = _asked(envelope, override, site)
+            self._asked = _our_code(), _wanted(envelope, override, site)
         except (AttributeError, OSError):
             pass  # nothing is found, and nothing kept
 
@@ -125,7 +125,8 @@ class RulesCache:
         For a process that has more than one message to deliver.
         """
         try:
-            if self._asked is None or _asked(envelope, override, site) != self._asked:
+            # Our own code is what it was: it has been read.
+            if self._asked is None or _wanted(envelope, override, site) != self._asked[1]:
                 return False
             if self._fetched:
                 return all(_signature(system.stat(path)) == s for path, s in self._fetched)
@@ -138,7 +139,7 @@ class RulesCache:
 
     def _settled(self, asked: tuple[Any, ...]) -> bool:
         """Whether no file can have changed since without a trace."""
-        *_, paths = asked
+        *_, paths = asked[1]
         settled_s = self._began_s - _SETTLED_S
         # A file that vanished before it could be read would be missed if it came back.
         return self.files.keys() >= set(paths) and all(
@@ -146,15 +147,17 @@ class RulesCache:
         )
 
 
-def _asked(envelope: Envelope, override: str | None, site: Site) -> tuple[Any, ...]:
-    """All that a program depends on beside the content of files."""
+def _our_code() -> tuple[object, ...]:
+    """What compiles rules: another version makes another program."""
+    return mdeliver.__version__, _signature(system.stat(mdeliver.__file__)), sys.version
+
+
+def _wanted(envelope: Envelope, override: str | None, site: Site) -> tuple[Any, ...]:
+    """Whose program it is, of which files; it depends on what they hold besides."""
     rules = rules_paths(envelope.home, override)
     cases = cases_beside(rules)
     tried = repr((envelope.user, site)).encode("utf-8", "surrogatepass") if cases else b""
     return (
-        mdeliver.__version__,
-        _signature(system.stat(mdeliver.__file__)),
-        sys.version,
         envelope.uid,
         envelope.home,
         blake2b(tried, digest_size=_DIGEST_BYTES).digest(),

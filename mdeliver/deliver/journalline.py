@@ -88,12 +88,11 @@ def word(octets: bytes) -> bytes:
     """OCTETS without white space or control characters, so that they can stand in a line."""
     if not octets:
         return b"%"
-    unsafe = set(octets).intersection(_UNSAFE)
-    if unsafe:
-        octets = octets.replace(b"%", b"%25")
-        for octet in unsafe:
-            if octet != _PERCENT:
-                octets = octets.replace(bytes((octet,)), b"%%%02x" % octet)
+    if len(octets.translate(None, _UNSAFE)) == len(octets):
+        return octets
+    octets = octets.replace(b"%", b"%25")
+    for octet in set(octets).intersection(_UNSAFE) - {_PERCENT}:
+        octets = octets.replace(bytes((octet,)), b"%%%02x" % octet)
     return octets
 
 
