@@ -303,33 +303,23 @@ def holds(scene: Scene, expression: Expr) -> bool | None:
 
 
 def _all(scene: Scene, expression: And) -> bool | None:
-    """yes if all are; no if any is, whatever the others; else unknown."""
-    result: bool | None = True
-    reasons: list[str] = []
-    for operand in expression.operands:
-        held = holds(scene, operand)
-        if held is False:
-            return False
-        if held is None:
-            if result is True:
-                reasons.clear()
-            result = None
-        if held is result:
-            reasons.append(scene.because)
-    scene.because = "; ".join(reasons)
-    return result
+    return _settled(scene, expression.operands, by=False)
 
 
 def _any(scene: Scene, expression: Or) -> bool | None:
-    """no if all are; yes if any is, whatever the others; else unknown."""
-    result: bool | None = False
+    return _settled(scene, expression.operands, by=True)
+
+
+def _settled(scene: Scene, operands: tuple[Expr, ...], *, by: bool) -> bool | None:
+    """BY if any of OPERANDS is, whatever the others; its opposite if none can be; else unknown."""
+    result: bool | None = not by
     reasons: list[str] = []
-    for operand in expression.operands:
+    for operand in operands:
         held = holds(scene, operand)
-        if held:
-            return True
+        if held is by:
+            return by
         if held is None:
-            if result is False:
+            if result is not None:
                 reasons.clear()
             result = None
         if held is result:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mdeliver import acceptance, agent, limits, rulescache
+from mdeliver import acceptance, agent, limits
 from mdeliver.envelope import Envelope
 from mdeliver.language.syntax import Program
 from mdeliver.letter import letter_of
@@ -18,6 +18,7 @@ from mdeliver.replay import trial
 from mdeliver.replay.cases import Case
 from mdeliver.rulescache import RulesCache
 from mdeliver.settings import Site
+from tests.settledfiles import let_time_pass
 
 GOOD = 'mailbox imap = maildir "~/Maildir"\ninbox = imap\nif subject is "x": file to imap/X\n'
 CASES = 'required\nmessage "x goes to X":\n    Subject: x\nfiles to imap/X\n'
@@ -64,12 +65,7 @@ class Home:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    class Clock:
-        @staticmethod
-        def time() -> float:
-            return time.time() + 3600
-
-    monkeypatch.setattr(rulescache, "time", Clock)
+    let_time_pass(monkeypatch)
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     return Home(tmp_path)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from mdeliver.decision import load_rules
 from mdeliver.envelope import Envelope
 from mdeliver.language.syntax import Program
 from mdeliver.rulescache import RulesCache
+from tests.settledfiles import let_time_pass
 
 RULES = """\
 include "more"
@@ -50,12 +50,7 @@ class Home:
     def set_clock(monkeypatch: pytest.MonkeyPatch, later_s: float) -> None:
         """Let rulescache see another time: a file's change cannot be dated back."""
 
-        class Clock:
-            @staticmethod
-            def time() -> float:
-                return time.time() + later_s
-
-        monkeypatch.setattr(rulescache, "time", Clock)
+        let_time_pass(monkeypatch, later_s)
 
     @staticmethod
     def write(path: Path, text: str) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 
-from mdeliver import rulescache
 from mdeliver.envelope import Envelope
 from mdeliver.language.syntax import Program
 from mdeliver.lmtp.keptrules import KeptRules
 from mdeliver.outcome import Outcome
 from mdeliver.settings import Site
+from tests.settledfiles import let_time_pass
 
 SITE = Site(syslog="", log_decisions=False)
 CASES = 'message "all is for us":\n    Subject: x\nfiles to imap, pop3\n'
@@ -41,13 +40,7 @@ class Home:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    class Clock:
-        @staticmethod
-        def time() -> float:
-            return time.time() + 3600
-
-    # A file's change cannot be dated back, and what has just changed is not kept.
-    monkeypatch.setattr(rulescache, "time", Clock)
+    let_time_pass(monkeypatch)
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     return Home(tmp_path)
 
