@@ -142,6 +142,8 @@ class Server:
             "virtual_user": owner.pw_name,
             "virtual_users": [str(users)],
             "virtual_homes": str(homes),
+            # Where a machine is slow nobody is to be sent away for it.
+            "slow_s": 250,
         } | settings
         self.site: dict[str, Any] = {}
         self.tables: dict[str, dict[str, Any]] = {}
@@ -215,6 +217,9 @@ class Server:
     def kill(self) -> None:
         """Kill every process of it."""
         assert self.process is not None
+        # Once it has stopped it makes no child that is not in the list.
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         pids = [self.process.pid, *self.children()]
         for pid in pids:
             try:

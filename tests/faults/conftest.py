@@ -17,5 +17,6 @@ def home(tmp_path: Path) -> Iterator[Path]:
     if not os.access(memory, os.W_OK):
         yield tmp_path
         return
-    with tempfile.TemporaryDirectory(dir=memory) as place:
+    # What a killed delivery has started may still be at work there.
+    with tempfile.TemporaryDirectory(dir=memory, ignore_cleanup_errors=True) as place:
         yield Path(place)

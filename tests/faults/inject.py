@@ -36,7 +36,7 @@ from tests.mboxreader import Torn
 
 FAILURES = ("lost", "doubled", "torn", "bounced", "litter", "stuck")
 ATTEMPTS = 3
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0
 FIRST_TRY_AT = 1_700_000_000
 
 

@@ -8,6 +8,7 @@ When the program has given its lock back, the retry delivers.
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -99,8 +100,14 @@ def _by_dovecot(person: Person) -> Iterator[None]:
         **identity(person),
     ) as process:
         assert process.stdin is not None
+        assert process.stdout is not None
         try:
-            wait_for((home / "mbox.lock").exists, "Dovecot to lock the mbox")
+            # The lock comes first; until Dovecot answers, it may touch the file and the lock.
+            process.stdin.write(b"NOOP\r\n")
+            process.stdin.flush()
+            assert select.select([process.stdout], [], [], 120)[0], "Dovecot says nothing"
+            assert process.stdout.readline().startswith(b"+OK")
+            assert (home / "mbox.lock").exists()
             yield
         finally:
             process.communicate(b"QUIT\r\n", timeout=120)

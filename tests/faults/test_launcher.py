@@ -77,7 +77,7 @@ def test_every_single_fault(
     me = Person("me", tmp_path, os.geteuid(), os.getegid())
     command = [str(launcher)]
 
-    clean = trace(log, [], command, MESSAGE, environ, me, 120)
+    clean = trace(log, [], command, MESSAGE, environ, me, 300)
     assert clean.status == (77 if rejecting else 0)
     points = points_of(log.read_text())
     assert len(points) > 40
@@ -85,7 +85,7 @@ def test_every_single_fault(
     wrong = []
     for point in points:
         deed.unlink(missing_ok=True)
-        struck = strike(point, log, command, MESSAGE, environ, me, 120)
+        struck = strike(point, log, command, MESSAGE, environ, me, 300)
         done = deed.exists() and deed.read_bytes() == MESSAGE
         verdict = struck.answer.verdict
         allowed = {"deferred"} if not done else {"deferred", "bounced" if rejecting else "sent"}

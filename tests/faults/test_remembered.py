@@ -6,6 +6,7 @@ fault comes the MTA's retry, and then another copy of the same message, which mu
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,10 @@ class SendingBox(Box):
     def copies(self) -> int:
         """How many other copies got into the mbox."""
         return self.mbox.read_bytes().count(b"mx2.example.net")
+
+    def remove(self) -> None:
+        # A killed delivery's sendmail may still be at work in it.
+        shutil.rmtree(self.home, ignore_errors=True)
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ class SentBox(Box):
 
     def carry_out(self, letter: Letter) -> None:
         """As the agent does it, from the rules on."""
-        site = Site(hostname="host")
+        site = Site(hostname="host", syslog="")
         agent.deliver_letter(self.program, letter, self.envelope, site, str(self.state))
 
 

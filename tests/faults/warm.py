@@ -46,14 +46,14 @@ class Warm:
         assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.stdout.close()
-        self._process.wait(60)
+        self._process.wait(300)
 
     def begin(self, attempt: int) -> int:
         """The pid of a process that is stopped before the deed."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"%d\n" % attempt)
         self._process.stdin.flush()
-        return self._number(60)
+        return self._number(300)
 
     def ended(self, timeout_s: float) -> int:
         """How it ended. Raises TimeoutError."""

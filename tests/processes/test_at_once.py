@@ -75,7 +75,7 @@ def is_sleeping(process: subprocess.Popen[bytes]) -> bool:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         pids = [str(process.pid), *children]
         return any("nanosleep" in Path(f"/proc/{pid}/wchan").read_text() for pid in pids)
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False  # one has just ended
 
 

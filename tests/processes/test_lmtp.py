@@ -68,7 +68,10 @@ def test_the_same_message_again(server: Server) -> None:
 
 
 def test_a_slow_user_holds_up_nobody_else(make: Make) -> None:
-    server = make(slow_s=1, user_workers=1).start()
+    server = make(slow_s=1, user_workers=1, worker_idle_s=600).start()
+    with server.client() as before:
+        # A worker that is yet to be started may be slow, too: then nobody is at work.
+        wait_for(lambda: before.deliver("ann@example.org", ident="4ABC")[0].code == 250, "a worker")
     with locked(server, "ann"), server.client() as first, server.client() as second:
         # Accepted before there is anything slow, however long this takes.
         second.envelope("ann@example.org")
@@ -76,7 +79,7 @@ def test_a_slow_user_holds_up_nobody_else(make: Make) -> None:
         wait_for(lambda: at_work(server, "ann"), "the delivery to be under way")
         second.message()
         with server.client() as other:
-            assert other.deliver("bob@example.org")[0].code == 250
+            wait_for(lambda: other.deliver("bob@example.org")[0].code == 250, "bob's message")
         # What waits behind the slow delivery is sent away, and so is what comes now.
         reply = second.reply()
         assert (reply.code, reply.text[:5]) == (451, "4.3.2")
@@ -84,7 +87,7 @@ def test_a_slow_user_holds_up_nobody_else(make: Make) -> None:
         assert second.say("RCPT TO:<ann@example.org>").code == 451
         assert second.say("RCPT TO:<carl@example.org>").code == 250
     assert server.stop() == 0
-    assert server.copies("ann") == (1, 1)
+    assert server.copies("ann") == (2, 2)
 
 
 def test_one_user_in_several_sessions_has_several_workers(make: Make) -> None:
@@ -170,7 +173,7 @@ def test_nobody_outlives_a_master_that_is_killed(server: Server) -> None:
 
 
 def test_nobody_waits_for_a_worker_that_a_killed_master_was_asked_for(make: Make) -> None:
-    server = make(slow_s=250).start()
+    server = make().start()
     assert server.process is not None
     with server.client() as client:
         server.signal(signal.SIGSTOP)
@@ -260,7 +263,9 @@ def test_who_drips_is_sent_away(make: Make) -> None:
     with server.client() as slow:
         slow.envelope("ann@example.org")
         assert slow.say("DATA").code == 354
-        slow.send(b"x")
+        # Where this machine is busy, 421 may come before that.
+        with suppress(BrokenPipeError):
+            slow.send(b"x")
         assert slow.reply().code == 421
     assert server.in_maildir("ann") == []
 

@@ -72,6 +72,8 @@ def test_a_worker_that_hangs_is_ended(make: Make) -> None:
 
     with server.client() as client, server.client() as other:
         brought(1)
+        # One that was too slow to begin is not waited for, and ends.
+        wait_for(lambda: len(server.workers()) == 1, "a worker alone")
         (worker,) = server.workers()
         os.kill(worker, signal.SIGSTOP)
         client.start_message("ann@example.org", ident="4N2", message=letter(2))

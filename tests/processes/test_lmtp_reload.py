@@ -42,7 +42,7 @@ def test_sighup_reads_the_settings_again(server: Server) -> None:
 
 def test_sighup_under_load_puts_nobody_off(make: Make) -> None:
     """What the old front has in hand stays with the old worker; the new one gets one of its own."""
-    server = make(slow_s=250).start()
+    server = make().start()
     with server.client() as one, server.client() as two:
         with ExitStack() as three:
             with locked(server, "ann"):
@@ -63,7 +63,7 @@ def test_sighup_under_load_puts_nobody_off(make: Make) -> None:
 
 def test_an_old_front_takes_no_worker_of_the_new_one(make: Make) -> None:
     """It asks for one after the reload: the new front's has something to do, and more waiting."""
-    server = make(slow_s=250).start()
+    server = make().start()
     with server.client() as old, ExitStack() as new:
         old.envelope("ann@example.org", ident="1")
         server.signal(signal.SIGHUP)

@@ -216,7 +216,8 @@ def test_follow_shows_each_when_it_happens() -> None:
     ) as follower:
         assert follower.stdin is not None
         assert follower.stdout is not None
-        follower.stdin.write((refusal() + refusal(-5)).encode())
+        # However long it takes to begin: what was before that is not shown.
+        follower.stdin.write((refusal() + refusal(-HOUR_S)).encode())
         follower.stdin.flush()
         first = follower.stdout.readline().decode()
         assert first.endswith("<eve@example.net> to ann@example.org\n")

@@ -51,8 +51,12 @@ def test_no_process_for_a_front_is_no_end(
         "the front has ended unexpectedly; another one is started",
         "no front can be started: Resource temporarily unavailable",
     ]
+    monkeypatch.setattr("mdeliver.lmtp.master._FRONT_AGAIN_S", 3600.0)
     master._after_signals()
     assert len(reports) == 2
+    monkeypatch.setattr("mdeliver.lmtp.master._FRONT_AGAIN_S", -1.0)
+    master._after_signals()
+    assert len(reports) == 4
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
