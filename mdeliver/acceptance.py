@@ -25,7 +25,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import mdeliver
-from mdeliver import durable, limits, system
+from mdeliver import damage, durable, limits, system
 from mdeliver.envelope import Envelope
 from mdeliver.language.compile import Source, compile_rules
 from mdeliver.language.syntax import Program
@@ -91,7 +91,7 @@ def examine(
     if not demands:
         return None
     path = system.join(state, _kept_name(loaded, envelope))
-    kept = _read(path)
+    kept = _read(path, keep=keep)
     digest = _digest(loaded, demands, envelope, site)
     if kept.get("good", {}).get("digest") == digest:
         return None
@@ -241,19 +241,27 @@ def _last_good(good: Mapping[str, Any]) -> Program | None:
 # --- what is kept ----------------------------------------------------------------------------
 
 
-def _read(path: str) -> dict[str, Any]:
-    """What was kept; nothing where it cannot be read."""
+def _read(path: str, *, keep: bool) -> dict[str, Any]:
+    """What was kept, as far as it can be read; KEEP: the file is mended where it cannot."""
     try:
         fd = durable.open_own_file(path, create=False)
         try:
-            kept = json.loads(durable.read_at(fd, limits.ACCEPTED_BYTES, 0))
+            size = durable.size_of(fd)
+            octets = durable.read_at(fd, limits.ACCEPTED_BYTES, 0)
         finally:
             durable.close_read(fd)
-    except (OSError, ValueError, Deferral, RecursionError):
+    except (OSError, Deferral):
         return {}
-    if not isinstance(kept, dict):
-        return {}
-    return {part: said for part, said in kept.items() if _is_whole(part, said)}
+    try:
+        said = json.loads(octets)
+    except (ValueError, RecursionError):
+        said = None
+    parts = said if isinstance(said, dict) else {}
+    kept = {part: said for part, said in parts.items() if _is_whole(part, said)}
+    if keep and (kept != said or size > limits.ACCEPTED_BYTES):
+        damage.note(path, "it held no verdicts on rules", octets, size)
+        _write(path, kept)
+    return kept
 
 
 def _is_whole(part: str, said: object) -> bool:

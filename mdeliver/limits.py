@@ -209,6 +209,9 @@ JOURNAL_BYTES = 1 << 20
 REMEMBERED_BYTES = 4 << 20
 """Size of the memory of messages delivered and replies sent: 100 000 of them, the oldest go."""
 
+DAMAGED_BYTES = 8 << 20
+"""So much of a damaged state file is kept beside it, from its beginning."""
+
 # --- replies ---------------------------------------------------------------------------------
 REPLY_TEXT = 32 << 10
 """Characters of the text of an automatic reply; a longer one is an error in the rules."""

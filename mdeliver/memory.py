@@ -13,7 +13,8 @@ directory: `memory` holds the records, `memory-locks` nothing but locks.
 
 Guarantee   a record that was written is found until it is among the oldest of its kind in a file
             that is full (limits.REMEMBERED_BYTES): then the newest half of each kind stays. Torn,
-            or not ours, it counts as none; the next writer cuts a torn end off.
+            or not ours, it counts as none; the next writer cuts a torn end off, and takes out what
+            is no record where it meets with it (damage.py).
             Of two deliveries that `hold` one name the second waits for the end of the first.
 Locks       on `memory-locks`, which is never replaced: a byte per name that is held, taken before
             the locks of the journal; byte 0 by whoever writes, who waits for nothing else then.
@@ -72,6 +73,7 @@ class Recollection:
     def __init__(self, directory: str, owner: bytes = NOBODY) -> None:
         self._path = system.join(directory, "memory")
         self._owner = owner
+        self._damaged = False
 
     def holds(self, kind: bytes, name: bytes, within_s: float) -> bool:
         """Whether NAME was remembered no more than WITHIN_S seconds ago.
@@ -79,6 +81,9 @@ class Recollection:
         Of a time that lies ahead, as after a clock that was wrong, only as much is believed.
         """
         records = durable.read_file(self._path, 2 * limits.REMEMBERED_BYTES)
+        # Zeros are what a crash leaves. What else is no record only its checksum tells, and to look
+        # at all of them would cost more than the message.
+        self._damaged |= _ZEROS in records
         wanted = name + kind
         found = records.rfind(wanted)
         while found >= 0:
@@ -156,19 +161,47 @@ class Memory(Recollection):
             if torn:
                 # A writer was killed, or the disk was full: nobody was told that it is written.
                 durable.truncate(fd, size - torn)
-            if size - torn + len(written) > limits.REMEMBERED_BYTES:
-                # What is huge was not written by us: memory for all of it cannot be had.
-                count = min(size - torn, 2 * limits.REMEMBERED_BYTES // _RECORD * _RECORD)
-                self._rewrite(durable.read_at(fd, count, size - torn - count), written)
+            end = size - torn
+            is_full = end + len(written) > limits.REMEMBERED_BYTES
+            if is_full or self._damaged or _is_foreign(fd, end):
+                self._rewrite(fd, end, written, is_full=is_full)
                 return
             durable.write_at_once(fd, written)
             durable.sync_content(fd)
         finally:
             system.close(fd)
 
-    def _rewrite(self, records: bytes, written: bytes) -> None:
-        """Put the newest half of each kind, and what is WRITTEN now, into the file's place."""
-        durable.replace(self._path, _newest(records) + written)
+    def _rewrite(self, fd: int, end: int, written: bytes, *, is_full: bool) -> None:
+        """Put into the file's place what it has as far as END, and what is WRITTEN now.
+
+        is_full  only the newest half of each kind
+        """
+        # What is huge was not written by us: memory for all of it cannot be had.
+        count = min(end, 2 * limits.REMEMBERED_BYTES // _RECORD * _RECORD)
+        records = durable.read_at(fd, count, end - count)
+        whole = [record for record in _parted(records) if _is_whole(record)]
+        foreign = end - len(whole) * _RECORD
+        if foreign:
+            from mdeliver import damage
+
+            damage.note(self._path, f"{foreign} octets of it were no records", records, end)
+        self._damaged = False
+        kept = b"".join(whole)
+        durable.replace(self._path, (_newest(kept) if is_full else kept) + written)
+
+
+_ZEROS = bytes(_RECORD)
+"""No record has so many on end."""
+
+
+def _is_foreign(fd: int, end: int) -> bool:
+    """Whether the first or the last record of a file of END octets is none."""
+    ends = {0, end - _RECORD} if end else set()
+    return not all(_is_whole(durable.read_at(fd, _RECORD, at)) for at in ends)
+
+
+def _parted(records: bytes) -> list[bytes]:
+    return [records[at : at + _RECORD] for at in range(0, len(records), _RECORD)]
 
 
 def _newest(records: bytes) -> bytes:

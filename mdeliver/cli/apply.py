@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 import click
 
+from mdeliver import damage
 from mdeliver.cli.surroundings import Asker, progress
 from mdeliver.decision import load_rules, rules_error
 from mdeliver.history import apply as history
@@ -80,6 +81,9 @@ def command(folder: str | None, **given: Any) -> None:
     except (OSError, Deferral) as error:
         _complain(deferred_by(error).text)
         sys.exit(EX_TEMPFAIL)
+    finally:
+        for found in damage.taken():
+            _complain(found.text)
 
 
 class _Work:
@@ -138,6 +142,8 @@ def _finish_interrupted(work: _Work) -> Iterator[str]:
         if applied.state == "undoing":
             words = f"an --undo of {applied.id} was interrupted"
             raise click.ClickException(f"{words}; run mdeliver apply --undo {applied.id} first")
+        if applied.trouble:
+            yield applied.trouble
         yield from history.finish(applied, work.deliverer)
 
 
@@ -214,6 +220,7 @@ def _object(one: Wish) -> dict[str, Any]:
 def _undo(work: _Work, name: str | None, partial: bool) -> int:
     """Take back the record NAME, or the newest; the exit status."""
     with records.alone(work.state):
+        _complain_of(records.troubles(work.state))
         try:
             applied = records.record(work.state, name)
         except records.RecordError as error:
@@ -242,6 +249,7 @@ def _refuse(name: str) -> NoReturn:
 def _list(work: _Work) -> int:
     """Show every record; the exit status."""
     found = records.records(work.state)
+    _complain_of(records.troubles(work.state))
     for applied in found:
         kinds = Counter(type(step).__name__.lower() for step in applied.steps)
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(applied.began_s))

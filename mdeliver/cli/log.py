@@ -62,7 +62,8 @@ def command(
     asker = Asker(Options(user=user, home=home))
     question = recall.Question(message_id, rule, since_s)
     try:
-        found = list(recall.matching(recall.deliveries(asker.state), question))
+        told = recall.everything(asker.state)
+        found = list(recall.matching(told.deliveries, question))
         if last is None and not by_rule and question == recall.Question():
             last = SHOWN
         if last is not None:
@@ -73,9 +74,12 @@ def command(
     if by_rule:
         _show_hits(counted, len(found), as_json)
         sys.exit(0 if counted else 1)
+    if message_id is None and rule is None:
+        found = _with_damage(found, told.damage, since_s)
     paint = painter()
     for said in found:
         click.echo(json.dumps(said) if as_json else "\n".join(_lines(said, paint)))
+    _show_unread(told.unread)
     if not found:
         click.echo("mdeliver log: no such delivery is in the log", err=True)
     sys.exit(0 if found else 1)
@@ -92,11 +96,33 @@ def _program(asker: Asker) -> Program:
     return compiled.program
 
 
+# --- damage ----------------------------------------------------------------------------------
+
+
+def _with_damage(
+    found: list[dict[str, Any]], damage: list[dict[str, Any]], since_s: float | None
+) -> list[dict[str, Any]]:
+    """FOUND, and what was found damaged in that time; since the first of them, where no other."""
+    begin_s = since_s if since_s is not None else min([s["time"] for s in found], default=0)
+    later = [said for said in damage if said["time"] >= begin_s]
+    # The log's own order, where nothing was damaged: clocks go back.
+    return sorted([*found, *later], key=lambda said: float(said["time"])) if later else found
+
+
+def _show_unread(unread: Mapping[str, int]) -> None:
+    """Say what of the log was left out: a full disk or a crash has cut it, or somebody else."""
+    for path, lines in unread.items():
+        words = f"{path}: lines that cannot be read, and are left out: {lines}"
+        click.echo(f"mdeliver log: {one_line(words)}", err=True)
+
+
 # --- deliveries ------------------------------------------------------------------------------
 
 
 def _lines(said: Mapping[str, Any], paint: Callable[[str, str], str]) -> list[str]:
-    """One delivery; no control character of a message reaches the terminal."""
+    """One delivery, or one damaged file; no control character reaches the terminal."""
+    if "damaged" in said:
+        return [f"{_when(said['time'])}  {paint('red', 'damaged')}: {one_line(said['text'])}"]
     outcome = one_line(said["outcome"])
     by = f" by {said['rule']}" if said["rule"] else ""
     seconds = f"{1000 * said['duration_s']:.0f} ms"

@@ -7,6 +7,8 @@ Rewritten   beyond limits.JOURNAL_BYTES, by whoever opens it and finds nobody el
 Kept        a process that has more than one message to deliver keeps it open (KeptJournal) and
             knows where lines are; what others add is read when it is there. Letters change, so they
             are read anew each time.
+Damaged     what is no line is none, and is taken out when nobody else has the file open: by whoever
+            met with it, once the attempt is over (damage.py).
 Fails with  OSError, Deferral
 See also    journal.py, journalline.py
 """
@@ -19,11 +21,14 @@ from mdeliver import durable, limits, locks, system
 from mdeliver.deliver.journalline import (
     Recorded,
     glance,
+    is_torn,
     last_lines,
     open_lines,
     read_line,
+    whole_lines,
     word,
 )
+from mdeliver.outcome import Deferral
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,6 +87,9 @@ class JournalFile:
         """Give back the lock on BYTE; closing does, and all others too."""
         del byte
         system.close(self.fd)
+        if _looks_damaged(self._lines):
+            self._lines = b""
+            _mend(self.path)
 
     def about(self, key: bytes) -> Recorded | None:
         """The last line about the message KEY, as it was when the attempt began."""
@@ -140,6 +148,7 @@ class KeptJournal(JournalFile):
         self._of_key: dict[int, int] = {}
         self._of_mbox: dict[bytes, tuple[bytes, list[int]]] = {}
         self._resting = False
+        self._damaged = False
 
     def close(self) -> None:
         """Give all locks back."""
@@ -158,7 +167,11 @@ class KeptJournal(JournalFile):
 
     def rest(self) -> None:
         """With no attempt under way: let others rewrite it, if it is long."""
-        if self._seen > limits.JOURNAL_BYTES and not self._resting:
+        if self._damaged and not self.keys:
+            # Ours too must not be in the way.
+            self.close()
+            _mend(self.path)
+        elif self._seen > limits.JOURNAL_BYTES and not self._resting:
             locks.unlock(self.fd, _ROTATION_BYTE, 1)
             self._resting = True
 
@@ -236,6 +249,8 @@ class KeptJournal(JournalFile):
             found = glance(lines[start:end])
             if found is not None:
                 self._note(self._seen + start, *found)
+            elif start < end and not is_torn(lines, start, end):
+                self._damaged = True
             start = end + 1
             end = lines.find(b"\n", start)
         self._seen += start
@@ -255,29 +270,72 @@ def short(key: bytes) -> int:
     return int(key[:15], 16)
 
 
-def _lines_of(fd: int) -> bytes:
-    """All lines; of a file that something else has made huge, those at both of its ends.
+def _looks_damaged(lines: bytes) -> bool:
+    """Whether LINES of a journal hold what no crash of ours leaves, by what a glance can tell.
 
-    A crash or a slip of the hand may leave zeros without end: no line has any.
+    The checksum of each line would cost every delivery more than its own line does. What is seen by
+    that alone is found when the file is rewritten.
+    """
+    if not lines:
+        return False
+    if b"\0" in lines or not lines.startswith(b"\n"):
+        return True
+    end = len(lines) - lines.endswith(b"\n")
+    start = lines.rfind(b"\n", 0, end) + 1
+    return start < end and glance(lines[start:end]) is None and not is_torn(lines, start, end)
+
+
+def _mend(path: str) -> None:
+    """Take what is no line out of the journal PATH, if nobody has it open; or leave it to a later
+    delivery. Raises no OSError: the message's fate does not hang on it."""
+    try:
+        fd = durable.open_own_file(path, create=False)
+        try:
+            alone = locks.try_lock(fd, _ROTATION_BYTE, 1, exclusive=True)
+            if alone and durable.same_file(fd, path):
+                _rewrite(fd, path)
+        finally:
+            durable.close_read(fd)
+    except (OSError, Deferral, MemoryError):
+        pass
+
+
+def _octets_of(fd: int) -> bytes:
+    """All octets; of a file that something else has made huge, those at both of its ends.
+
+    A crash or a slip of the hand may leave zeros without end.
     """
     size, most = durable.size_of(fd), 16 * limits.JOURNAL_BYTES
     if size <= 2 * most:
         return durable.read_at(fd, size, 0)
-    ends = durable.read_at(fd, most, 0), durable.read_at(fd, most, size - most)
-    return b"\n".join(ends).replace(b"\0", b"")
+    return durable.read_at(fd, most, 0) + b"\n" + durable.read_at(fd, most, size - most)
 
 
 def _rewrite(fd: int, path: str) -> None:
     """Put a shorter journal in PATH's place: the newest half, and every line still open.
 
     Lines stay whole, the newest one however long it is: without it its message would come twice.
+    One that was short enough, and damaged, keeps all its lines.
 
     Called with byte 0 locked alone: no attempt is under way, so nobody holds offsets into it.
     """
-    lines = _lines_of(fd)
+    octets = _octets_of(fd)
+    lines, foreign = whole_lines(octets)
+    if foreign:
+        from mdeliver import damage
+
+        size = durable.size_of(fd)
+        foreign += max(0, size - len(octets))
+        damage.note(path, f"{foreign} octets of it were no lines of a journal", octets, size)
+    if len(lines) > limits.JOURNAL_BYTES:
+        lines = _newest(lines)
+    durable.replace(path, lines)
+
+
+def _newest(lines: bytes) -> bytes:
+    """The newest half of LINES, and every line still open."""
     middle = max(len(lines) // 2, len(lines) - limits.JOURNAL_BYTES // 2)
     half = len(lines) - len(last_lines(lines, len(lines) - middle))
     still_open = b"".join(b"\n" + line + b"\n" for line in open_lines(lines, half))
     # There are bounds even to what was never finished.
-    text = last_lines(still_open, limits.JOURNAL_BYTES // 4) + lines[half:]
-    durable.replace(path, text)
+    return last_lines(still_open, limits.JOURNAL_BYTES // 4) + lines[half:]

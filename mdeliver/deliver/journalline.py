@@ -26,6 +26,12 @@ _UNSAFE = bytes(range(0x21)) + b"%\x7f"
 
 _PERCENT = ord("%")
 
+_NEVER = set(_UNSAFE).difference(b"\t %")
+"""Octets that stand nowhere in a line."""
+
+_LETTERS = b".DFRScu"
+_DIGITS = b"0123456789abcdef"
+
 
 class Recorded(Record):
     """One line, read.
@@ -141,6 +147,40 @@ def read_line(lines: bytes, start: int) -> Recorded | None:
         _unword(line),
         tuple(tuple(system.from_octets(_unword(w)) for w in place.split(b" ")) for place in places),
     )
+
+
+def whole_lines(octets: bytes) -> tuple[bytes, int]:
+    """The lines in OCTETS that are whole; and how many octets were neither a line nor left by a
+    writer who was killed in the midst of one."""
+    lines, foreign = [], 0
+    end = -1
+    while end < len(octets):
+        start, end = end + 1, octets.find(b"\n", end + 1)
+        end = end if end >= 0 else len(octets)
+        if start == end:
+            continue
+        if end < len(octets) and read_line(octets, start) is not None:
+            lines.append(b"\n" + octets[start : end + 1])
+        elif not is_torn(octets, start, end):
+            foreign += end - start
+    return b"".join(lines), foreign
+
+
+def is_torn(lines: bytes, start: int, end: int) -> bool:
+    """Whether what is in LINES from START to END, and no whole line, is the beginning of one.
+
+    A writer who was killed has not ended it; the next line begins with the newline that does.
+    """
+    line, behind = lines[start:end], lines[end + 1 : end + 2]
+    if end < len(lines) and behind in (b"", b"\n"):
+        return False
+    letters, tab, rest = line.partition(b"\t")
+    checksum, more, payload = rest.partition(b"\t")
+    if letters.strip(_LETTERS) or (tab and len(letters) < 2):
+        return False
+    if checksum.strip(_DIGITS) or len(checksum) > 2 * _CHECKSUM_OCTETS:
+        return False
+    return not more or not set(payload).intersection(_NEVER)
 
 
 def last_lines(lines: bytes, most: int) -> bytes:

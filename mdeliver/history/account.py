@@ -9,6 +9,7 @@ See also    decisions.py (the log), syslog.py (the line for the MTA's log), reca
 
 from __future__ import annotations
 
+import sys
 import time
 
 from mdeliver import limits, system
@@ -175,6 +176,18 @@ def close_together(closed: Sequence[tuple[Account, Outcome]]) -> None:
                 decisions.append(account.state, octets, site.log_kilobytes, site.log_files)
         except BaseException:
             pass  # likewise
+    # Whoever found anything damaged has imported that; nobody else pays for it.
+    if closed and "mdeliver.damage" in sys.modules:
+        _tell_damage(closed[0][0])
+
+
+def _tell_damage(account: Account) -> None:
+    from mdeliver.history.damaged import tell
+
+    try:
+        tell(account.state, account.site)
+    except BaseException:
+        pass  # likewise
 
 
 def _short(value: Any) -> Any:

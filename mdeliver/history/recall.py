@@ -50,6 +50,14 @@ _LOG_BYTES = 1 << 30
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
+_DAMAGE_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "time": (int, float),
+    "damaged": str,
+    "text": str,
+}
+"""Likewise of a line that tells of a damaged file."""
+
+
 class Question(NamedTuple):
     """Which deliveries are asked for; what is None does not matter.
 
@@ -80,30 +88,65 @@ class Hits(NamedTuple):
     since_s: float
 
 
+class Told(NamedTuple):
+    """What the log has.
+
+    deliveries  the oldest first
+    damage      files that were found damaged, each as the log tells of it
+    unread      by the path of each file of the log: how many lines are none of ours, or only part
+                of one
+    """
+
+    deliveries: list[dict[str, Any]]
+    damage: list[dict[str, Any]]
+    unread: dict[str, int]
+
+
 def deliveries(state: str) -> Iterator[dict[str, Any]]:
     """Every delivery in the log of the state directory STATE, the oldest first. Raises OSError."""
+    for _path, said in _objects(state):
+        if said is not None and _is_delivery(said):
+            yield said
+
+
+def everything(state: str) -> Told:
+    """All that the log of the state directory STATE has. Raises OSError."""
+    told = Told([], [], {})
+    for path, said in _objects(state):
+        if said is not None and _is_delivery(said):
+            told.deliveries.append(said)
+        elif said is not None and _has(said, _DAMAGE_KINDS):
+            told.damage.append(said)
+        else:
+            told.unread[path] = told.unread.get(path, 0) + 1
+    return told
+
+
+def _objects(state: str) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """Each line of the log, as an object; None where it is none. Whence it is stands before it."""
     for path in decisions.paths(state):
         for line in durable.read_file(path, _LOG_BYTES).splitlines():
             # What a full disk cut may stand before a whole one; within a text the quotes differ.
-            found = _delivery(line[max(0, line.rfind(_START)) :])
-            if found is not None:
-                yield found
+            try:
+                said = json.loads(line[max(0, line.rfind(_START)) :])
+            except (ValueError, RecursionError):
+                said = None
+            if line:
+                yield path, said if isinstance(said, dict) else None
 
 
-def _delivery(line: bytes) -> dict[str, Any] | None:
-    try:
-        said = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(said, dict) or not all(
-        key in said and isinstance(said[key], kind) for key, kind in _KINDS.items()
-    ):
-        return None
+def _has(said: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]]) -> bool:
+    return all(key in said and isinstance(said[key], kind) for key, kind in kinds.items())
+
+
+def _is_delivery(said: Mapping[str, Any]) -> bool:
+    if not _has(said, _KINDS):
+        return False
     whole = all(
         isinstance(action, dict) and isinstance(action.get("rule"), str | None)
         for action in said["actions"]
     )
-    return said if whole and all(isinstance(rule, str) for rule in said["fired"]) else None
+    return whole and all(isinstance(rule, str) for rule in said["fired"])
 
 
 def matching(found: Iterable[dict[str, Any]], question: Question) -> Iterator[dict[str, Any]]:

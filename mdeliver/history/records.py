@@ -101,6 +101,7 @@ class Applied:
     copied   by the number of the step
     skipped  why, by the number of the step
     state    see the module
+    unread   lines that are none of ours; a last one that is cut is of a step that was never begun
     """
 
     def __init__(self, path: str) -> None:
@@ -112,6 +113,15 @@ class Applied:
         self.copied: dict[int, Copied] = {}
         self.skipped: dict[int, str] = {}
         self.state: State = "open"
+        self.unread = 0
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the record, in words; "" for nothing."""
+        if not self.unread:
+            return ""
+        words = f"lines that cannot be read, and are left out: {self.unread}"
+        return f"{self.path} is damaged: {words}"
 
     def write(self, *said: dict[str, Any], durably: bool = True) -> None:
         """Add a line for each of SAID, and return once they are on disk if DURABLY."""
@@ -197,12 +207,20 @@ def begin(state: str, folder: str) -> Applied:
 
 def records(state: str) -> list[Applied]:
     """Every record in the state directory STATE, the oldest first."""
+    return [applied for applied in _all(state) if applied.began_s]
+
+
+def troubles(state: str) -> list[str]:
+    """What is wrong with the records in the state directory STATE, each on a line."""
+    return [applied.trouble for applied in _all(state) if applied.trouble]
+
+
+def _all(state: str) -> list[Applied]:
+    """Every file that has a record, and those that had one and are damaged."""
     found = []
     for name in sorted(durable.names_in(_directory(state))):
         if name[:1].isdigit():
-            applied = _read(system.join(_directory(state), name))
-            if applied is not None:
-                found.append(applied)
+            found.append(_read(system.join(_directory(state), name)))
     return sorted(found, key=lambda applied: (applied.began_s, len(applied.id), applied.id))
 
 
@@ -227,14 +245,15 @@ def record(state: str, name: str | None) -> Applied:
     raise RecordError(f"there is no record {name}; see mdeliver apply --undo --list")
 
 
-def _read(path: str) -> Applied | None:
+def _read(path: str) -> Applied:
     applied = Applied(path)
     for line in durable.read_file(path, _RECORD_BYTES).splitlines():
         try:
             applied._take(json.loads(line))
         except (ValueError, KeyError, TypeError, RecursionError):
-            continue
-    return applied if applied.began_s else None
+            is_torn = line.startswith(b"{") and b"\0" not in line
+            applied.unread += bool(line.strip()) and not is_torn
+    return applied
 
 
 @contextmanager

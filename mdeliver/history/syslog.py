@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mdeliver.plan import Plan
     from mdeliver.settings import Site
 
-_MAIL, _INFO, _NOTICE = 2 << 3, 6, 5
+_MAIL, _INFO, _NOTICE, _WARNING = 2 << 3, 6, 5, 4
 """Facility, and severities (RFC 3164 4.1.1)."""
 
 _MOST_CHARACTERS = 900
@@ -40,13 +40,22 @@ def send(said: Mapping[str, Any], plan: Plan | None, site: Site) -> None:
     said  the object of the decision log
     plan  what was carried out, if it came to that
     """
+    severity = _INFO if said["outcome"] in ("delivered", "discarded") else _NOTICE
+    _send(severity, line(said, plan), site)
+
+
+def warn(text: str, site: Site) -> None:
+    """Send a warning, in Postfix's manner; raises OSError where syslog takes none now."""
+    shown = one_line(f"warning: {text}")
+    _send(_WARNING, shown[:_MOST_CHARACTERS], site)
+
+
+def _send(severity: int, text: str, site: Site) -> None:
     import _socket
 
-    severity = _INFO if said["outcome"] in ("delivered", "discarded") else _NOTICE
     # RFC 3164 wants a day of one figure after a space; the C library's own syslog does that too.
     stamp = time.strftime("%b %e %H:%M:%S")
     name = one_line(site.syslog_name)
-    text = line(said, plan)
     datagram = f"<{_MAIL | severity}>{stamp} {name}[{system.getpid()}]: {text}"
     kind = _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
     socket = _socket.socket(_socket.AF_UNIX, kind)

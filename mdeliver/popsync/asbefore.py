@@ -4,7 +4,8 @@ Remembers  for each user whose last look left nothing to do: every file that it 
            was. Starting a process for each of 10 000 users to find that out again takes minutes.
 Believes   a file that is our own, of the same settings and the same mdeliver. What it names comes
            from users' processes: we ask for a file's status, and read nothing.
-Lost       or damaged, everybody is looked at: nothing depends on it but the time that takes
+Lost       or damaged, everybody is looked at: nothing depends on it but the time that takes.
+           `trouble` says that it was damaged; it is written anew when there is anything new
 Fails with OSError where it cannot be written
 See also   site.py; watch.py, look_of
 """
@@ -16,7 +17,7 @@ import os
 from hashlib import blake2b
 from typing import Any, TypedDict
 
-from mdeliver import __version__, durable
+from mdeliver import __version__, damage, durable
 from mdeliver.outcome import Deferral
 from mdeliver.popsync.watch import look_of
 from mdeliver.system import from_octets, to_octets
@@ -44,6 +45,7 @@ class AsBefore:
     def __init__(self, path: str, settings: object) -> None:
         self._path = path
         self._changed = False
+        self.trouble = ""
         self._people: dict[str, bytes] = {}
         """Looks as they are written: as objects those of 10 000 users would take 40 MB."""
         self.settle(settings)
@@ -68,6 +70,12 @@ class AsBefore:
         finally:
             durable.close_read(fd)
         first, *lines = octets.split(b"\n")
+        whole = octets.endswith(b"\n") and b"\0" not in octets
+        if not whole or len(first) != len(self._settings) or first.strip(b"0123456789abcdef"):
+            damage.note(self._path, "it was no list of looks", octets, len(octets))
+            self.trouble = "; ".join([found.text for found in damage.taken()])
+            self._changed = True
+            return {}
         if first != self._settings.encode():
             return {}
         parted = [line.partition(b"\t") for line in lines if line]

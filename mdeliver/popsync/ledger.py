@@ -190,7 +190,11 @@ class Ledger:
             raise self._damaged(error) from None
 
     def _damaged(self, error: Exception) -> LedgerError:
-        return LedgerError(0, f"{error}; without this file pop-sync begins anew", self.path)
+        words = (
+            f"{error}; it is left as it is, and nothing is carried over while it is there: without "
+            "it pop-sync begins anew"
+        )
+        return LedgerError(0, words, self.path)
 
     @_read
     def _rows(self, query: str, *words: str | int) -> list[Any]:

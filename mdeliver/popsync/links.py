@@ -34,6 +34,9 @@ from mdeliver.popsync.ledger import Delivered, Download, Ledger
 _FIRST_OCTETS = 1024
 """So much of the first line of a log tells it from others: it begins with time and message."""
 
+LOG_BYTES = 256 << 20
+"""So much of one file of the log is taken over; the settings keep it far below."""
+
 _LETTERS = {"draft": "D", "flagged": "F", "answered": "R", "seen": "S"}
 
 SERVERS_LINES_BYTES = 400
@@ -79,13 +82,17 @@ def _identity(path: str) -> str:
 
 
 def _lines(path: str, begin: int) -> tuple[bytes, int]:
-    """What PATH has from BEGIN on as far as lines are whole, and where that ends."""
+    """What PATH has from BEGIN on as far as lines are whole, and where that ends.
+
+    Of what is huge, which no delivery has written, only the end is looked at.
+    """
     try:
         fd = durable.open_own_file(path, create=False)
     except FileNotFoundError:
         return b"", begin
     try:
-        octets = durable.read_at(fd, max(0, durable.size_of(fd) - begin), begin)
+        begin = max(begin, durable.size_of(fd) - LOG_BYTES)
+        octets = durable.read_at(fd, LOG_BYTES, begin)
     finally:
         durable.close_read(fd)
     whole = octets[: octets.rfind(b"\n") + 1]

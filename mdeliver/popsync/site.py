@@ -121,6 +121,8 @@ class _Master:
         self._selector.register(self._watch, selectors.EVENT_READ)
 
     def run(self) -> int:
+        if self._before.trouble:
+            self._report(f"{self._before.trouble}; everybody is looked at")
         gc.collect()
         gc.freeze()
         self._find_users()

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from mdeliver import durable, locks, system
+from mdeliver import damage, durable, locks, system
 from mdeliver.deliver.mboxlock import lock_mbox
 from mdeliver.envelope import Envelope
 from mdeliver.outcome import Deferral
@@ -133,6 +133,8 @@ def look(account: Account, ledger: Ledger, tell: Callable[[Change], None], *, do
     for change in filled.changes:
         tell(change)
     changes += filled.changes
+    # Of the journal, where a copy was delivered: the next look finds nothing of it.
+    troubles += [found.text for found in damage.taken()]
     return Looked(changes, troubles + failed, unsettled or filled.more, filled.more)
 
 

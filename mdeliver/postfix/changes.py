@@ -24,6 +24,7 @@ from mdeliver.settings import TAGS_PATH
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     Before = dict[str, str | None]
     Kept = dict[str, dict[str, str | None]]
@@ -131,8 +132,26 @@ def _is_as_before(states: dict[str, str | None]) -> bool:
 
 
 def _kept(keep: str) -> Kept:
-    kept: Kept = json.loads(durable.read_file(keep, _BYTES) or b"{}")
+    """What was kept at KEEP. Raises SetupError where it is damaged: nothing may be written there
+    then, since what can still be read of it may be all that is left of the old settings."""
+    try:
+        kept: Any = json.loads(durable.read_file(keep, _BYTES) or b"{}")
+    except (ValueError, RecursionError):
+        kept = None
+    if not isinstance(kept, dict) or not all(map(_are_states, kept.keys(), kept.values())):
+        raise SetupError(
+            f"{keep} is damaged, so what was there before cannot be put back; it is left as it is. "
+            "Take out of it by hand what you need, and remove it: then this can begin anew"
+        )
     return kept
+
+
+def _are_states(path: object, states: object) -> bool:
+    """Whether STATES tell what the file PATH was, and became."""
+    if not isinstance(path, str) or not path.startswith("/") or not isinstance(states, dict):
+        return False
+    texts = all(text is None or isinstance(text, str) for text in states.values())
+    return texts and "before" in states and not states.keys() - {"before", "after"}
 
 
 def _keep(keep: str, kept: Kept) -> None:
@@ -170,7 +189,7 @@ def _changed_by(path: str, now: str | None, keep: str) -> str:
             other = f"{directory}/{name}"
             try:
                 states = {} if other == keep else _kept(other).get(path, {})
-            except (OSError, ValueError):
+            except (OSError, SetupError):
                 continue  # only a better message
             if "after" in states and states["after"] == now:
                 return command

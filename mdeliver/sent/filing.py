@@ -61,7 +61,8 @@ def file_once(
     now_s  seconds since 1970
     """
     name = message_name(letter.head)
-    fd = durable.open_own_file(system.join(state, STATE), create=True)
+    path = system.join(state, STATE)
+    fd = durable.open_own_file(path, create=True)
     try:
         patience = locks.Patience(limits.LOCK_WAIT_S)
         while not locks.try_lock(fd, 0, locks.WHOLE_FILE, exclusive=True):
@@ -72,7 +73,8 @@ def file_once(
         outcome = do(plan.replace(actions=actions))
         if name and outcome.fate == "delivered":
             try:
-                _look_again(fd, now_s, [a.path for a in copies if a not in there], name)
+                filed = [a.path for a in copies if a not in there]
+                _look_again(fd, path, now_s, filed, name)
             except OSError:
                 pass  # the message is delivered: a later upload of it stays beside it
         return outcome
@@ -82,35 +84,56 @@ def file_once(
 
 def look_again(state: str, now_s: float) -> None:
     """Remove copies of ours beside which clients have put their own; never raises OSError."""
+    path = system.join(state, STATE)
     try:
-        fd = durable.open_own_file(system.join(state, STATE), create=False)
+        fd = durable.open_own_file(path, create=False)
         try:
             if durable.size_of(fd) and locks.try_lock(fd, 0, locks.WHOLE_FILE, exclusive=True):
-                _look_again(fd, now_s, [], "")
+                _look_again(fd, path, now_s, [], "")
         finally:
             durable.close_read(fd)
     except (OSError, Deferral):
         pass  # the next delivery looks again
 
 
-def _look_again(fd: int, now_s: float, filed: list[str], name: str) -> None:
-    """Look at all that is remembered, and remember the copies of NAME in the folders FILED too."""
-    known = []
+def _look_again(fd: int, path: str, now_s: float, filed: list[str], name: str) -> None:
+    """Look at all that is remembered in PATH, open as FD, and remember the copies of NAME in the
+    folders FILED too."""
     before = durable.read_at(fd, _STATE_BYTES, 0)
-    for line in before.split(b"\n"):
-        words = line.decode("utf-8", "surrogateescape").split(" ", 2)
-        # A power cut may have left anything here.
-        if len(words) < 3 or not words[0].isdecimal() or len(words[0]) > _TIME_DIGITS:
-            continue
-        if "\0" not in words[2]:
-            known.append((int(words[0]), words[1], words[2]))
+    known, foreign = _remembered(before)
+    size = durable.size_of(fd)
+    foreign += size - len(before)
+    if foreign:
+        from mdeliver import damage
+
+        damage.note(path, f"{foreign} octets of it told of no copy", before, size)
     kept = [entry for entry in known if now_s - entry[0] < AGAIN_S and not _is_mended(entry)]
     kept += [(int(now_s), name, path) for path in filed]
     lines = [f"{time_s} {n} {p}\n" for time_s, n, p in kept if "\n" not in p]
     after = "".join(lines).encode("utf-8", "surrogateescape")
-    if after != before:
+    if after != before or foreign:
         durable.truncate(fd, 0)
         durable.write_all(fd, after)
+
+
+def _remembered(octets: bytes) -> tuple[list[tuple[int, str, str]], int]:
+    """The entries in OCTETS; and how many octets were none, but for a last line that is cut."""
+    known, foreign = [], 0
+    *lines, cut = octets.split(b"\n")
+    for line in [*lines, cut]:
+        words = line.decode("utf-8", "surrogateescape").split(" ", 2)
+        is_entry = len(words) == 3 and words[0].isdecimal() and len(words[0]) <= _TIME_DIGITS
+        # A power cut may have left anything here.
+        if is_entry and "\0" not in words[2]:
+            known.append((int(words[0]), words[1], words[2]))
+        elif line and (line is not cut or not _may_be_cut(words[0])):
+            foreign += len(line)
+    return known, foreign
+
+
+def _may_be_cut(time: str) -> bool:
+    """Whether a last line whose first word is TIME is the beginning of one of ours."""
+    return time.isdecimal() and len(time) <= _TIME_DIGITS
 
 
 def _is_mended(entry: tuple[int, str, str]) -> bool:

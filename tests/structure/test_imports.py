@@ -19,8 +19,8 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "mail as bytes, and the only ways to files",
-        """headertext addresses structured message durable locks memory mailgroup dotlock letter
-        attendance programs rulesfile tomltext pop3choice settings authentication
+        """headertext addresses structured message durable locks damage memory mailgroup dotlock
+        letter attendance programs rulesfile tomltext pop3choice settings authentication
         authentication.results authentication.wording authentication.client
         authentication.lookups authentication.signed authentication.spf authentication.dkim
         authentication.arc authentication.dmarc authentication.computed authentication.tally
@@ -53,11 +53,12 @@ FLOORS: tuple[tuple[str, str], ...] = (
     ),
     (
         "one message for one user, from edge to outcome; for many, without the effects",
-        """intake rulescache history history.decisions history.syslog history.account sent.filing
-        decision replay replay.mboxread replay.stores replay.rehearsal replay.workers
-        replay.fates replay.against replay.casefindings replay.cases replay.expectations
-        replay.trial acceptance agent history.recall history.records history.steps
-        history.folders history.keywords history.held history.wishes history.apply""",
+        """intake rulescache history history.decisions history.syslog history.damaged
+        history.account sent.filing decision replay replay.mboxread replay.stores
+        replay.rehearsal replay.workers replay.fates replay.against replay.casefindings
+        replay.cases replay.expectations replay.trial acceptance agent history.recall
+        history.records history.steps history.folders history.keywords history.held
+        history.wishes history.apply""",
     ),
     (
         "the LMTP server: sessions, processes, the launcher's door",
