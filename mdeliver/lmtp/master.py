@@ -24,6 +24,7 @@ import time
 from mdeliver import durable
 from mdeliver.lmtp import frames, systemd
 from mdeliver.lmtp.door import decline
+from mdeliver.lmtp.forked import STOPPING, begin_child
 from mdeliver.lmtp.front import Front
 from mdeliver.lmtp.identity import (
     NotServed,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 _CREDENTIALS_BYTES = 12
 _DOOR_LANE = -1
 """Of workers that the front cannot have: it knows virtual users, the door those of the system."""
-_STOPPING = (signal.SIGTERM, signal.SIGINT)
 _FRONT_AGAIN_S = 1.0
 _OF_SOCKETS = ("listen", "launcher", "socket_user", "socket_mode")
 """Settings of what stays open as long as the server runs."""
@@ -96,7 +96,7 @@ class Master:
         self._wake_end = wake_end
         # From now on, so that no signal comes too early.
         signal.set_wakeup_fd(wake_end.fileno(), warn_on_full_buffer=False)
-        for number in (*_STOPPING, signal.SIGHUP, signal.SIGCHLD):
+        for number in (*STOPPING, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, self._signalled)
         self._selector.register(self._wake, selectors.EVENT_READ, self._drain_wake)
 
@@ -120,7 +120,7 @@ class Master:
     # --- signals -----------------------------------------------------------------------------
 
     def _signalled(self, number: int, _frame: object) -> None:
-        if number in _STOPPING:
+        if number in STOPPING:
             self._stopping = True
         elif number == signal.SIGHUP:
             self._reloading = True
@@ -232,7 +232,7 @@ class Master:
         if pid == 0:
             status = 1
             try:
-                self._in_child(keep)
+                begin_child(keep)
                 task()
                 status = 0
             except BaseException as error:
@@ -243,17 +243,6 @@ class Master:
         self._pids[pid] = child
         self._selector.register(channel, selectors.EVENT_READ, lambda: self._from_child(child))
         return child
-
-    def _in_child(self, keep: list[int]) -> None:
-        signal.set_wakeup_fd(-1)
-        for number in (*_STOPPING, signal.SIGHUP):
-            # A channel's end says when to stop. A handler, since ignoring would be inherited by
-            # the programs that rules run.
-            signal.signal(number, lambda _number, _frame: None)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        wanted = sorted({0, 1, 2, *keep})
-        for low, high in zip(wanted, [*wanted[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
-            os.closerange(low + 1, high)
 
     def _reap(self) -> None:
         while self._pids:
@@ -287,6 +276,9 @@ class Master:
             child.channel.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # it has ended, or was let go before
+        if self._pids.get(child.pid) is child:
+            # Its user may have stopped it: it would never end, and nor would the server.
+            os.kill(child.pid, signal.SIGCONT)
 
     def _close(self, child: _Child) -> None:
         self._let_go(child)
@@ -360,14 +352,18 @@ class Master:
     ) -> _Child:
         """Send PACKET and FD to the worker with KEY; to a new one if there is none alive."""
         child = self._workers.get(key)
-        if child is not None:
+        try:
+            if child is not None and frames.send(child.channel, packet, fd):
+                return child
+        except OSError:
+            self._workers.pop(key)
+            child = None  # it has ended, which `_reap` sees
+        if child is None:
+            child = self._workers[key] = self._start_worker(identity)
             if self._send(child, packet, fd):
                 return child
-            self._let_go(child)
-        child = self._workers[key] = self._start_worker(identity)
-        if not self._send(child, packet, fd):
-            raise NotServed("its process does not take anything")
-        return child
+        # A second one would help nobody but a user who stops each, and so takes all there may be.
+        raise NotServed("its process takes no more for now")
 
     def _kill(self, front: _Child, name: str, lane: int) -> None:
         """End the worker that FRONT has, which may be let go already; another front's is not it."""

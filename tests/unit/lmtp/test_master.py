@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import resource
 import signal
@@ -12,10 +13,15 @@ from collections.abc import Iterator
 import pytest
 
 from mdeliver.lmtp import frames, identity
+from mdeliver.lmtp.identity import NotServed
 from mdeliver.lmtp.master import Master, _Child
 from mdeliver.lmtp.settings import Lmtp
+from mdeliver.lmtp.worker import Identity
 from mdeliver.settings import Site
 
+IDENTITY = Identity("ann", 1000, 1000, "/home/ann", "ann")
+ANN = ("ann", 0, 0)
+KNOCK = frames.pack(frames.DOOR)
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -45,6 +51,7 @@ def test_no_process_for_a_front_is_no_end(
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     monkeypatch.setattr(os, "fork", fail)
+    gc.collect()  # what an earlier test left open is closed now, not in between
     before = sorted(os.listdir("/proc/self/fd"))
     master._after_signals()
     assert reports == [
@@ -123,3 +130,33 @@ def test_a_reload_with_fewer_lanes_leaves_the_old_front_its_own(master: Master) 
         theirs.send(frames.pack(frames.KILL, b"ann", b"2"))
         master._from_child(old)
         assert ours.fileno() < 0
+
+
+def test_a_worker_that_takes_nothing_more_gets_no_second_one(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user who stops his worker, and knocks until its channel is full, has one all the same."""
+    ours, theirs = frames.pair()
+    full = _Child(1, ours, "ann")
+    master._workers = {ANN: full}
+    monkeypatch.setattr(master, "_start_worker", lambda _identity: pytest.fail("a second one"))
+    with ours, theirs:
+        while frames.send(ours, KNOCK):
+            pass
+        with pytest.raises(NotServed):
+            master._give(ANN, IDENTITY, KNOCK, -1)
+    assert master._workers == {ANN: full}
+
+
+def test_a_worker_that_has_ended_gets_a_successor(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = frames.pair(), frames.pair()
+    gone, successor = _Child(1, before[0], "ann"), _Child(2, after[0], "ann")
+    master._workers = {ANN: gone}
+    monkeypatch.setattr(master, "_start_worker", lambda _identity: successor)
+    before[1].close()
+    with before[0], after[0], after[1]:
+        assert master._give(ANN, IDENTITY, KNOCK, -1) is successor
+        assert frames.receive(after[1]) == (KNOCK, -1)
+    assert master._workers == {ANN: successor}
