@@ -216,7 +216,10 @@ def done_words(copies: list[Copy]) -> str:
     """What was done, for the one line that the MTA logs."""
     files = [copy for copy in copies if copy.phase == "undoable"]
     before = sum(copy.done for copy in files)
-    words = [f"delivered to {len(files)} places"] if files or len(copies) == 0 else []
+    places = "1 place" if len(files) == 1 else f"{len(files)} places"
+    if before and before == len(files):
+        places, before = f"{places} by an earlier attempt", 0
+    words = [f"delivered to {places}"] if files or len(copies) == 0 else []
     words += [copy.words()[0] for copy in copies if copy.phase == "final"]
     words += [copy.remark for copy in copies if copy.remark]
     return ", ".join(words) + (f", {before} of them before" if before else "")

@@ -85,14 +85,14 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_rules_whose_cases_hold_are_used(home: Home) -> None:
-    assert home.deliver() == ".X 2.0.0 delivered to 1 places"
+    assert home.deliver() == ".X 2.0.0 delivered to 1 place"
 
 
 def test_rules_whose_cases_fail_are_not_and_one_line_says_so(home: Home) -> None:
     home.deliver()
     home.write(home.rules, GOOD.replace("imap/X", "imap/Y"))
     said = home.deliver()
-    assert said.startswith(".X 2.0.0 delivered to 1 places, by the rules of ")
+    assert said.startswith(".X 2.0.0 delivered to 1 place, by the rules of ")
     assert said.endswith(
         f'since {home.cases}:2: C106 "x goes to X" does not hold: files to imap/X (instead: imap/Y)'
     )
@@ -106,10 +106,10 @@ def test_rules_that_were_mended_are_used(home: Home) -> None:
     home.write(home.rules, "keep\n")
     assert home.deliver().startswith(".X ")
     home.write(home.rules, GOOD.replace('is "x"', 'contains "x"'))
-    assert home.deliver() == ".X 2.0.0 delivered to 1 places"
+    assert home.deliver() == ".X 2.0.0 delivered to 1 place"
     home.write(home.rules, GOOD.replace("imap/X", "imap/Y"))
     home.write(home.cases, CASES.replace("imap/X", "imap/Y"))
-    assert home.deliver() == ".Y 2.0.0 delivered to 1 places"
+    assert home.deliver() == ".Y 2.0.0 delivered to 1 place"
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["cached", "no cache"])
@@ -135,7 +135,7 @@ def test_a_message_in_a_file_is_part_of_the_set(home: Home) -> None:
     message = home.cases.with_name("x.eml")
     assert home.deliver().startswith("4.3.5 ")
     home.write(message, "Subject: x\n\n")
-    assert home.deliver() == ".X 2.0.0 delivered to 1 places"
+    assert home.deliver() == ".X 2.0.0 delivered to 1 place"
     home.write(message, "Subject: another\n\n")
     assert "C106" in home.deliver()
 
@@ -165,7 +165,7 @@ def test_cases_that_nobody_requires_are_nothing_to_a_delivery(
 ) -> None:
     home.write(home.rules, GOOD.replace("imap/X", "imap/Y"))
     home.write(home.cases, cases)
-    assert home.deliver() == ".Y 2.0.0 delivered to 1 places"
+    assert home.deliver() == ".Y 2.0.0 delivered to 1 place"
     assert tried == []
 
 
@@ -176,7 +176,7 @@ def test_the_site_requires_them_of_all(home: Home) -> None:
     home.site = home.site.replace(cases_required=True)
     assert "C106" in home.deliver()
     home.cases.unlink()
-    assert home.deliver() == ".Y 2.0.0 delivered to 1 places"
+    assert home.deliver() == ".Y 2.0.0 delivered to 1 place"
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_cases_that_cannot_be_tried_do_not_hold(
     home.deliver()
     spoil(home.cases)
     line = home.deliver()
-    assert line.startswith(".X 2.0.0 delivered to 1 places, by the rules of ")
+    assert line.startswith(".X 2.0.0 delivered to 1 place, by the rules of ")
     assert said in line
 
 
@@ -210,7 +210,7 @@ def test_the_sites_cases_are_about_the_sites_rules(
         'message "spam":\n    Subject: spam\nfiles to imap/Junk\n',
     )
     monkeypatch.setattr("mdeliver.rulesfile.SITE_RULES", str(site_rules))
-    assert home.deliver() == ".X 2.0.0 delivered to 1 places"
+    assert home.deliver() == ".X 2.0.0 delivered to 1 place"
     home.write(site_rules, 'if subject is "x": file to imap/Junk\n')
     assert "site.cases:2: C106" in home.deliver()
 
@@ -241,7 +241,7 @@ def test_a_spoiled_record_is_as_none(home: Home, text: str) -> None:
     home.write(home.rules, "keep\n")
     assert home.deliver().startswith("4.3.5 ")
     home.write(home.rules, GOOD)
-    assert home.deliver() == ".X 2.0.0 delivered to 1 places"
+    assert home.deliver() == ".X 2.0.0 delivered to 1 place"
 
 
 def test_a_record_of_somebody_else_is_none(home: Home) -> None:
@@ -279,7 +279,7 @@ def test_what_a_slow_moment_refused_is_tried_again(
         assert "C107" in home.deliver()
     assert "C107" in home.deliver(), "not by each delivery: it takes long"
     monkeypatch.setattr(limits, "CASES_AGAIN_S", 0)
-    assert home.deliver() == ".X 2.0.0 delivered to 1 places"
+    assert home.deliver() == ".X 2.0.0 delivered to 1 place"
 
 
 def test_other_settings_are_tried_again(home: Home) -> None:
@@ -288,7 +288,7 @@ def test_other_settings_are_tried_again(home: Home) -> None:
     home.write(home.cases, CASES + 'message "s":\n    Subject: sent\nfiles to imap/Gone\n')
     assert "C106" in home.deliver()
     home.site = home.site.replace(sent_folder="Gone")
-    assert home.deliver() == ".X 2.0.0 delivered to 1 places"
+    assert home.deliver() == ".X 2.0.0 delivered to 1 place"
 
 
 def test_rules_named_on_the_command_line_are_not_the_last_good_ones(home: Home) -> None:
@@ -298,7 +298,7 @@ def test_rules_named_on_the_command_line_are_not_the_last_good_ones(home: Home) 
     home.write(home.path / "my.cases", CASES.replace("files", "also files"))
     assert isinstance(home.program(str(rules)), Program)
     home.write(home.rules, "discard\n")
-    assert home.deliver().startswith(".X 2.0.0 delivered to 1 places, by the rules of ")
+    assert home.deliver().startswith(".X 2.0.0 delivered to 1 place, by the rules of ")
     home.write(rules, "discard\n")
     mine = home.program(str(rules))
     assert isinstance(mine, Program)

@@ -97,7 +97,7 @@ def test_it_is_given_what_the_message_is_by_then(home: Home) -> None:
         Run(appends("besides"), None, TAGGED),
         filtered=(filtered,),
     )
-    assert said == "delivered to 1 places, pipe, pipe, pipe"
+    assert said == "delivered to 1 place, pipe, pipe, pipe"
     assert home.given("plain") == MESSAGE
     assert home.in_mbox() == [home.given("filtered")] == [b"Subject: filtered\n\nbody\n"]
     tagged = b"Subject: filtered\nX-Tag: b c\n\nbody\n"
@@ -159,7 +159,7 @@ def test_what_has_no_say_is_tried_with_no_mailbox_locked(
 
 def test_what_has_no_say_tells_how_it_failed(home: Home) -> None:
     said = home.deliver(home.mbox, Run(("sh", "-c", "echo no >&2; exit 1"), None))
-    assert said == 'delivered to 1 places, program "sh": exit status 1: no'
+    assert said == 'delivered to 1 place, program "sh": exit status 1: no'
     assert home.in_mbox() == [MESSAGE]
 
 

@@ -271,3 +271,23 @@ def test_all_is_on_disk_before_anything_is_visible(
     home.deliver(b"Subject: second\n\n", *places)
     assert done == ["sync"] * 20 + ["sync_content"] + ["rename"] * 20
     assert most <= limits.SYNCED_TOGETHER + 1
+
+
+def test_places_are_counted_as_one_says_it(home: Home) -> None:
+    assert home.deliver(b"Subject: 1\n\n", home.mbox) == "delivered to 1 place"
+    assert home.deliver(b"Subject: 2\n\n") == "delivered to 2 places"
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("settle", "delivered to 1 place"),
+        ("sync", "delivered to 1 place by an earlier attempt"),
+    ],
+)
+def test_what_an_earlier_attempt_made_is_not_counted_as_new(
+    home: Home, monkeypatch: pytest.MonkeyPatch, method: str, said: str
+) -> None:
+    home.kill_at(monkeypatch, MboxCopy, method, b"Subject: hi\n\n", home.mbox)
+    assert home.deliver(b"Subject: hi\n\n", home.mbox) == said
+    assert home.in_mbox() == [b"Subject: hi\n\n"]
