@@ -68,7 +68,7 @@ def _do(*command: str) -> None:
     """Run COMMAND; raises CannotBeHad where it is missing or fails."""
     if shutil.which(command[0]) is None:
         raise CannotBeHad(f"{command[0]} is not installed")
-    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, check=False, timeout=300)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise CannotBeHad(f"{command[0]}: {said[-1] if said else done.returncode}")

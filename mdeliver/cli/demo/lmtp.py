@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).parent
-TIMEOUT_S = 30
+TIMEOUT_S = 120
 PEOPLE = ("ann", "bob")
 
 _RULES = """\

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).parent
-TIMEOUT_S = 60
+TIMEOUT_S = 300
 RETRY_AFTER_S = 300
 """Postfix's minimal_backoff_time: the From_ line of a second attempt is that much later."""
 
