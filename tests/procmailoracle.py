@@ -27,6 +27,11 @@ cat > "{sent}/$n/mail"
 """
 
 
+LOOKS = 3
+"""So often what differs is looked at again, alone: what procmail does otherwise it does each time,
+what only a busy machine lets go wrong does not."""
+
+
 class Did(NamedTuple):
     """What became of a message: files and their octets, and what programs got.
 

@@ -51,9 +51,12 @@ def _case(directory: Path, rules: str, message: bytes) -> Case:
 
 
 def _same_again(tmp_path: Path, number: int, case: Case) -> bool:
-    """A second look, alone: on a loaded machine a program of procmail's may fail to start."""
-    again = _case(tmp_path / f"again{number}", case[1], case[2])
-    return oracle.real(*again[:3]) == again[4]
+    """Other looks, alone: on a loaded machine a program of procmail's may fail to start."""
+    for look in range(oracle.LOOKS):
+        again = _case(tmp_path / f"again{number}.{look}", case[1], case[2])
+        if oracle.real(*again[:3]) == again[4]:
+            return True
+    return False
 
 
 def test_the_same_deliveries_octet_for_octet(tmp_path: Path) -> None:
