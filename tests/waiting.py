@@ -16,7 +16,7 @@ Seen = TypeVar("Seen")
 LOOK_EVERY_S = 0.01
 
 
-def wait_for(look: Callable[[], Seen | None], what: str, *, deadline_s: float = 120) -> Seen:
+def wait_for(look: Callable[[], Seen | None], what: str, *, deadline_s: float = 300) -> Seen:
     """Call LOOK until it returns something true, and return that.
 
     what        completes the sentence "waited N s for ..."

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.local8 import Answer, Person
-from tests.servers.people import PASSWORD
+from tests.servers.people import PASSWORD, SPOOL
 from tests.servers.ports import answers, free_ports
 from tests.waiting import wait_for
 
@@ -131,6 +131,11 @@ class Dovecot:
             except OSError:
                 pass  # it has just ended
         return False
+
+    def mbox(self, person: Person) -> bytes:
+        """The person's mbox once no session is left that may be writing to it."""
+        wait_for(lambda: not self.serves(person), "sessions to end")
+        return (SPOOL / person.name).read_bytes()
 
     @property
     def log(self) -> str:

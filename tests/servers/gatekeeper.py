@@ -22,7 +22,7 @@ from tests.installation import open_directory
 from tests.servers.milter import listening
 from tests.servers.ports import answers, free_ports
 from tests.servers.postfix import OWN_PLACE, SERVICES, Postfix
-from tests.servers.zone import served
+from tests.servers.zone import RESOLV_CONF, served
 from tests.waiting import wait_for
 
 ZONE = """\
@@ -145,7 +145,7 @@ class Gatekeeper(Postfix):
         for name in ("etc", "queue", "data"):
             (top / name).mkdir()
         shutil.chown(top / "data", "postfix")
-        (top / "resolv.conf").write_text(f"nameserver {name_server}\n")
+        (top / "resolv.conf").write_text(RESOLV_CONF.format(name_server))
         lists = {
             "checks": ", ".join(CHECKS),
             "data_checks": ", ".join(DATA_CHECKS),

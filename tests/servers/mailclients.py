@@ -93,7 +93,7 @@ def sendmail(postfix: Postfix, person: Person, message: bytes, *, to: Sequence[s
     For all but root sendmail believes in /etc/postfix alone: the person gets a view of the file
     system where our configuration stands there.
     """
-    before = postfix.log
+    before = len(postfix.complete_log())
     in_place = f'mount --bind "{postfix.configuration}" /etc/postfix && exec "$@"'
     become = f"setpriv --reuid {person.uid} --regid {person.gid} --clear-groups".split()
     done = subprocess.run(
@@ -111,7 +111,7 @@ def sendmail(postfix: Postfix, person: Person, message: bytes, *, to: Sequence[s
         ],
         input=message,
         capture_output=True,
-        timeout=120,
+        timeout=300,
         check=False,
         env={
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -123,7 +123,7 @@ def sendmail(postfix: Postfix, person: Person, message: bytes, *, to: Sequence[s
     picked_up = re.compile(rf"pickup\[\d+\]: (\w+): uid={person.uid} ")
 
     def taken() -> re.Match[str] | None:
-        return picked_up.search(postfix.log[len(before) :])
+        return picked_up.search(postfix.log[before:])
 
     return wait_for(taken, "pickup to take the message")[1]
 

@@ -25,7 +25,7 @@ from mdeliver.cli.postfix import command
 from tests.installation import lacking, open_directory
 from tests.servers.gatekeeper import ZONE
 from tests.servers.postfix import OWN_PLACE, SERVICES, Postfix, make_certificate
-from tests.servers.zone import served
+from tests.servers.zone import RESOLV_CONF, served
 from tests.waiting import wait_for
 
 MAIN_CF = (
@@ -126,7 +126,7 @@ class PlainBox(Postfix):
         for name in ("etc", "queue", "data"):
             (top / name).mkdir()
         shutil.chown(top / "data", "postfix")
-        (top / "resolv.conf").write_text(f"nameserver {name_server}\n")
+        (top / "resolv.conf").write_text(RESOLV_CONF.format(name_server))
         text = MAIN_CF.format(top=top, address=self.address)
         # Of a setting that stands twice every program warns, and postlogd waits for itself.
         names = tuple(line.partition("=")[0] for line in further.splitlines() if line[:1].isalpha())
@@ -189,7 +189,8 @@ class PlainBox(Postfix):
         master, pid = 0, self.top / "run" / "master.pid"
         try:
             wait_for(lambda: self.listens(143), "Dovecot to listen")
-            master = int(wait_for(pid.exists, "its pid") and pid.read_text())
+            # The file is there a moment before its content.
+            master = wait_for(lambda: pid.exists() and int(pid.read_text() or 0), "its pid")
             yield
         finally:
             subprocess.run(["doveadm", "-c", conf, "stop"], capture_output=True, check=False)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -33,6 +34,10 @@ setgid_group = postdrop
 meta_directory = /etc/postfix
 """
 """What every private Postfix says in main.cf of where it is."""
+
+_TAKEN = re.compile(r"/cleanup\[\d+\]: (\w+): (?:resent-)?message-id=")
+_UNDER_WAY = re.compile(r'"queue_name": "(?:maildrop|incoming|active)"')
+_REMOVED = re.compile(r": (\w+): removed$", re.MULTILINE)
 
 SERVICES = """\
 pickup    unix n - n 60  1   pickup
@@ -157,7 +162,7 @@ class Postfix:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         if check and done.returncode:
@@ -177,7 +182,7 @@ class Postfix:
         mounted = 'mount --bind "$1" /etc/resolv.conf && exec postfix -c "$2" start'
         words = ["unshare", "--mount", "sh", "-c", mounted, "sh"]
         subprocess.run(
-            [*words, resolv_conf, self.configuration], check=True, capture_output=True, timeout=120
+            [*words, resolv_conf, self.configuration], check=True, capture_output=True, timeout=300
         )
 
     def stop(self) -> None:
@@ -187,9 +192,9 @@ class Postfix:
 
     @property
     def running(self) -> bool:
-        """Whether the master process lives."""
+        """Whether a process of its group lives: all have its ports, the master's end is not all."""
         try:
-            os.kill(self._master, 0)
+            os.killpg(self._master, 0)
         except (OSError, ValueError):
             return False
         return True
@@ -208,8 +213,15 @@ class Postfix:
 
         They end by and by, and one that is idle may take one more message before it does.
         """
+        self._begin_anew("reload")
+
+    def rotate_log(self) -> None:
+        """`postfix logrotate`, and wait until the postlogd that has the old file open is gone."""
+        self._begin_anew("logrotate")
+
+    def _begin_anew(self, deed: str) -> None:
         before = self._processes()
-        self.run("postfix", "reload")
+        self.run("postfix", deed)
         wait_for(lambda: not before & self._processes(), "Postfix's old processes to end")
 
     def use_mailbox_command(self, mailbox_command: str) -> None:
@@ -232,15 +244,27 @@ class Postfix:
 
     @property
     def log(self) -> str:
-        """All of the mail log so far."""
+        """The whole lines of the mail log so far; what was done a moment ago may be missing."""
         maillog = self.top / "maillog"
-        return maillog.read_text(errors="replace") if maillog.exists() else "(no mail log)"
+        text = maillog.read_text(errors="replace") if maillog.exists() else ""
+        return text[: text.rfind("\n") + 1]
+
+    def complete_log(self) -> str:
+        """The mail log with everything that any of its processes has logged before this moment.
+
+        postlogd(8) writes some time later what it is sent, but in that order: once a line of our
+        own is there, so are all before it. What Postfix answers a client it has logged before.
+        """
+        mark = f"mark {secrets.token_hex(8)}"
+        self.run("postlog", "-t", "tests", mark)
+        wait_for(lambda: mark in self.log, f"postlogd to write\n{self.log[-3000:]}")
+        return self.log
 
     def lines_about(self, queue_id: str) -> list[str]:
         """Log lines of one message."""
         return [line for line in self.log.splitlines() if f" {queue_id}: " in line]
 
-    def wait_until_delivered(self, *queue_ids: str, deadline_s: float = 60) -> None:
+    def wait_until_delivered(self, *queue_ids: str, deadline_s: float = 600) -> None:
         """Wait until these messages have left the queue; fails at once when one is deferred."""
 
         def gone() -> bool:
@@ -257,6 +281,28 @@ class Postfix:
     def wait_until_removed(self, queue_id: str) -> None:
         """Wait until a message that was deferred before, or is bounced, has left the queue."""
         wait_for(lambda: f" {queue_id}: removed" in self.log, f"{queue_id} to leave the queue")
+
+    def wait_until_quiet(self, since: int) -> str:
+        """Wait until all mail is gone that was taken since then, and all that it gave rise to.
+
+        since  length of the complete log at that moment
+        Returns what was logged since then.
+
+        A message that moves from queue to queue while they are listed may be missed. But one that
+        others make is in the maildrop before those are gone, and in the log before it leaves that:
+        so nothing is on its way if, with all gone that are in the log, the queue looks empty and
+        after that look the log has no others.
+        """
+
+        def quiet() -> str | None:
+            before = self.complete_log()[since:]
+            taken = set(_TAKEN.findall(before))
+            if not taken <= set(_REMOVED.findall(before)) or self.in_queue():
+                return None
+            after = self.complete_log()[since:]
+            return after if set(_TAKEN.findall(after)) == taken else None
+
+        return wait_for(quiet, f"all mail to be delivered\n{self.log[-3000:]}")
 
     def wait_until_deferred(self, queue_id: str, *, times: int = 1) -> str:
         """Wait until a message was deferred for the given time, and return that log line.
@@ -275,13 +321,13 @@ class Postfix:
         return line
 
     def in_queue(self) -> list[str]:
-        """Queue ids of all messages in the queue."""
+        """Queue ids of the messages in the queue; one that moves meanwhile may be missing."""
         return re.findall(r'"queue_id": "(\w+)"', self.run("postqueue", "-j"))
 
     def forget_queue(self) -> None:
         """Delete whatever an earlier test that failed has left in the queue."""
         wait_for(
-            lambda: '"queue_name": "active"' not in self.run("postqueue", "-j"),
+            lambda: not _UNDER_WAY.search(self.run("postqueue", "-j")),
             "deliveries of an earlier test to end",
         )
         self.run("postsuper", "-d", "ALL")

@@ -58,8 +58,9 @@ def routed(box: Box) -> Iterator[Path]:
 def server(routed: Path) -> Iterator[Server]:
     """The LMTP server, which asks a name server of its own."""
     with served(ZONE) as name_server:
-        made = Server(routed, users="system", socket_user="postfix")
-        made.tables = {"authentication": {"compute": "asked", "resolver": [name_server]}}
+        made = Server(routed, users="system", socket_user="postfix", slow_s=250)
+        asked = {"compute": "asked", "resolver": [name_server], "seconds": 250}
+        made.tables = {"authentication": asked}
         made.start()
         try:
             yield made

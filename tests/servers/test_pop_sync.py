@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import poplib
 import signal
@@ -27,7 +28,6 @@ from tests.servers.mailclients import (
     send_from_outside,
     subject_of,
 )
-from tests.servers.people import SPOOL
 from tests.servers.postfix import Postfix
 from tests.waiting import wait_for
 
@@ -74,6 +74,16 @@ def daemon(person: Person) -> Iterator[subprocess.Popen[bytes]]:
             process.terminate()
             status = process.wait(120)
     assert status in (0, -signal.SIGKILL), log.read_text()
+
+
+def is_free(person: Person) -> bool:
+    """Whether no process looks at the person's mail: another one would be refused."""
+    with (person.home / ".local/state/mdeliver/pop-sync.lock").open("rb+") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def bring(postfix: Postfix, person: Person, *subjects: str) -> None:
@@ -155,10 +165,7 @@ def test_a_client_that_breaks_off(postfix: Postfix, dovecot: Dovecot, ann: Perso
     download(dovecot, ann, "two")
     once(ann)
     assert seen(dovecot, ann)["two"]
-    assert {subject_of(m.message) for m in read_mbox((SPOOL / ann.name).read_bytes())} == {
-        "one",
-        "two",
-    }
+    assert {subject_of(m.message) for m in read_mbox(dovecot.mbox(ann))} == {"one", "two"}
 
 
 def test_what_the_user_has_done_stays(postfix: Postfix, dovecot: Dovecot, ann: Person) -> None:
@@ -250,12 +257,13 @@ def test_killed_and_restarted_while_mail_comes_and_goes(
         for subject in fetched[4:6]:
             download(dovecot, ann, subject, delete=subject == fetched[4])
         arriving.result()
+    wait_for(lambda: is_free(ann), "a look that the killed one had begun to end")
     with daemon(ann):
         for subject in fetched[6:]:
             download(dovecot, ann, subject)
         wanted = dict.fromkeys(fetched, True) | dict.fromkeys(left, False)
         wait_for(lambda: seen(dovecot, ann) == wanted, "all marks, and none besides")
-    in_mbox = {subject_of(m.message) for m in read_mbox((SPOOL / ann.name).read_bytes())}
+    in_mbox = {subject_of(m.message) for m in read_mbox(dovecot.mbox(ann))}
     assert in_mbox == {*left, *fetched[2:4], fetched[5], *fetched[6:]}
 
 

@@ -21,7 +21,7 @@ from tests.servers.mailclients import (
     send_from_outside,
     subject_of,
 )
-from tests.servers.people import SPOOL, write_rules
+from tests.servers.people import write_rules
 from tests.servers.postfix import Postfix
 
 pytestmark = pytest.mark.servers
@@ -61,7 +61,7 @@ def test_dovecot_and_mdeliver_write_and_empty_the_same_mbox_at_once(
             list(done)
         postfix.wait_until_delivered(*queue_ids)
 
-    read_mbox((SPOOL / ann.name).read_bytes(), quoting="as is")
+    read_mbox(dovecot.mbox(ann), quoting="as is")
     left = [subject_of(message) for message in by_pop3(dovecot, ann)]
     from_postfix = Counter(f"postfix {number}" for number in range(EACH))
     from_dovecot = Counter(f"dovecot {number}" for number in range(EACH))

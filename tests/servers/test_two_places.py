@@ -20,7 +20,7 @@ from tests.servers.mailclients import (
     send_from_outside,
     subject_of,
 )
-from tests.servers.people import SPOOL, write_rules
+from tests.servers.people import write_rules
 from tests.servers.postfix import Postfix
 
 pytestmark = pytest.mark.servers
@@ -53,7 +53,7 @@ def test_lines_that_look_like_a_new_message_stay_in_theirs(
     message = letter("lookalikes", to=address(ann), body=body)
     postfix.wait_until_delivered(send_from_outside(postfix, message, to=address(ann)))
 
-    (stored,) = read_mbox((SPOOL / ann.name).read_bytes())
+    (stored,) = read_mbox(dovecot.mbox(ann))
     (read,) = by_imap(dovecot, ann)
 
     # SMTP ends every message with a line end.
@@ -69,7 +69,7 @@ def test_what_pop3_deletes_stays_in_imap(postfix: Postfix, dovecot: Dovecot, ann
 
     assert by_pop3(dovecot, ann) == []
     # What may be left in the mbox is Dovecot's own note of its state.
-    assert b"downloaded" not in (SPOOL / ann.name).read_bytes()
+    assert b"downloaded" not in dovecot.mbox(ann)
     assert [subject_of(seen.message) for seen in by_imap(dovecot, ann)] == ["downloaded"]
 
 
@@ -85,7 +85,7 @@ def test_a_burst_loses_and_doubles_nothing(postfix: Postfix, dovecot: Dovecot, a
     once = Counter(f"burst {number}" for number in range(BURST))
     assert Counter(map(subject_of, by_pop3(dovecot, ann))) == once
     assert Counter(subject_of(seen.message) for seen in by_imap(dovecot, ann)) == once
-    assert len(read_mbox((SPOOL / ann.name).read_bytes())) == BURST
+    assert len(read_mbox(dovecot.mbox(ann))) == BURST
 
 
 def test_the_extension_of_the_address_reaches_the_rules(

@@ -16,6 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 
+RESOLV_CONF = "nameserver {}\noptions timeout:30 attempts:5\n"
+"""For a program that shall ask the server at the address {}, and wait for a busy machine."""
+
 _TYPES = {"A": 1, "PTR": 12, "MX": 15, "TXT": 16}
 _NO_ERROR, _SERVER_FAILURE, _NO_SUCH_NAME = 0, 2, 3
 _RESPONSE = 0x8580  # QR, AA, RD, RA
