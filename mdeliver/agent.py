@@ -203,13 +203,14 @@ class Passage:
         rules: str,
         journal_file: KeptJournal | None = None,
         prefilter: Prefilter | None = None,
+        began_s: float | None = None,
     ) -> None:
         """STATE: the state directory, which exists; RULES: the option --rules, "" without it.
 
-        journal_file, prefilter  in a process that has more than one letter
+        journal_file, prefilter, began_s  in a process that has more than one letter
         """
         self.now_s = time.time()
-        self.account = Account(envelope, letter, site, state)
+        self.account = Account(envelope, letter, site, state, began_s)
         self.letter, self.envelope = letter, envelope
         self.rules = rules
         self.plan: Plan

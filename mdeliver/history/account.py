@@ -41,10 +41,30 @@ class Account:
     message   the letter, where somebody has read it already
     """
 
-    __slots__ = ("_began_s", "_letter", "done", "envelope", "message", "plan", "site", "state")
+    __slots__ = (
+        "_began_s",
+        "_letter",
+        "_took_s",
+        "done",
+        "envelope",
+        "message",
+        "plan",
+        "site",
+        "state",
+    )
 
-    def __init__(self, envelope: Envelope, letter: Letter | None, site: Site, state: str) -> None:
-        """Begin; LETTER is None where no message was looked at. STATE: the state directory."""
+    def __init__(
+        self,
+        envelope: Envelope,
+        letter: Letter | None,
+        site: Site,
+        state: str,
+        began_s: float | None = None,
+    ) -> None:
+        """Begin; LETTER is None where no message was looked at. STATE: the state directory.
+
+        began_s  when it was begun, by the monotonic clock, if that was before now
+        """
         self.plan: Plan | None = None
         self.done = Done()
         self.message: Message | None = None
@@ -52,7 +72,12 @@ class Account:
         self._letter = letter
         self.site = site
         self.state = state
-        self._began_s = time.monotonic()
+        self._began_s = time.monotonic() if began_s is None else began_s
+        self._took_s: float | None = None
+
+    def answered(self) -> None:
+        """Who waited for the outcome has it: what is done until `close` is for other messages."""
+        self._took_s = time.monotonic() - self._began_s
 
     def close(self, outcome: Outcome) -> None:
         """Write it down: the message's fate is OUTCOME."""
@@ -76,10 +101,13 @@ class Account:
 
     def _said(self, outcome: Outcome) -> dict[str, Any]:
         """The object of the log; mdeliver(1) describes it."""
+        took_s = self._took_s
+        if took_s is None:
+            took_s = time.monotonic() - self._began_s
         envelope, plan = self.envelope, self.plan
         return {
             "time": round(time.time(), 3),
-            "duration_s": round(time.monotonic() - self._began_s, 4),
+            "duration_s": round(took_s, 4),
             "user": envelope.user,
             "sender": envelope.sender,
             "client": envelope.client_address,

@@ -122,7 +122,7 @@ class Round:
     def take(self, task: Task) -> None:
         """Decide what becomes of TASK's message; deliver it, or let it wait for others."""
         began_s = time.monotonic()
-        passage, ending = self._decided(task)
+        passage, ending = self._decided(task, began_s)
         if ending is None and passage is not None:
             self._waiting.append((task, passage))
             self._octets += passage.letter.size
@@ -142,13 +142,13 @@ class Round:
             # They know the messages, and what those asked for knows this round.
             self._afterwards = []
 
-    def _decided(self, task: Task) -> tuple[Passage | None, Outcome | None]:
+    def _decided(self, task: Task, began_s: float) -> tuple[Passage | None, Outcome | None]:
         """TASK's message, if its way could be begun, and its outcome; None where it waits."""
         passage: Passage | None = None
         try:
             try:
                 start_deadline(task.limit_s)
-                opened = self._open(task)
+                opened = self._open(task, began_s)
                 if isinstance(opened, Outcome):
                     return None, opened
                 passage = opened
@@ -164,7 +164,7 @@ class Round:
         except Exception as error:
             return passage, deferred_by(error)
 
-    def _open(self, task: Task) -> Passage | Outcome:
+    def _open(self, task: Task, began_s: float) -> Passage | Outcome:
         """The way of TASK's message through the user's rules; the outcome where they are bad."""
         brought = task.open()
         letter, envelope, site, state = (
@@ -176,7 +176,8 @@ class Round:
         rules = self._kept.rules
         program = rules.program(envelope, brought.rules, brought.environ, site)
         if isinstance(program, Outcome):
-            account, refusal = Account(envelope, None, site, state), program
+            account, refusal = Account(envelope, None, site, state, began_s), program
+            account.answered()
             self._afterwards.append(lambda: account.close(refusal))
             return refusal
         self._afterwards.append(rules.keep)
@@ -188,7 +189,15 @@ class Round:
             self._state = state
         options = brought.rules or ""
         return Passage(
-            program, letter, envelope, site, state, options, self._journal, rules.prefilter
+            program,
+            letter,
+            envelope,
+            site,
+            state,
+            options,
+            self._journal,
+            rules.prefilter,
+            began_s,
         )
 
     def _deliver_others_first(self, task: Task) -> None:
@@ -263,6 +272,7 @@ class Round:
         task.answer(ending)
         if passage is not None:
             passage.ending = ending
+            passage.account.answered()
         self._let_go(task, passage)
 
     def _let_go(self, task: Task, passage: Passage | None) -> None:
