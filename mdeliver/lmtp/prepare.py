@@ -8,6 +8,7 @@ See also    master.py, quickrecords.py
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 from importlib import import_module
@@ -35,14 +36,7 @@ _WORKERS_USE = (
 def prepare(settings: Lmtp) -> None:
     """See that SETTINGS can work here, and import what workers use."""
     if os.geteuid() == 0:
-        users = {"front_user": settings.front_user}
-        if settings.users == "virtual":
-            users["virtual_user"] = settings.virtual_user
-        for key, user in users.items():
-            try:
-                pwd.getpwnam(user)
-            except KeyError:
-                raise Deferral(f"lmtp.{key}: there is no user {user}", "4.3.5") from None
+        _see_that_they_exist(settings)
     if settings.tls_certificate:
         try:
             tls_context(settings.tls_certificate, settings.tls_key)
@@ -51,3 +45,23 @@ def prepare(settings: Lmtp) -> None:
     for module in _WORKERS_USE:
         import_module(module)
     quicken()
+
+
+def _see_that_they_exist(settings: Lmtp) -> None:
+    """The users that processes become, none of them root, and the group that they are lent."""
+    users = {"front_user": settings.front_user}
+    if settings.users == "virtual":
+        users["virtual_user"] = settings.virtual_user
+    for key, user in users.items():
+        try:
+            uid = pwd.getpwnam(user).pw_uid
+        except KeyError:
+            raise Deferral(f"lmtp.{key}: there is no user {user}", "4.3.5") from None
+        if uid == 0:
+            raise Deferral(f"lmtp.{key}: {user} has rights that it must not have", "4.3.5")
+    if settings.users == "system" and settings.mail_group:
+        try:
+            grp.getgrnam(settings.mail_group)
+        except KeyError:
+            words = f'there is no group {settings.mail_group}; "" is none'
+            raise Deferral(f"lmtp.mail_group: {words}", "4.3.5") from None

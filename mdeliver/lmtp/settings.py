@@ -61,8 +61,14 @@ class Lmtp(Record):
 CHOICES = {"users": ("system", "virtual"), "over_quota": ("accept", "defer", "reject")}
 """The keys that take one of a few words."""
 
-LEAST = {"message_mb": 0, "first_uid": 1}
-"""Numbers that may be less than 1, or must be more than nothing; all others begin at 1."""
+LEAST = {"message_mb": 0, "memory_mb": 32, "files": 32}
+"""Of numbers that do not begin at 1: no limit, and what a worker cannot do without."""
+
+MOST = {"first_uid": 2**32 - 2}
+"""Of numbers that go beyond MOST_OF_ALL."""
+
+MOST_OF_ALL = 1_000_000
+"""As a time or a size without limit in practice, and still one that the kernel takes."""
 
 
 def load_lmtp(path: str = SETTINGS_PATH) -> Lmtp:
@@ -93,9 +99,9 @@ def _checked(path: str, key: str, value: Any) -> Any:
             _refuse(path, key, "is a list of texts")
         return tuple(value)
     if isinstance(default, int):
-        least = LEAST.get(key, 1)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            _refuse(path, key, f"is a whole number of at least {least}")
+        least, most = LEAST.get(key, 1), MOST.get(key, MOST_OF_ALL)
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            _refuse(path, key, f"is a whole number from {least} to {most}")
         return value
     if not isinstance(value, str):
         _refuse(path, key, "is a text")
@@ -110,7 +116,7 @@ def _check_together(path: str, found: Lmtp) -> None:
             parse_address(address)
         except ValueError as error:
             _refuse(path, "listen", str(error))
-    if len(found.socket_mode) > 4 or set(found.socket_mode) - set("01234567"):
+    if not 0 < len(found.socket_mode) < 5 or set(found.socket_mode) - set("01234567"):
         _refuse(path, "socket_mode", 'is an octal number in quotes, such as "0600"')
     for network in found.trusted:
         try:
@@ -123,6 +129,8 @@ def _check_together(path: str, found: Lmtp) -> None:
         value = getattr(found, key)
         if value and not value.startswith("/"):
             _refuse(path, key, "is an absolute path")
+    if not all(table.startswith("/") for table in found.virtual_users):
+        _refuse(path, "virtual_users", "is a list of absolute paths")
 
 
 def parse_address(text: str) -> str | tuple[str, int]:
