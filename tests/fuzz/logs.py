@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mdeliver.authentication import tallytext
 from mdeliver.authentication.tally import Tallies
-from mdeliver.cli.log import _lines
+from mdeliver.cli.log import _lines, _with_damage
 from mdeliver.cli.report import _row
 from mdeliver.history import recall, records
 from mdeliver.postfix import rejects, rejectstext
@@ -47,7 +47,11 @@ def decisions(octets: bytes) -> None:
         for question in (("<1@a>", "rules", 1.0), (None, "rules:3", None), ("4F", None, 0.5)):
             list(recall.matching(found, recall.Question(*question)))
         recall.hits(found, ())
-        for said in found:
+        told = recall.everything(state)
+        assert json.dumps(told.deliveries) == json.dumps(found)
+        lines = [line for line in octets.splitlines() if line]
+        assert len(lines) == len(found) + len(told.damage) + sum(told.unread.values())
+        for said in [*_with_damage(found, told.damage, None), *told.damage]:
             json.dumps(said)
             for line in _lines(said, lambda _colour, words: words):
                 assert is_printable(line), line
@@ -107,6 +111,8 @@ _SAID = {
     ],
 }  # fmt: skip
 
+_DAMAGED = {"time": 2, "damaged": "/s/journal", "kept": None, "text": "it was damaged"}
+
 REPORTED: list[Mapping[str, object]] = [
     {
         **_SAID,
@@ -156,8 +162,12 @@ TARGETS = {
     ),
     "decisions": Target(
         decisions,
-        lambda: [_lines_of([_SAID]), _lines_of([_SAID])[:-20] + b"\0" * 30 + _lines_of([_SAID])],
-        (b'"rule": ', b"[]", b"{}", b"null", b"1e999", b"NaN", b"-1", b"true", b'"\\u001b"', b"\n"),
+        lambda: [
+            _lines_of([_SAID]),
+            _lines_of([_SAID])[:-20] + b"\0" * 30 + _lines_of([_SAID, _DAMAGED]),
+        ],
+        (b'"damaged": ', b'"kept": ', b'"rule": ',
+         b"[]", b"{}", b"null", b"1e999", b"NaN", b"-1", b"true", b'"\\u001b"', b"\n"),
     ),
     "reported": Target(
         reported,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import blake2b
 
-from mdeliver import acceptance
+from mdeliver import acceptance, damage
 from mdeliver.acceptance import Loaded
 from mdeliver.deliver import quota, subscriptions
 from mdeliver.deliver.journal import Journal
@@ -22,12 +22,15 @@ from mdeliver.letter import letter_of
 from mdeliver.memory import Memory, Recollection, name_of
 from mdeliver.outcome import Deferral, Outcome, delivered
 from mdeliver.plan import File, Plan, Verdict
+from mdeliver.popsync.asbefore import AsBefore
+from mdeliver.popsync.watch import look_of
+from mdeliver.postfix import changes
 from mdeliver.rulescache import RulesCache
 from mdeliver.sent.evidence import look_up, tag_digest
 from mdeliver.sent.filing import STATE as SENT_COPIES
 from mdeliver.sent.filing import file_once, look_again
 from mdeliver.settings import Site
-from tests.fuzz.target import Target, directory, is_printable, write
+from tests.fuzz.target import Target, directory, is_printable, read, write
 
 _LETTER = letter_of(b"From a Mon Nov 23 10:00:00 2026\nReceived: x\nMessage-ID: <1@a>\n\nhi\n")
 _KEY = key_of(_LETTER, Envelope("ann", "/", 0), "")
@@ -55,6 +58,37 @@ def _delivered_once(state: str, home: str) -> None:
     assert not os.listdir(f"{home}/M/tmp")
 
 
+def looks(octets: bytes) -> None:
+    """With whom pop-sync has found nothing to do: damaged, everybody is looked at."""
+    with directory() as state:
+        path = write(f"{state}/looks", octets.replace(b"DIR", state.encode()))
+        before = AsBefore(path, "settings")
+        assert bool(before.trouble) == bool(os.path.exists(f"{path}.damaged"))
+        for user in ("ann", "bob"):
+            look = before.look(user)
+            assert look is None or all(name.startswith("/") for name in look["files"])
+        before.note("ann", {"files": {path: []}, "watch": []})
+        before.keep()
+        again = AsBefore(path, "settings")
+        assert (again.trouble, again.look("ann")) == ("", None)
+
+
+def undo(octets: bytes) -> None:
+    """What Postfix's settings were before: whole, or nothing of it is put back."""
+    with directory() as made:
+        path = write(f"{made}/x.undo", octets)
+        try:
+            kept = changes._kept(path)
+        except changes.SetupError as error:
+            said = str(error)
+            assert path in said
+            return
+        for file, states in kept.items():
+            assert file.startswith("/")
+            assert all(text is None or isinstance(text, str) for text in states.values())
+            assert {"before"} <= states.keys() <= {"before", "after"}
+
+
 def journal(octets: bytes) -> None:
     """What stands before in the journal loses no message that comes now, and doubles none."""
     with directory() as state:
@@ -63,6 +97,16 @@ def journal(octets: bytes) -> None:
         other = Journal(state, _OTHER)
         other.torn_by("/box")
         other.close()
+        _is_mended(f"{state}/journal", octets)
+
+
+def _is_mended(path: str, octets: bytes) -> None:
+    """The file, which held OCTETS, is told of once if it is told of, and kept; then it is whole."""
+    found = damage.taken()
+    assert [one.path for one in found] in ([], [path])
+    for one in found:
+        # A line may have come behind it by then, or what was torn been cut off.
+        assert all(was == now for was, now in zip(octets, read(one.kept), strict=False))
 
 
 def journal_letters(octets: bytes) -> None:
@@ -96,6 +140,12 @@ def memory(octets: bytes) -> None:
         assert held.holds(b"d", name, 60)
         assert held.claim(b"r", name, 60) != known or known
         held.close()
+        _is_mended(f"{state}/memory", octets)
+        again = Memory(state)
+        again.remember(b"d", name_of(b"two"))
+        again.close()
+        assert damage.taken() == []
+        assert Recollection(state).holds(b"d", name, 60)
 
 
 def cache(octets: bytes) -> None:
@@ -123,8 +173,12 @@ def sent_copies(octets: bytes) -> None:
             done.append(made)
             return delivered()
 
+        damage.taken()
         file_once(plan, _LETTER, state, 1.7e9, do)
         assert len(done) == 1
+        _is_mended(f"{state}/{SENT_COPIES}", octets.replace(b"DIR", state.encode()))
+        look_again(state, 1.7e9)
+        assert damage.taken() == []
 
 
 def accepted(octets: bytes) -> None:
@@ -137,9 +191,13 @@ def accepted(octets: bytes) -> None:
         envelope = Envelope("ann", home, os.getuid())
         loaded = Loaded([rules], {rules: "keep\n"}, {})
         write(f"{state}/{acceptance._kept_name(loaded, envelope)}", octets)
-        refused = acceptance.examine(loaded, envelope, Site(cases_required=True), state)
+        site, kept = Site(cases_required=True), acceptance._kept_name(loaded, envelope)
+        refused = acceptance.examine(loaded, envelope, site, state)
         assert refused is not None
         assert is_printable(refused.line)
+        _is_mended(f"{state}/{kept}", octets)
+        acceptance.examine(loaded, envelope, site, state)
+        assert damage.taken() == []
 
 
 def tags(octets: bytes) -> None:
@@ -183,6 +241,14 @@ def _journals() -> Iterator[bytes]:
     yield written.replace(_KEY, _OTHER)
 
 
+def _looks() -> Iterator[bytes]:
+    with directory() as state:
+        before = AsBefore(f"{state}/looks", "settings")
+        before.note("ann", {"files": {state: look_of(state), "/x": []}, "watch": ["/x"]})
+        before.keep()
+        yield read(f"{state}/looks").replace(state.encode(), b"DIR")
+
+
 _JSON = (
     b'{"good": {"digest": "x", "accepted_s": 1, "rules": ["/r"], "texts": {"/r": "keep\\n"}},'
     b' "refused": {"digest": "y", "line": "z", "until_s": null}}'
@@ -195,6 +261,18 @@ TARGETS = {
         journal_letters,
         lambda: [b"..\n.c\nD.", b"F\nR.\nScc", b".cc\n\0\0"],
         (b".", b"c", b"u", b"D", b"F", b"R", b"S", b"\n"),
+    ),
+    "looks": Target(
+        looks,
+        _looks,
+        (b"\n", b"\t", b"ann\t", b"{}", b"[]", b'{"files": {', b'"watch": ', b"\0", b"/", b"DIR"),
+    ),
+    "undo": Target(
+        undo,
+        lambda: [
+            b'{"/e/main.cf": {"before": "was\\n", "after": "now\\n"}, "/e/x": {"before": null}}'
+        ],
+        (b"null", b"{}", b"[]", b'"before": ', b'"after": ', b"/e/", b"\\u0000", b"NaN"),
     ),
     "memory": Target(memory, lambda: [name_of(b"one") + b"d" + b"\0" * 32], (b"d", b"r", b"\0")),
     "rulescache": Target(cache, lambda: [b"", b"(" + b"\x04" * 30], (b"[", b"(", b")", b"\xa9")),

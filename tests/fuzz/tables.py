@@ -104,7 +104,7 @@ def _found(fd: int, octets: bytes) -> None:
     verdict, at = mboxfind.find_copy(fd, line, lambda: iter((text,)))
     if verdict == "whole":
         assert octets[at : at + len(line)] == line
-    elif line + text in octets and octets.startswith(line):
+    elif b"\n" + line + text in b"\n" + octets:
         assert verdict != "absent"
     for start in (0, 5):
         mboxfind.stands_at(fd, start, len(octets), (line, text))

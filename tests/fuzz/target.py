@@ -69,6 +69,12 @@ def write(path: str, octets: bytes) -> str:
     return path
 
 
+def read(path: str) -> bytes:
+    """What the file PATH holds."""
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def is_printable(text: str) -> bool:
     """Whether a terminal obeys nothing in TEXT, and shows it in its order on its line."""
     return text.isprintable() or all(
@@ -83,5 +89,5 @@ def no_control(text: str) -> bool:
 
 __all__ = [
     "FOUND", "SECONDS", "TESTS", "Target", "case_texts", "directory", "found", "is_printable",
-    "messages", "no_control", "suppress", "write",
+    "messages", "no_control", "read", "suppress", "write",
 ]  # fmt: skip
