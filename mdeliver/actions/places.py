@@ -23,7 +23,7 @@ FLAGS = ("seen", "flagged", "answered", "draft")
 """All flags, in the order in which a plan lists them."""
 
 # Words of the system and of whoever wrote the rules; they may hold separators.
-_TRUSTED = ("home", "user", "sent", "year", "month", "day")
+_TRUSTED = ("home", "sent", "year", "month", "day")
 
 
 def places(
@@ -101,6 +101,8 @@ def _path(scene: Scene, text: Text, folder: str) -> str:
             made.append(folder)
         elif part.name in _TRUSTED and part.name not in scene.lets:
             made.append(scene.brace(part))
+        elif part.name == "user" and part.name not in scene.lets:
+            made.append(_one_step(scene.brace(part)))
         else:
             made.append(_harmless(scene, part))
     path = "".join(made)
@@ -111,6 +113,14 @@ def _path(scene: Scene, text: Text, folder: str) -> str:
         path = f"{home}/{path}"
     # POSIX gives a path of exactly two slashes a meaning of its own; here it has none.
     return system.normal("/" + path.lstrip("/"))
+
+
+def _one_step(user: str) -> str:
+    """USER as a step of a path: as it is, if it is a login name.
+
+    Who is the virtual user of an address in a domain that is all somebody's, a sender says.
+    """
+    return "_" if user in (".", "..") else user.replace("/", "_")
 
 
 def _harmless(scene: Scene, brace: Brace) -> str:

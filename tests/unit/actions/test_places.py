@@ -12,10 +12,10 @@ from mdeliver.plan import File
 from mdeliver.settings import Site
 
 
-def filed(rules: str, subject: str = "../x") -> File:
+def filed(rules: str, subject: str = "../x", user: str = "ann") -> File:
     program = compile_rules([Source("rules", rules)], lambda _path: "").program
     assert program is not None
-    envelope = Envelope("ann", "/home/ann/", 1000)
+    envelope = Envelope(user, "/home/ann/", 1000)
     head = f"Subject: {subject}\n\n".encode()
     decision = evaluate(program, Message(head, 9), envelope, Site(), 0.0, explain=False)
     (file,) = decision.plan.actions
@@ -41,6 +41,22 @@ def filed(rules: str, subject: str = "../x") -> File:
 def test_outright(rules: str, path: str) -> None:
     file = filed(rules + "\n")
     assert (file.path, file.root, file.mailbox, file.folder) == (path, path, None, None)
+
+
+@pytest.mark.parametrize(
+    ("user", "step"),
+    [
+        ("ann@example.org", "ann@example.org"),
+        ("../../etc/x@example.org", ".._.._etc_x@example.org"),
+        ("bob@example.org/Maildir/.x@example.org", "bob@example.org_Maildir_.x@example.org"),
+        ("..", "_"),
+        (".", "_"),
+    ],
+)
+def test_a_user_is_one_step(user: str, step: str) -> None:
+    """Of a domain that is all somebody's, a sender makes up the names of virtual users."""
+    assert filed('file to mbox "/var/mail/{user}"\n', user=user).path == f"/var/mail/{step}"
+    assert filed('file to mbox "/var/mail/{user}/x"\n', user=user).path == f"/var/mail/{step}/x"
 
 
 MAILDIR = 'mailbox m = maildir "~/M"\n'
