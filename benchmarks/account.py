@@ -16,11 +16,11 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from benchmarks import direct
+from benchmarks.ground import fresh_directory
 from mdeliver.__main__ import AGENT_DONE
 
 MARK = 0.03
@@ -70,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="cost of the account of a delivery")
     parser.add_argument("--rounds", type=int, default=200)
     rounds = parser.parse_args().rounds
-    top = Path(tempfile.mkdtemp(prefix="mdeliver-account-"))
+    top = fresh_directory()
     try:
         prefixes = [installation(top, with_account=yes) for yes in (True, False)]
         top.chmod(0o755)

@@ -16,10 +16,11 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
+
+from benchmarks.ground import fresh_directory
 
 LOOK_UPS = 20_000
 
@@ -116,7 +117,7 @@ def main() -> None:
     parser.add_argument("--addresses", type=int, default=100_000)
     parser.add_argument("--types", default="texthash,hash,lmdb,cdb")
     given = parser.parse_args()
-    top = Path(tempfile.mkdtemp(prefix="mdeliver-bench-"))
+    top = fresh_directory()
     try:
         bench = Bench(top, given.addresses)
         print(f"{given.addresses} addresses")

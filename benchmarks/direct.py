@@ -28,12 +28,12 @@ import shutil
 import signal
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.ground import fresh_directory
 from mdeliver.__main__ import AGENT_DONE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -287,8 +287,8 @@ def measure(case: Case, agents: Iterable[str], rounds: int, top: Path) -> dict[s
     bare = Command([str(BIN / "python3"), "-I", "-S", "-c", "pass"], {}, lambda: total)
     commands = {BARE: bare}
     for name in agents:
-        home = top / case.name.replace(" ", "") / name.replace(" ", "-")
-        home.mkdir(parents=True)
+        home = top / f"{case.name} {name}".replace(" ", "-")
+        home.mkdir()
         commands[name] = AGENTS[name](home, case.rules)
     counted = min(rounds, case.rounds)
     total = counted + 2
@@ -371,7 +371,7 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, help="where the mailboxes are made")
     given = parser.parse_args()
     agents = [a for a in present() if not given.agents or a in given.agents.split(",")]
-    top = Path(tempfile.mkdtemp(prefix="mdeliver-bench-", dir=given.directory))
+    top = fresh_directory(given.directory)
     results: dict[str, dict[str, Cost]] = {}
     report = given.json.open("w") if given.json else None
     step_down(top)

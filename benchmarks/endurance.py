@@ -22,13 +22,13 @@ import os
 import shutil
 import statistics
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
 from benchmarks import lmtp
+from benchmarks.ground import fresh_directory
 from benchmarks.marks import Mark
 
 EARLIER = b"From earlier@example.net Mon Nov 23 10:00:00 2026\nSubject: earlier\n\n"
@@ -151,7 +151,7 @@ def main() -> None:
     given = parser.parse_args()
     if os.geteuid() != 0 or shutil.which("smtp-source") is None:
         sys.exit("needs root and Postfix's smtp-source")
-    top = Path(tempfile.mkdtemp(prefix="mdeliver-bench-"))
+    top = fresh_directory()
     top.chmod(0o755)
     try:
         with ExitStack() as to_end:

@@ -16,12 +16,11 @@ import re
 import shutil
 import statistics
 import subprocess
-import tempfile
 import time
 from collections import defaultdict
-from pathlib import Path
 
 from benchmarks.direct import BIN, SETTLED_S, direct, message, step_down
+from benchmarks.ground import fresh_directory
 
 _LINE = re.compile(r"^import time: +(\d+) \| +\d+ \| +(\S+)$", re.MULTILINE)
 
@@ -38,7 +37,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20, help="deliveries to take the median of")
     parser.add_argument("--rules", type=int, default=3, help="rules in the rules file")
     given = parser.parse_args()
-    top = Path(tempfile.mkdtemp(prefix="mdeliver-bench-"))
+    top = fresh_directory()
     step_down(top)
     try:
         command = direct(top / "home", given.rules)

@@ -24,13 +24,13 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import direct, memorygroup
+from benchmarks.ground import fresh_directory
 from benchmarks.marks import Mark
 
 SERVED = "mdeliver-lda, server"
@@ -85,8 +85,8 @@ def measure(case: direct.Case, agents: list[str], rounds: int, top: Path, master
     letter = top / "letter"
     commands: dict[str, direct.Command] = {}
     for name in (SERVED, *agents):
-        home = top / case.name.replace(" ", "") / name.replace(" ", "-").replace(",", "")
-        home.mkdir(parents=True)
+        home = top / f"{case.name} {name}".replace(" ", "-").replace(",", "")
+        home.mkdir()
         commands[name] = direct.AGENTS[ALONE if name == SERVED else name](home, case.rules)
     for name, option in ((SERVED, f"{top}/door"), (ALONE, "")):
         if name in commands:
@@ -136,7 +136,7 @@ def main() -> None:
     if given.memory:
         memorygroup.enter(given.memory)
     agents = [name for name in direct.present() if name != direct.DIRECT]
-    top = Path(tempfile.mkdtemp(prefix="mdeliver-bench-", dir=given.directory))
+    top = fresh_directory(given.directory)
     direct.step_down(top)
     try:
         with server(top) as running:

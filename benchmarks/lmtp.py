@@ -26,11 +26,11 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.ground import fresh_directory
 from benchmarks.marks import Mark
 
 BIN = Path(sys.prefix) / "bin"
@@ -303,7 +303,7 @@ def main() -> None:
     given = parser.parse_args()
     if os.geteuid() != 0 or shutil.which("smtp-source") is None:
         sys.exit("needs root and Postfix's smtp-source")
-    top = Path(tempfile.mkdtemp(prefix="mdeliver-bench-"))
+    top = fresh_directory()
     top.chmod(0o755)
     header = ("case", "server", "per s", "x dovecot", "CPU ms", "x dovecot", "MB")
     if given.markdown:

@@ -17,11 +17,11 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from benchmarks import lmtp
+from benchmarks.ground import fresh_directory
 from benchmarks.marks import Mark
 
 USER_MB = Mark(2, 1.5)
@@ -64,7 +64,7 @@ def main() -> None:
     if os.geteuid() != 0 or shutil.which("smtp-source") is None:
         sys.exit("needs root and Postfix's smtp-source")
     counts = [int(count) for count in given.users.split(",")]
-    top = Path(tempfile.mkdtemp(prefix="mdeliver-bench-"))
+    top = fresh_directory()
     top.chmod(0o755)
     kinds: list[type[lmtp.Server]] = [lmtp.Mdeliver]
     if lmtp.DOVECOT.exists() and Path("/usr/lib/dovecot/lmtp").exists():

@@ -22,13 +22,13 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks import lmtp
+from benchmarks.ground import fresh_directory
 from benchmarks.marks import Mark
 from tests.lmtpserver import Server
 from tests.local8 import Person
@@ -148,7 +148,7 @@ def main() -> None:
     counts = [int(count) for count in given.users.split(",")]
     # An end that comes early must leave no users and servers.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    top = Path(tempfile.mkdtemp(prefix="mdeliver-bench-"))
+    top = fresh_directory()
     top.chmod(0o755)
     try:
         with ExitStack() as stack:

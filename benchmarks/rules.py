@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import argparse
 import marshal
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+from benchmarks.ground import fresh_directory
 from mdeliver.envelope import Envelope
 from mdeliver.evaluate import evaluate
 from mdeliver.language.compile import Source, compile_rules
@@ -91,7 +90,7 @@ def _fetching(text: str) -> Callable[[], object]:
 
     from mdeliver.decision import load_rules
 
-    home = Path(tempfile.mkdtemp(prefix="mdeliver-bench-"))
+    home = fresh_directory()
     rules = home / ".config" / "mdeliver" / "rules"
     rules.parent.mkdir(parents=True)
     rules.write_text(text)

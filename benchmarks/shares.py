@@ -19,13 +19,13 @@ import os
 import resource
 import shutil
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import lmtp
+from benchmarks.ground import fresh_directory
 
 PARTS = ("disk", "Python", "kernel", "rest")
 _SAYS = "shares: "
@@ -117,7 +117,7 @@ def main() -> None:
     given = parser.parse_args()
     if os.geteuid() != 0 or shutil.which("smtp-source") is None:
         sys.exit("needs root and Postfix's smtp-source")
-    top = Path(tempfile.mkdtemp(prefix="mdeliver-bench-"))
+    top = fresh_directory()
     top.chmod(0o755)
     heads = "".join(f"{part:>10}" for part in PARTS)
     print(f"{'sessions':>8}{'per s':>8}{'worker ms':>12}{heads}{'front ms':>12}")
