@@ -153,7 +153,7 @@ class Session:
             self._gone = True
             self._drop_parcel()
             self._house.forget(self)
-            self.wire.sock.close()
+            self.wire.close()
 
     def _start_tls(self) -> None:
         context = self._house.tls

@@ -2,6 +2,7 @@
 
 Plain and Tls offer the same: `read` gives octets, b"" at the end and None where nothing is there
 now; `write` says how many octets went out. Both raise OSError where the connection is broken.
+`close` says so to a client that speaks TLS, if it takes that at once.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import errno
 import os
 import socket
 import ssl
+from contextlib import suppress
 
 READ_BYTES = 64 << 10
 
@@ -33,6 +35,10 @@ class Plain:
             return self.sock.send(octets)
         except BlockingIOError:
             return 0
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self.sock.close()
 
 
 class Tls:
@@ -63,6 +69,11 @@ class Tls:
             return self.sock.send(octets)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
+
+    def close(self) -> None:
+        """Say that this is the end, wait for no answer, and let go of the connection."""
+        with self.sock, suppress(OSError, ValueError):
+            self.sock.unwrap()
 
 
 def tls_context(certificate: str, key: str) -> ssl.SSLContext:

@@ -51,6 +51,19 @@ def test_starttls(tls_server: Server, tmp_path: Path, port: int) -> None:
     assert tls_server.copies("ann") == (2, 2)
 
 
+def test_the_end_of_tls_is_said(tls_server: Server, tmp_path: Path, port: int) -> None:
+    """Else a client cannot tell it from a connection that somebody has cut (RFC 8446, 6.1)."""
+    trusted = ssl.create_default_context(cafile=str(tmp_path / "tls.crt"))
+    trusted.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    with Client(("127.0.0.1", port)) as client:
+        assert client.say("STARTTLS").code == 220
+        client.sock = trusted.wrap_socket(
+            client.sock, server_hostname="mail.example.org", suppress_ragged_eofs=False
+        )
+        assert client.say("QUIT").code == 221
+        assert client.sock.recv(100) == b""
+
+
 def test_what_follows_starttls_is_not_believed(tls_server: Server, port: int) -> None:
     with Client(("127.0.0.1", port)) as client:
         client.send(b"STARTTLS\r\nMAIL FROM:<eve@example.net>\r\n")
