@@ -14,7 +14,7 @@ See also    SECURITY.md, which says what each file costs
 
 from __future__ import annotations
 
-from mdeliver import durable, limits
+from mdeliver import durable, limits, system
 from mdeliver.record import Record
 
 SUFFIX = ".damaged"
@@ -66,8 +66,8 @@ def note(path: str, what: str, octets: bytes, size: int) -> None:
     _FOUND.append(Damage(path, what, kept, why, size))
 
 
-def taken() -> list[Damage]:
-    """What was found since this was last asked."""
-    found = _FOUND[:]
-    _FOUND.clear()
+def taken(directory: str) -> list[Damage]:
+    """What was found in the state directory DIRECTORY since this was last asked."""
+    found = [one for one in _FOUND if system.dirname(one.path) == directory]
+    _FOUND[:] = [one for one in _FOUND if one not in found]
     return found

@@ -73,17 +73,18 @@ def command(folder: str | None, **given: Any) -> None:
         raise click.UsageError("Missing argument 'FOLDER'.")
     try:
         work = _Work(Options(**shared), given["as_json"])
-        if given["listed"]:
-            sys.exit(_list(work))
-        if given["undo"]:
-            sys.exit(_undo(work, folder, given["partial"]))
-        sys.exit(_apply(work, folder or "", given["trash"], yes=given["yes"]))
+        try:
+            if given["listed"]:
+                sys.exit(_list(work))
+            if given["undo"]:
+                sys.exit(_undo(work, folder, given["partial"]))
+            sys.exit(_apply(work, folder or "", given["trash"], yes=given["yes"]))
+        finally:
+            for found in damage.taken(work.state):
+                _complain(found.text)
     except (OSError, Deferral) as error:
         _complain(deferred_by(error).text)
         sys.exit(EX_TEMPFAIL)
-    finally:
-        for found in damage.taken():
-            _complain(found.text)
 
 
 class _Work:

@@ -115,7 +115,10 @@ def glance(line: bytes) -> tuple[bytes, bytes, list[bytes]] | None:
     checksum, _, payload = rest.partition(b"\t")
     if _checksum(payload) != checksum:
         return None
-    key, _boot, turn, _froms, *places = payload.split(b"\t")
+    try:
+        key, _boot, turn, _froms, *places = payload.split(b"\t")
+    except ValueError:
+        return None  # somebody has counted the checksum of what is no line
     return key, turn, [place.split(b" ", 2)[1] for place in places if place.startswith(b"mbox ")]
 
 
@@ -132,6 +135,14 @@ def read_line(lines: bytes, start: int) -> Recorded | None:
     checksum, _, payload = rest.partition(b"\t")
     if _checksum(payload) != checksum:
         return None
+    try:
+        return _recorded(start, letters, payload)
+    except ValueError:
+        return None  # as above
+
+
+def _recorded(start: int, letters: bytes, payload: bytes) -> Recorded | None:
+    """What the line at START says that has PAYLOAD; raises ValueError where that is none."""
     key, boot, turn, froms, *places = payload.split(b"\t")
     if len(letters) != 1 + len(places):
         return None  # letters are written over, so they are not in the checksum

@@ -20,7 +20,7 @@ from mdeliver.plan import File
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from mdeliver.envelope import Envelope
@@ -205,15 +205,17 @@ def close_together(closed: Sequence[tuple[Account, Outcome]]) -> None:
         except BaseException:
             pass  # likewise
     # Whoever found anything damaged has imported that; nobody else pays for it.
-    if closed and "mdeliver.damage" in sys.modules:
-        _tell_damage(closed[0][0])
+    if "mdeliver.damage" in sys.modules:
+        _tell_damage({account.state: account.site for account, _outcome in closed})
 
 
-def _tell_damage(account: Account) -> None:
-    from mdeliver.history.damaged import tell
-
+def _tell_damage(sites: Mapping[str, Site]) -> None:
+    """Say what was damaged in the state directories that are the keys of SITES."""
     try:
-        tell(account.state, account.site)
+        from mdeliver.history.damaged import tell
+
+        for state, site in sites.items():
+            tell(state, site)
     except BaseException:
         pass  # likewise
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def tell(state: str, site: Site) -> None:
-    """Tell what this process has found, in the log of the state directory STATE."""
-    for found in damage.taken():
+    """Tell what this process has found in the state directory STATE, in the log there."""
+    for found in damage.taken(state):
         said = {
             "time": round(time.time(), 3),
             "damaged": found.path,

@@ -134,7 +134,7 @@ def look(account: Account, ledger: Ledger, tell: Callable[[Change], None], *, do
         tell(change)
     changes += filled.changes
     # Of the journal, where a copy was delivered: the next look finds nothing of it.
-    troubles += [found.text for found in damage.taken()]
+    troubles += [found.text for found in damage.taken(account.state)]
     return Looked(changes, troubles + failed, unsettled or filled.more, filled.more)
 
 

@@ -102,7 +102,7 @@ def journal(octets: bytes) -> None:
 
 def _is_mended(path: str, octets: bytes) -> None:
     """The file, which held OCTETS, is told of once if it is told of, and kept; then it is whole."""
-    found = damage.taken()
+    found = damage.taken(os.path.dirname(path))
     assert [one.path for one in found] in ([], [path])
     for one in found:
         # A line may have come behind it by then, or what was torn been cut off.
@@ -144,7 +144,7 @@ def memory(octets: bytes) -> None:
         again = Memory(state)
         again.remember(b"d", name_of(b"two"))
         again.close()
-        assert damage.taken() == []
+        assert damage.taken(state) == []
         assert Recollection(state).holds(b"d", name, 60)
 
 
@@ -173,12 +173,12 @@ def sent_copies(octets: bytes) -> None:
             done.append(made)
             return delivered()
 
-        damage.taken()
+        damage.taken(state)
         file_once(plan, _LETTER, state, 1.7e9, do)
         assert len(done) == 1
         _is_mended(f"{state}/{SENT_COPIES}", octets.replace(b"DIR", state.encode()))
         look_again(state, 1.7e9)
-        assert damage.taken() == []
+        assert damage.taken(state) == []
 
 
 def accepted(octets: bytes) -> None:
@@ -197,7 +197,7 @@ def accepted(octets: bytes) -> None:
         assert is_printable(refused.line)
         _is_mended(f"{state}/{kept}", octets)
         acceptance.examine(loaded, envelope, site, state)
-        assert damage.taken() == []
+        assert damage.taken(state) == []
 
 
 def tags(octets: bytes) -> None:

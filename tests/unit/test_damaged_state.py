@@ -161,13 +161,13 @@ def test_lines_of_a_journal_that_are_whole_stay_when_others_are_taken_out(tmp_pa
     spoilt = b"\n\n".join([first, second.replace(b"/m", b"/n"), bytes(100), third])
     path.write_bytes(spoilt)
     Journal(str(tmp_path), message_key(b"a delivery")).close()
-    (found,) = damage.taken()
+    (found,) = damage.taken(str(tmp_path))
     assert found.what == f"{len(second) + 100} octets of it were no lines of a journal"
     assert Path(found.kept).read_bytes() == spoilt
     journal = Journal(str(tmp_path), keys[0])
     assert [journal._file.about(key) is not None for key in keys] == [True, False, True]
     journal.close()
-    assert damage.taken() == []
+    assert damage.taken(str(tmp_path)) == []
 
 
 @pytest.mark.parametrize("spoil", WAYS)
@@ -192,7 +192,7 @@ def test_a_journal_that_is_kept_open_is_mended_between_rounds(
     assert journal.earlier() is not None
     journal.close()
     kept.close()
-    assert [found.path for found in damage.taken()] == [str(path)]
+    assert [found.path for found in damage.taken(str(tmp_path))] == [str(path)]
 
 
 def test_a_journal_that_somebody_has_open_is_left_to_a_later_delivery(tmp_path: Path) -> None:
@@ -202,10 +202,10 @@ def test_a_journal_that_somebody_has_open_is_left_to_a_later_delivery(tmp_path: 
     theirs = Journal(str(tmp_path), message_key(b"theirs"))
     ours = Journal(str(tmp_path), message_key(b"ours"))
     ours.close()
-    assert damage.taken() == []
+    assert damage.taken(str(tmp_path)) == []
     assert path.read_bytes().startswith(b"%PDF")
     theirs.close()
-    assert len(damage.taken()) == 1
+    assert len(damage.taken(str(tmp_path))) == 1
 
 
 def test_what_cannot_be_kept_is_told_all_the_same(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_what_cannot_be_kept_is_told_all_the_same(tmp_path: Path) -> None:
     zeros(tmp_path / "memory")
     memory.remember(DELIVERED, name_of(b"other"))
     memory.close()
-    (found,) = damage.taken()
+    (found,) = damage.taken(str(tmp_path))
     assert found.kept == ""
     assert found.text.endswith("; what it was could not be kept: Is a directory")
 
@@ -357,7 +357,6 @@ def test_other_processes_say_which_file_it_is(
     else:
         assert kept.read(path) == ""
         assert Path(f"{path}.damaged").read_bytes() == was
-    damage.taken()
 
 
 def test_nothing_is_changed_where_what_was_kept_before_is_damaged(tmp_path: Path) -> None:
