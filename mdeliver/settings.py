@@ -242,7 +242,7 @@ def _servers(path: str, servers: tuple[str, ...]) -> tuple[str, ...]:
     """SERVERS, if each is an address, perhaps with a port."""
     for written in servers:
         host, port = split_server(written)
-        if not _is_network(host, host_only=True) or not port.isdecimal() or int(port) > 65535:
+        if not _is_network(host, host_only=True) or not is_count(port, 65535):
             words = "authentication.resolver is a list of addresses, such as 127.0.0.1"
             raise Deferral(f'{path}: {words}, not "{written}"', "4.3.5")
     return servers
@@ -278,7 +278,12 @@ def _is_network(written: str, host_only: bool = False) -> bool:
         return False
     if not slash:
         return True
-    return not host_only and bits.isdecimal() and int(bits) <= (128 if ":" in address else 32)
+    return not host_only and is_count(bits, 128 if ":" in address else 32)
+
+
+def is_count(written: str, most: int) -> bool:
+    """Whether WRITTEN is a number up to MOST; Python reads none of thousands of digits."""
+    return written.isdecimal() and len(written) <= len(str(most)) and int(written) <= most
 
 
 def _program(path: str, name: str) -> str:

@@ -41,6 +41,10 @@ _FETCH_S = 10
 _STS = re.compile(r"v=STSv1[ \t]*;[ \t]*id=([A-Za-z0-9]{1,32})[ \t]*;?.*")
 _RPT = re.compile(r"v=TLSRPTv1[ \t]*;[ \t]*rua=((?:mailto:|https://)[^;\s]+)[ \t]*;?.*")
 _LONG_S = 86400
+
+_AGE = re.compile("[0-9]{1,10}")
+"""RFC 8461, 3.2: sts-policy-max-age-field-value."""
+
 _DIGESTS = {1: hashlib.sha256, 2: hashlib.sha512}
 
 
@@ -130,7 +134,7 @@ def _policy(host: Host, domain: str, policy: str) -> Iterator[Finding]:
     if (
         said.get("version") != "STSv1"
         or mode not in ("enforce", "testing", "none")
-        or not (age.isdigit() and (patterns or mode == "none"))
+        or not (_AGE.fullmatch(age) and (patterns or mode == "none"))
     ):
         yield Finding(
             "failure",

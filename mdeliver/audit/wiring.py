@@ -94,7 +94,7 @@ def _by_command(host: Host, command: str) -> Iterator[Finding]:
 
 def _seconds(value: str) -> int:
     """A time of Postfix, such as `1000s` or `1h`, in seconds."""
-    found = re.fullmatch(r"(\d+)([smhdw]?)", value.strip())
+    found = re.fullmatch(r"([0-9]{1,10})([smhdw]?)", value.strip())
     if not found:
         return 0
     return int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[found[2]]

@@ -9,11 +9,12 @@ from mdeliver import durable, system
 def keywords_of(folder: str) -> dict[str, str]:
     """Letters of keywords in FOLDER, and what they mean."""
     text = durable.read_file(system.join(folder, "dovecot-keywords"), 64 << 10)
-    pairs = [line.split(" ", 1) for line in system.from_octets(text).splitlines()]
+    parted = [line.partition(" ") for line in system.from_octets(text).split("\n")]
     return {
         chr(ord("a") + int(number)): name
-        for number, name in [pair for pair in pairs if len(pair) == 2]
-        if number.isdecimal() and int(number) < 26
+        for number, _, name in parted
+        # Only what can be a letter: Python reads no number of thousands of digits.
+        if name and number.isdecimal() and len(number) <= 2 and int(number) < 26
     }
 
 

@@ -12,7 +12,7 @@ import ipaddress
 from mdeliver import limits
 from mdeliver.outcome import Deferral
 from mdeliver.record import Record
-from mdeliver.settings import SETTINGS_PATH, read_settings
+from mdeliver.settings import SETTINGS_PATH, is_count, read_settings
 from mdeliver.tomltext import parse_toml
 
 TYPE_CHECKING = False
@@ -139,7 +139,7 @@ def parse_address(text: str) -> str | tuple[str, int]:
     if kind == "unix" and rest.startswith("/"):
         return rest
     host, _, port = rest.rpartition(":")
-    if kind == "inet" and host and port.isdigit() and 0 < int(port) < 65536:
+    if kind == "inet" and host and is_count(port, 65535) and int(port):
         return host.removeprefix("[").removesuffix("]"), int(port)
     raise ValueError(f'has "unix:/path" and "inet:address:port", not "{text}"')
 

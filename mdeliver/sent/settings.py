@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mdeliver.outcome import Deferral
 from mdeliver.record import Record
-from mdeliver.settings import SETTINGS_PATH, TAGS_PATH, read_settings
+from mdeliver.settings import SETTINGS_PATH, TAGS_PATH, is_count, read_settings
 from mdeliver.tomltext import parse_toml
 
 TYPE_CHECKING = False
@@ -120,6 +120,6 @@ def parse_socket(text: str, where: str) -> tuple[str, str, int]:
     if kind == "unix" and rest.startswith("/"):
         return kind, rest, 0
     host, _, port = rest.rpartition(":")
-    if kind == "inet" and host and port.isdecimal() and 0 < int(port) < 65536:
+    if kind == "inet" and host and is_count(port, 65535) and int(port):
         return kind, host, int(port)
     raise SettingsError(f"{where}: {text} is no socket: unix:/PATH or inet:HOST:PORT is expected")

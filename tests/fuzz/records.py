@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import ip_address
+from types import SimpleNamespace
+from typing import cast
 
 import dns.exception
 import dns.flags
@@ -18,7 +20,8 @@ import dns.resolver
 
 from mdeliver import limits
 from mdeliver.audit import names as audited
-from mdeliver.audit import spfquery
+from mdeliver.audit import spfquery, transport
+from mdeliver.audit.host import Host
 from mdeliver.authentication import lookups
 from mdeliver.authentication.client import Client
 from mdeliver.authentication.dmarc import check_dmarc
@@ -30,7 +33,7 @@ from mdeliver.authentication.wording import as_text, field_text
 from mdeliver.dkim import record as key_records
 from tests import signing
 from tests.fuzz.fixedkey import fixed_key
-from tests.fuzz.target import Target, case_texts
+from tests.fuzz.target import Target, case_texts, is_printable
 
 RESULTS = {"none", "pass", "fail", "softfail", "neutral", "policy", "temperror", "permerror"}
 _QUESTIONS = 200
@@ -110,6 +113,17 @@ class _AsAudited(audited.Names):
         except Unanswered as unanswered:
             return audited.Answer("trouble", (), str(unanswered))
         return audited.Answer("found" if values else "nothing", tuple(values))
+
+
+def policy(octets: bytes) -> None:
+    """A policy of MTA-STS, as a web server gives it: findings, whatever it says."""
+    exchangers = SimpleNamespace(exchangers=lambda _domain: ([(10, "mail.example.org")], ""))
+    host = SimpleNamespace(names=exchangers, identity=SimpleNamespace(names=("mail.example.org",)))
+    for found in transport._policy(
+        cast("Host", host), "example.org", octets.decode("utf-8", "replace")
+    ):
+        assert found.level in ("fine", "advice", "warning", "failure")
+        assert is_printable(found.what), found.what
 
 
 def spf(octets: bytes) -> None:
@@ -357,6 +371,12 @@ def _answers() -> Iterator[bytes]:
 
 
 TARGETS = {
+    "policy": Target(
+        policy,
+        lambda: [b"version: STSv1\nmode: enforce\nmx: *.example.org\nmax_age: 604800\n"],
+        (b"version: STSv1", b"mode: ", b"none", b"testing", b"mx: ", b"max_age: ", b"9" * 4400,
+         "²".encode(), b"\r\n", b"\x1b", b":"),
+    ),
     "spf": Target(spf, _spf_seeds, _TERMS),
     "dmarc": Target(dmarc, _dmarc_seeds, _RECORDS),
     "key": Target(

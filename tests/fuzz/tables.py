@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from mdeliver.deliver import mboxfind
+from mdeliver.history.keywords import keywords_of, translated
 from mdeliver.lmtp.settings import load_lmtp
 from mdeliver.outcome import Deferral
 from mdeliver.popsync.settings import PopSync, load_site_choices, with_users_choices
@@ -78,6 +79,15 @@ def keys(octets: bytes) -> None:
         assert [key.made_s for key in found] == sorted(key.made_s for key in found)
 
 
+def keywords(octets: bytes) -> None:
+    """Dovecot's list of keywords: letters from a to z, each with its name."""
+    with directory() as folder:
+        write(f"{folder}/dovecot-keywords", octets)
+        found = keywords_of(folder)
+    assert all("a" <= letter <= "z" and name for letter, name in found.items())
+    assert set(translated("Saz", found, found)) <= {"S", *found}
+
+
 def mbox(octets: bytes) -> None:
     """Any file as an mbox: every octet belongs to one message, and nothing is found that is not."""
     with directory() as made:
@@ -112,6 +122,9 @@ def _found(fd: int, octets: bytes) -> None:
 
 
 _TOML = b"""\
+[authentication]
+resolver = ["127.0.0.1:53"]
+own_networks = ["10.0.0.0/8"]
 [site]
 domains = ["example.org"]
 recipient_delimiter = "+"
@@ -154,7 +167,7 @@ TARGETS = {
     "settings": Target(
         settings,
         lambda: [_TOML],
-        (*tuple(_TOML.split()), b"[" * 400, b"{a=", b'"\\u0000"', b"1e9", b"inet:h:" + b"9" * 4400),
+        (*tuple(_TOML.split()), b"[" * 400, b"{a=", b'"\\u0000"', b"1e9", b"9" * 4400),
     ),
     "users": Target(
         users,
@@ -164,6 +177,11 @@ TARGETS = {
     ),
     "keys": Target(keys, lambda: [b"# x\n1 " + b"ab" * 32 + b"\n2 " + b"cd" * 32], (b"9" * 4400,
     b"\n")),
+    "keywords": Target(
+        keywords,
+        lambda: [b"0 $Label1\n1 Junk\n25 x\n"],
+        (b"9" * 4400, b" ", b"\n", "²".encode(), "\u2028".encode(), b"\xff", b"\0", b"25 "),
+    ),
     "mbox": Target(
         mbox, _boxes, (b"\nFrom ", b"\n>From ", b"\n\n", b"\r\n", b"Status: R", b"From a Mon\n",
         b"2026")

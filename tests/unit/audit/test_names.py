@@ -127,6 +127,8 @@ STS = 'example.org. MX 10 mail.example.org.\n_mta-sts.example.org. TXT "v=STSv1;
         ("version: STSv1\nmode: testing\nmx: mx.example\nmax_age: 9\n", "warning", "not name mail"),
         ("version: STSv1\nmode: enforce\nmx: mail.example.org\nmax_age: 60\n", "advice", "60 s"),
         ("mode: enforce\nmx: mail.example.org\n", "failure", "is missing"),
+        ("version: STSv1\nmode: enforce\nmx: a\nmax_age: \u00b2\n", "failure", "is missing"),
+        (f"version: STSv1\nmode: none\nmax_age: {'9' * 5000}\n", "failure", "is missing"),
         ("<html>\x1b[2J", "failure", "is missing"),
         (None, "warning", "cannot be fetched"),
     ],

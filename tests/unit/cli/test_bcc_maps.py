@@ -246,6 +246,7 @@ def test_a_key_that_others_can_read_is_refused_until_it_is_forgotten(
         (["--forget"], 2, "--forget goes with --rotate"),
         (["--undo"], 78, "there is nothing to undo"),
         (["--serve", "tcp:1"], 78, "is no socket"),
+        (["--serve", f"inet:localhost:{'9' * 5000}"], 78, "is no socket"),
         (["--serve", "inet:127.0.0.1:1"], 78, "use unix:PATH, or --no-tags"),
     ],
 )
