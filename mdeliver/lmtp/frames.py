@@ -45,6 +45,12 @@ _FIELDS = 16
 _LENGTHS = tuple([Struct(f"<B{count}I") for count in range(_FIELDS + 1)])
 _SEND_BUFFER_FORCE = 32
 _BUFFER_BYTES = 1 << 20
+
+ORDERS_BYTES = 32 << 10
+"""For what the master tells a worker. Each packet counts with all that the kernel keeps about it:
+some eighty launchers can wait in there, further ones better go the direct way. Their descriptors
+are root's while they wait: without CAP_SYS_RESOURCE it has no more of these than RLIMIT_NOFILE."""
+
 # Not CMSG_SPACE: with the room for alignment a second one would come, and stay open for ever.
 _ONE_DESCRIPTOR = socket.CMSG_LEN(4)
 # As a number: `socket` makes members of an enum of these, each time they are joined.
@@ -74,15 +80,15 @@ def unpack(packet: bytes) -> tuple[bytes, list[bytes]]:
     return packet[:1], fields
 
 
-def pair() -> tuple[socket.socket, socket.socket]:
-    """Two connected ends; as root with room for many packets."""
+def pair(octets: int = _BUFFER_BYTES) -> tuple[socket.socket, socket.socket]:
+    """Two connected ends with room for OCTETS under way; as root even for many."""
     ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in ends:
         end.setblocking(False)
         try:
-            end.setsockopt(socket.SOL_SOCKET, _SEND_BUFFER_FORCE, _BUFFER_BYTES)
+            end.setsockopt(socket.SOL_SOCKET, _SEND_BUFFER_FORCE, octets)
         except PermissionError:
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, octets)
     return ends
 
 

@@ -210,7 +210,7 @@ class Master:
             self._front = None
 
     def _start_worker(self, identity: Identity) -> _Child:
-        ours, theirs = frames.pair()
+        ours, theirs = frames.pair(frames.ORDERS_BYTES)
         settings, site = self._settings, self._site
 
         def work() -> None:

@@ -100,6 +100,17 @@ def test_a_full_channel_is_told() -> None:
         assert frames.send(one, packet)
 
 
+def test_few_descriptors_are_under_way_in_a_small_channel() -> None:
+    """The kernel counts those of the whole server against one limit (ETOOMANYREFS)."""
+    one, other = frames.pair(frames.ORDERS_BYTES)
+    with one, other:
+        knock = frames.pack(frames.DOOR)
+        sent = 0
+        while frames.send(one, knock, one.fileno()):
+            sent += 1
+        assert 20 < sent < 200
+
+
 def test_the_largest_packet_fits_an_ordinary_socket() -> None:
     one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with one, other:
