@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from mdeliver.agent import DeadlinePassed, Passage, start_deadline
 from mdeliver.deliver.journal import Journal
 from mdeliver.deliver.transaction import key_of
 from mdeliver.envelope import Envelope
-from mdeliver.history import account
 from mdeliver.letter import letter_of
 from mdeliver.lmtp import rounds
 from mdeliver.lmtp.rounds import MESSAGES, Brought, Kept, Round
@@ -353,61 +350,3 @@ def test_an_alarm_that_comes_as_it_is_called_off(
         assert sorted(delivered) == sorted(subjects(home))
         assert len(answers(log)) == len(names)
     assert left[0] > 0  # all of them have had it
-
-
-class Clock:
-    """A clock that goes on where a test says so."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(time, name)
-
-
-def durations(home: Path) -> dict[str, float]:
-    lines = map(json.loads, (home / "state" / "log").read_text().splitlines())
-    return {said["subject"]: said["duration_s"] for said in lines}
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    for module in (rounds, account):
-        monkeypatch.setattr(module, "time", made)
-    return made
-
-
-def test_each_is_told_to_have_taken_its_own_time(home: Path, clock: Clock) -> None:
-    """And not that of those who came after it in the round."""
-    with (home / ".config" / "mdeliver" / "rules").open("a") as rules:
-        rules.write('if subject starts with "alone": discard\n')
-
-    class Slow(Task):
-        def open(self) -> Brought:
-            clock.now_s += 1
-            return super().open()
-
-        def answer(self, outcome: Outcome) -> None:
-            clock.now_s += 16
-            super().answer(outcome)
-
-    go_round(Kept(), *[Slow(home, name, []) for name in ("alone 1", "alone 2", "one", "two")])
-    # Those filed together wait for one another, and the second for the first one's answer.
-    assert durations(home) == {"alone 1": 17, "alone 2": 17, "one": 18, "two": 33}
-
-
-def test_a_refusal_by_bad_rules_took_its_own_time(home: Path, clock: Clock) -> None:
-    (home / ".config" / "mdeliver" / "rules").write_text("file in\n")
-
-    class Slow(Task):
-        def open(self) -> Brought:
-            clock.now_s += 1
-            return super().open()
-
-    go_round(Kept(), *[Slow(home, name, []) for name in ("one", "two", "three")])
-    lines = (home / "state" / "log").read_text().splitlines()
-    assert [json.loads(line)["duration_s"] for line in lines] == [1, 1, 1]
