@@ -319,14 +319,15 @@ def _rewrite(fd: int, path: str) -> None:
 
     Called with byte 0 locked alone: no attempt is under way, so nobody holds offsets into it.
     """
-    octets = _octets_of(fd)
+    octets, size = _octets_of(fd), durable.size_of(fd)
     lines, foreign = whole_lines(octets)
     if foreign:
         from mdeliver import damage
 
-        size = durable.size_of(fd)
         foreign += max(0, size - len(octets))
         damage.note(path, f"{foreign} octets of it were no lines of a journal", octets, size)
+    elif size <= limits.JOURNAL_BYTES:
+        return  # it looked damaged, and is not
     if len(lines) > limits.JOURNAL_BYTES:
         lines = _newest(lines)
     durable.replace(path, lines)
