@@ -78,7 +78,7 @@ def _listen_at(path: str, uid: int, mode: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise Deferral(f"cannot listen at {path}: {error.strerror}") from None
+        raise Deferral(f"cannot listen at {path}: {error.strerror or error}") from None
     finally:
         os.umask(before)
     return listener

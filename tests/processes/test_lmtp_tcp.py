@@ -121,6 +121,7 @@ def test_check(make: Callable[..., Server]) -> None:
         ("virtual_user", "nobody-of-that-name", "lmtp.virtual_user: there is no user"),
         ("tls_certificate", "/nonexistent", "lmtp.tls_certificate"),
         ("listen", ["inet:192.0.2.1:24"], "cannot listen at 192.0.2.1:24"),
+        ("listen", [f"unix:/tmp/{'x' * 120}"], "path too long"),
         ("colour", "red", "lmtp.colour"),
     ],
 )
