@@ -162,6 +162,9 @@ def test_who_the_processes_are(server: Server, ann: Person) -> None:
     with server.client() as client:
         assert client.deliver(address(ann))[0].code == 250
         front, worker = [_status(pid) for pid in server.children()]
+        # Nobody else of the same uid looks into them, or takes what they have at hand: ptrace(2).
+        owners = {Path(f"/proc/{pid}/mem").stat().st_uid for pid in server.children()}
+    assert owners == {0}
     nobody = pwd.getpwnam("nobody")
     assert front["Uid"] == [str(nobody.pw_uid)] * 4
     assert front["Gid"] == [str(nobody.pw_gid)] * 4
