@@ -206,6 +206,7 @@ class Master:
     def _retire_front(self) -> None:
         if self._front is not None:
             self._send(self._front, frames.pack(frames.FINISH))
+            self._continue(self._front)
             self._old_fronts.append(self._front)
             self._front = None
 
@@ -276,8 +277,11 @@ class Master:
             child.channel.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # it has ended, or was let go before
+        self._continue(child)
+
+    def _continue(self, child: _Child) -> None:
+        """Somebody with its uid may have stopped CHILD: it would never end, nor would we."""
         if self._pids.get(child.pid) is child:
-            # Its user may have stopped it: it would never end, and nor would the server.
             os.kill(child.pid, signal.SIGCONT)
 
     def _close(self, child: _Child) -> None:

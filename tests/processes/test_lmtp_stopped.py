@@ -1,4 +1,4 @@
-"""A worker that its user has stopped: users may, since it runs as they do."""
+"""A process that somebody has stopped: whoever has its uid may."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ def stopped_worker(server: Server) -> int:
 def test_it_does_not_keep_the_server_from_its_end(make: Make) -> None:
     server = make().start()
     stopped_worker(server)
+    assert server.stop() == 0
+
+
+def test_a_front_does_not_keep_the_server_from_its_end(make: Make) -> None:
+    server = make().start()
+    with server.client():
+        os.kill(server.children()[0], signal.SIGSTOP)
     assert server.stop() == 0
 
 
