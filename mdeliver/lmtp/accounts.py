@@ -1,7 +1,7 @@
 """Whose mailbox a recipient's address means: users of the system, or virtual ones.
 
-system   the local part is a login name with a uid of at least `first_uid`; the domain is the
-         MTA's business. Without root only the server's own user is known.
+system   the local part is a login name with a uid of at least `first_uid`, and not the front's
+         own; the domain is the MTA's business. Without root only the server's own user is known.
 virtual  an address stands in one of `virtual_users`, and all mail belongs to `virtual_user`. A file
          is a Dovecot passwd-file (user:password:uid:gid:gecos:home), or what postmap(1) reads:
          "ADDRESS  HOME", and lines that begin with white space go on. HOME may be left out or be
@@ -60,6 +60,7 @@ class SystemAccounts:
 
     def __init__(self, settings: Lmtp, delimiters: str) -> None:
         self._first_uid = settings.first_uid
+        self._front_user = settings.front_user
         self._delimiters = delimiters
         self._alone = system.geteuid() if system.geteuid() != 0 else None
         self._known: dict[str, float] = {}
@@ -85,7 +86,7 @@ class SystemAccounts:
             return False
         if self._alone is not None:
             return entry.pw_uid == self._alone
-        return entry.pw_uid >= self._first_uid
+        return entry.pw_uid >= self._first_uid and entry.pw_name != self._front_user
 
 
 class VirtualAccounts:

@@ -186,7 +186,15 @@ def test_a_passwd_database_that_cannot_be_asked_refuses_nobody_for_good() -> Non
 
 def test_users_below_first_uid_have_no_mail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mdeliver.system.geteuid", lambda: 0)
-    accounts = SystemAccounts(Lmtp(), "+")
+    accounts = SystemAccounts(Lmtp(front_user="daemon"), "+")
     assert accounts.find("root@example.org", 0.0) is None
     assert accounts.find("daemon@example.org", 0.0) is None
     assert accounts.find("nobody@example.org", 0.0) is not None
+
+
+def test_the_user_of_the_front_has_no_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its worker would run as the front does."""
+    monkeypatch.setattr("mdeliver.system.geteuid", lambda: 0)
+    accounts = SystemAccounts(Lmtp(), "+")
+    assert accounts.find("nobody@example.org", 0.0) is None
+    assert accounts.find("nobody+x@example.org", 0.0) is None
