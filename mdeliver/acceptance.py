@@ -259,8 +259,9 @@ def _read(path: str, *, keep: bool) -> dict[str, Any]:
     parts = said if isinstance(said, dict) else {}
     kept = {part: said for part, said in parts.items() if _is_whole(part, said)}
     if keep and (kept != said or size > limits.ACCEPTED_BYTES):
-        damage.note(path, "it held no verdicts on rules", octets, size)
-        _write(path, kept)
+        found = damage.kept(path, "it held no verdicts on rules", octets, size)
+        if _write(path, kept):
+            damage.note(found)
     return kept
 
 
@@ -275,12 +276,13 @@ def _is_whole(part: str, said: object) -> bool:
             return False
 
 
-def _write(path: str, kept: dict[str, Any]) -> None:
-    """Keep it, in one step and for good."""
+def _write(path: str, kept: dict[str, Any]) -> bool:
+    """Keep it, in one step and for good; whether that could be done."""
     octets = json.dumps(kept).encode()
     if len(octets) > limits.ACCEPTED_BYTES:
-        return
+        return False
     try:
         durable.replace(path, octets)
     except OSError:
-        pass
+        return False
+    return True

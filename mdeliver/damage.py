@@ -52,18 +52,24 @@ _FOUND: list[Damage] = []
 """What this process has found, and not told."""
 
 
-def note(path: str, what: str, octets: bytes, size: int) -> None:
-    """Keep OCTETS, which the file PATH began with, beside it; WHAT is wrong is told later.
+def kept(path: str, what: str, octets: bytes, size: int) -> Damage:
+    """Keep OCTETS, which the file PATH began with, beside it; WHAT is wrong with it.
 
     size  of the file
-    To be called before the file is mended, or in its place something whole is put.
+    To be called before the file is mended, or something whole is put in its place; what is returned
+    is noted once that is done.
     """
-    kept, why = path + SUFFIX, ""
+    beside, why = path + SUFFIX, ""
     try:
-        durable.replace(kept, octets[: limits.DAMAGED_BYTES], lasting=False)
+        durable.replace(beside, octets[: limits.DAMAGED_BYTES], lasting=False)
     except OSError as error:
-        kept, why = "", error.strerror or "it cannot be written"
-    _FOUND.append(Damage(path, what, kept, why, size))
+        beside, why = "", error.strerror or "it cannot be written"
+    return Damage(path, what, beside, why, size)
+
+
+def note(found: Damage) -> None:
+    """FOUND is mended, so it is told: where it could not be, each delivery would find it again."""
+    _FOUND.append(found)
 
 
 def taken(directory: str) -> list[Damage]:

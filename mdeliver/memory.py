@@ -181,13 +181,17 @@ class Memory(Recollection):
         records = durable.read_at(fd, count, end - count)
         whole = [record for record in _parted(records) if _is_whole(record)]
         foreign = end - len(whole) * _RECORD
-        if foreign:
-            from mdeliver import damage
-
-            damage.note(self._path, f"{foreign} octets of it were no records", records, end)
-        self._damaged = False
         kept = b"".join(whole)
-        durable.replace(self._path, (_newest(kept) if is_full else kept) + written)
+        text = (_newest(kept) if is_full else kept) + written
+        self._damaged = False
+        if not foreign:
+            durable.replace(self._path, text)
+            return
+        from mdeliver import damage
+
+        found = damage.kept(self._path, f"{foreign} octets of it were no records", records, end)
+        durable.replace(self._path, text)
+        damage.note(found)
 
 
 _ZEROS = bytes(_RECORD)

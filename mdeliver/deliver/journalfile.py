@@ -321,16 +321,18 @@ def _rewrite(fd: int, path: str) -> None:
     """
     octets, size = _octets_of(fd), durable.size_of(fd)
     lines, foreign = whole_lines(octets)
-    if foreign:
-        from mdeliver import damage
-
-        foreign += max(0, size - len(octets))
-        damage.note(path, f"{foreign} octets of it were no lines of a journal", octets, size)
-    elif size <= limits.JOURNAL_BYTES:
+    if not foreign and size <= limits.JOURNAL_BYTES:
         return  # it looked damaged, and is not
-    if len(lines) > limits.JOURNAL_BYTES:
-        lines = _newest(lines)
-    durable.replace(path, lines)
+    text = lines if len(lines) <= limits.JOURNAL_BYTES else _newest(lines)
+    if not foreign:
+        durable.replace(path, text)
+        return
+    from mdeliver import damage
+
+    foreign += max(0, size - len(octets))
+    found = damage.kept(path, f"{foreign} octets of it were no lines of a journal", octets, size)
+    durable.replace(path, text)
+    damage.note(found)
 
 
 def _newest(lines: bytes) -> bytes:

@@ -72,9 +72,8 @@ class AsBefore:
         first, *lines = octets.split(b"\n")
         whole = octets.endswith(b"\n") and b"\0" not in octets
         if not whole or len(first) != len(self._settings) or first.strip(b"0123456789abcdef"):
-            damage.note(self._path, "it was no list of looks", octets, len(octets))
-            found = damage.taken(os.path.dirname(self._path))
-            self.trouble = "; ".join([one.text for one in found])
+            found = damage.kept(self._path, "it was no list of looks", octets, len(octets))
+            self.trouble = found.text
             self._changed = True
             return {}
         if first != self._settings.encode():

@@ -103,17 +103,23 @@ def _look_again(fd: int, path: str, now_s: float, filed: list[str], name: str) -
     known, foreign = _remembered(before)
     size = durable.size_of(fd)
     foreign += size - len(before)
-    if foreign:
-        from mdeliver import damage
-
-        damage.note(path, f"{foreign} octets of it told of no copy", before, size)
     kept = [entry for entry in known if now_s - entry[0] < AGAIN_S and not _is_mended(entry)]
     kept += [(int(now_s), name, path) for path in filed]
     lines = [f"{time_s} {n} {p}\n" for time_s, n, p in kept if "\n" not in p]
     after = "".join(lines).encode("utf-8", "surrogateescape")
-    if after != before or foreign:
-        durable.truncate(fd, 0)
-        durable.write_all(fd, after)
+    if foreign:
+        from mdeliver import damage
+
+        found = damage.kept(path, f"{foreign} octets of it told of no copy", before, size)
+        _write(fd, after)
+        damage.note(found)
+    elif after != before:
+        _write(fd, after)
+
+
+def _write(fd: int, octets: bytes) -> None:
+    durable.truncate(fd, 0)
+    durable.write_all(fd, octets)
 
 
 def _remembered(octets: bytes) -> tuple[list[tuple[int, str, str]], int]:
