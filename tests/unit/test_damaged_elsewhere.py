@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 import pytest
+from click.testing import CliRunner
 
+from mdeliver.cli.apply import command as apply_command
 from mdeliver.history import records
 from mdeliver.popsync import links
 from mdeliver.popsync.asbefore import AsBefore
@@ -139,3 +141,19 @@ def test_a_log_without_end_does_not_stop_pop_sync(
         links.take_over(str(tmp_path), ledger, ["/mbox"])
     assert ledger.taken()[1] == (tmp_path / "log").stat().st_size
     ledger.close()
+
+
+@pytest.mark.parametrize("options", [["--list"], []])
+def test_undo_says_which_record_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    state = tmp_path / ".local" / "state" / "mdeliver"
+    (state / "applied").mkdir(parents=True)
+    path = Path(records.begin(str(state), "INBOX").path)
+    path.write_bytes(path.read_bytes() + b"not ours\n\x1b[2J\n" + b'{"torn')
+    arguments = ["--undo", *options, "--home", str(tmp_path), "--user", "ann"]
+    said = CliRunner().invoke(apply_command, arguments)
+    words = "is damaged: lines that cannot be read, and are left out: 2"
+    assert said.stderr.splitlines()[0] == f"mdeliver apply: {path} {words}"
+    assert said.exit_code == 0
