@@ -283,6 +283,7 @@ def _job(
     octets: bytes,
 ) -> Job:
     client: Mapping[str, str] = event.forwarded
+    address = client.get("ADDR", "")
     return Job(
         number=number,
         home=account.home,
@@ -291,7 +292,7 @@ def _job(
         original=rcpt.original,
         extension=account.extension,
         queue_id=client.get("IDENT", ""),
-        client_address=client.get("ADDR", "").removeprefix("IPV6:"),
+        client_address=address[5:] if address[:5].upper() == "IPV6:" else address,
         client_hostname=one_line(client.get("NAME", "")),
         client_helo=client.get("HELO", ""),
         client_protocol=client.get("PROTO", ""),

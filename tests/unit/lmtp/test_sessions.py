@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 from mdeliver.lmtp.accounts import Account
-from mdeliver.lmtp.events import Offers
+from mdeliver.lmtp.commands import Mail, Rcpt
+from mdeliver.lmtp.events import Ended, Offers
 from mdeliver.lmtp.parcel import Room
-from mdeliver.lmtp.sessions import NO_ROOM, Session
+from mdeliver.lmtp.sessions import NO_ROOM, Session, _job
 from mdeliver.lmtp.settings import Lmtp
 from mdeliver.lmtp.wire import Tls
 
@@ -202,3 +203,19 @@ def test_nobody_keeps_a_server_from_its_end(house: House) -> None:
     assert house.said(b"NOOP\r\n", 9) == house.said(b"NOOP\r\n", 9) == b"250 2.0.0 ok"
     assert house.said(b"NOOP\r\n", 9)[:3] == b"421"
     assert house.ours.recv(10) == b""
+
+
+@pytest.mark.parametrize(
+    ("said", "address"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("IPv6:2001:db8::7", "2001:db8::7"),
+        ("IPV6:2001:db8::7", "2001:db8::7"),
+        ("", ""),
+    ],
+)
+def test_the_clients_address_is_an_address(said: str, address: str) -> None:
+    """Postfix writes `IPv6:`, its XFORWARD_README `IPV6:`."""
+    ended = Ended(Mail("bob@example.net"), (Rcpt("ann@example.org"),), {"ADDR": said})
+    job = _job(1, Account("ann", "", ""), ended, ended.recipients[0], b"", 0, b"")
+    assert job.client_address == address
