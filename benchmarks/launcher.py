@@ -13,7 +13,7 @@ The marks  x procmail's wall time: 4 KB with 3 rules 0.7, with 100 rules 0.5, 10
 The group  --memory 96 has all of it done in a group with so many MiB (memorygroup.py): what the
            mark of 10 MB was set for.
 
-    python -m benchmarks.launcher [--rounds N] [--cases small] [--memory MIB]
+    python -m benchmarks.launcher [--rounds N] [--cases small] [--memory MIB] [--markdown]
 """
 
 from __future__ import annotations
@@ -81,8 +81,10 @@ def cpu_of_server(master: int) -> float:
     return total / ticks
 
 
-def measure(case: direct.Case, agents: list[str], rounds: int, top: Path, master: int) -> None:
-    """Take turns; print the table of CASE."""
+def measure(
+    case: direct.Case, agents: list[str], rounds: int, top: Path, master: int
+) -> dict[str, float]:
+    """Take turns; print the table of CASE. Returns the median of each agent's wall times."""
     letter = top / "letter"
     commands: dict[str, direct.Command] = {}
     for name in (SERVED, *agents):
@@ -108,11 +110,13 @@ def measure(case: direct.Case, agents: list[str], rounds: int, top: Path, master
     for name, command in commands.items():
         if command.filed() != counted + 2:
             raise RuntimeError(f"{name}: filed {command.filed()} of {counted + 2} messages")
-    show(case, {name: runs[2:] for name, runs in costs.items()}, served_s / (counted + 2))
+    return show(case, {name: runs[2:] for name, runs in costs.items()}, served_s / (counted + 2))
 
 
-def show(case: direct.Case, costs: dict[str, list[direct.Cost]], served_s: float) -> None:
-    """Medians, and ratios to procmail's."""
+def show(
+    case: direct.Case, costs: dict[str, list[direct.Cost]], served_s: float
+) -> dict[str, float]:
+    """Medians, and ratios to procmail's; returns those of wall times, in seconds."""
     print(f"\n{case.name:24}{'wall ms':>10}{'least':>10}{'x ' + ORACLE:>12}{'CPU ms':>10}")
     walls = {name: statistics.median(c.wall_s for c in runs) for name, runs in costs.items()}
     for name, runs in costs.items():
@@ -125,6 +129,15 @@ def show(case: direct.Case, costs: dict[str, list[direct.Cost]], served_s: float
         )
     if case.name in MARKS and ORACLE in walls:
         print(MARKS[case.name].words(f"x {ORACLE}", walls[SERVED] / walls[ORACLE]))
+    return walls
+
+
+def show_markdown(found: dict[str, dict[str, float]]) -> None:
+    """FOUND, by case and agent, as one table: each agent's wall time x procmail's."""
+    print(f"\n| x {ORACLE} | {' | '.join(found)} |\n|---{'|---:' * len(found)}|")
+    for name in next(iter(found.values())):
+        ratios = [f"{walls[name] / walls[ORACLE]:.2f}" for walls in found.values()]
+        print(f"| {name} | {' | '.join(ratios)} |")
 
 
 def main() -> None:
@@ -133,6 +146,7 @@ def main() -> None:
     parser.add_argument("--cases", default="", help="only cases whose name contains this text")
     parser.add_argument("--directory", type=Path, help="where the mailboxes are made")
     parser.add_argument("--memory", type=int, metavar="MIB", help="in a group with such a limit")
+    parser.add_argument("--markdown", action="store_true", help="a table of all cases at the end")
     given = parser.parse_args()
     if given.memory:
         memorygroup.enter(given.memory)
@@ -141,9 +155,13 @@ def main() -> None:
     direct.step_down(top)
     try:
         with server(top) as running:
-            for case in direct.CASES:
-                if given.cases in case.name:
-                    measure(case, agents, given.rounds, top, running.pid)
+            found = {
+                case.name: measure(case, agents, given.rounds, top, running.pid)
+                for case in direct.CASES
+                if given.cases in case.name
+            }
+        if given.markdown and ORACLE in agents:
+            show_markdown(found)
     finally:
         shutil.rmtree(top, ignore_errors=True)
     sys.stdout.flush()
