@@ -2,6 +2,8 @@
 
 Measures   from exec to exit, an mbox and a Maildir, for each size of message and number of rules;
            and the CPU of the launcher with that of the server, worker and all, per delivery.
+Memory     the most that an agent's process had (GNU time); of the server what all its processes
+           have at the end, what they share counted once
 Durable    mdeliver syncs both copies, its journal and the Maildir's directory before it says
            success; procmail, maildrop and fdm sync the copies alone, as strace shows. The table
            says what that costs none the less.
@@ -30,7 +32,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import direct, memorygroup
+from benchmarks import direct, lmtp, memorygroup
 from benchmarks.ground import fresh_directory
 from benchmarks.marks import Mark
 
@@ -70,12 +72,17 @@ def server(top: Path) -> Iterator[subprocess.Popen[bytes]]:
         running.wait(30)
 
 
+def processes_of(master: int) -> list[int]:
+    """The server's processes."""
+    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    return [master, *map(int, children)]
+
+
 def cpu_of_server(master: int) -> float:
     """CPU seconds that the server's processes, ended ones too, have used so far."""
     ticks = os.sysconf("SC_CLK_TCK")
-    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
     total = 0
-    for pid in (str(master), *children):
+    for pid in processes_of(master):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         total += sum(int(fields[n]) for n in (11, 12, 13, 14))
     return total / ticks
@@ -107,17 +114,26 @@ def measure(
             costs[name].append(direct.run(command, letter))
             if name == SERVED:
                 served_s += cpu_of_server(master) - before_s
+    letter.write_bytes(direct.message(case.size, counted + 2))
+    memory_mb = {name: direct.peak_mb(command, letter) for name, command in commands.items()}
+    memory_mb[SERVED] += lmtp.memory_mb(processes_of(master))
+    filed = counted + 2 + Path(direct.GNU_TIME).exists()
     for name, command in commands.items():
-        if command.filed() != counted + 2:
-            raise RuntimeError(f"{name}: filed {command.filed()} of {counted + 2} messages")
-    return show(case, {name: runs[2:] for name, runs in costs.items()}, served_s / (counted + 2))
+        if command.filed() != filed:
+            raise RuntimeError(f"{name}: filed {command.filed()} of {filed} messages")
+    counted_costs = {name: runs[2:] for name, runs in costs.items()}
+    return show(case, counted_costs, served_s / (counted + 2), memory_mb)
 
 
 def show(
-    case: direct.Case, costs: dict[str, list[direct.Cost]], served_s: float
+    case: direct.Case,
+    costs: dict[str, list[direct.Cost]],
+    served_s: float,
+    memory_mb: dict[str, float],
 ) -> dict[str, float]:
     """Medians, and ratios to procmail's; returns those of wall times, in seconds."""
-    print(f"\n{case.name:24}{'wall ms':>10}{'least':>10}{'x ' + ORACLE:>12}{'CPU ms':>10}")
+    header = (f"{'wall ms':>10}", f"{'least':>10}", f"{'x ' + ORACLE:>12}", f"{'CPU ms':>10}")
+    print(f"\n{case.name:24}{''.join(header)}{'MB':>8}")
     walls = {name: statistics.median(c.wall_s for c in runs) for name, runs in costs.items()}
     for name, runs in costs.items():
         cpu_s = statistics.median(c.cpu_s for c in runs) + (served_s if name == SERVED else 0.0)
@@ -125,7 +141,7 @@ def show(
         least = min(c.wall_s for c in runs)
         print(
             f"{name:24}{1000 * walls[name]:>10.2f}{1000 * least:>10.2f}{ratio:>12}"
-            f"{1000 * cpu_s:>10.2f}"
+            f"{1000 * cpu_s:>10.2f}{memory_mb[name]:>8.1f}"
         )
     if case.name in MARKS and ORACLE in walls:
         print(MARKS[case.name].words(f"x {ORACLE}", walls[SERVED] / walls[ORACLE]))

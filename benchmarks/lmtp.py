@@ -27,6 +27,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -140,14 +141,7 @@ class Server:
         return sum(cpu_s(pid) for pid in self.processes())
 
     def memory_mb(self) -> float:
-        kilobytes = 0
-        for pid in self.processes():
-            try:
-                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            except OSError:
-                continue
-            kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-        return kilobytes / 1024
+        return memory_mb(self.processes())
 
     def filed(self) -> int:
         """Messages in all Maildirs; with mboxes, -1 where they hold another number."""
@@ -206,6 +200,18 @@ class Dovecot(Server):
             f"plugin {{\n sieve = file:{script}\n}}\n"
         )
         return [str(DOVECOT), "-F", "-c", str(conf)]
+
+
+def memory_mb(pids: Iterable[int]) -> float:
+    """What the processes PIDS have in memory, what they share counted once."""
+    kilobytes = 0
+    for pid in pids:
+        try:
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return kilobytes / 1024
 
 
 def cpu_s(pid: int) -> float:
