@@ -33,6 +33,7 @@ test: lint install ## lint and every test; needs Postfix, Dovecot and strace
 	$(PYTEST) $(TESTS) || { [ $$? -eq 1 ] && ./.ci/again $(BIN)/python; }
 
 torture: $(STAMPS)/dev install ## never lose a letter: every fault, power cut, full disk, crowd and load; hours
+	@$(MAKE) --no-print-directory $(STAMPS)/fuzz || echo 'Without it there is no hostile input.' >&2
 	$(BIN)/python -m tests.torture
 
 unit: $(STAMPS)/dev ## the tests that need no server and no fault injection, in parallel
