@@ -24,7 +24,14 @@ def quicken(kinds: Iterable[type[Record]] | None = None) -> None:
     for kind in Record.__subclasses__() if kinds is None else kinds:
         if "__init__" not in vars(kind):
             type.__setattr__(kind, "__init__", _init_of(kind))
+            type.__setattr__(kind, "__init_subclass__", classmethod(_has_own_fields))
         quicken(kind.__subclasses__())
+
+
+def _has_own_fields(derived: type[Record]) -> None:
+    """What is derived from a quickened class later must not be made as that is."""
+    if "__init__" not in vars(derived):
+        type.__setattr__(derived, "__init__", Record.__init__)
 
 
 def _init_of(kind: type[Record]) -> Callable[..., None]:

@@ -11,6 +11,12 @@ from mdeliver.lmtp.settings import Lmtp
 from mdeliver.outcome import Deferral
 
 
+@pytest.fixture(autouse=True)
+def _records_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests in this process have their own, and look at what they say."""
+    monkeypatch.setattr("mdeliver.lmtp.prepare.quicken", lambda: None)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -43,6 +43,18 @@ def test_what_is_missing_unknown_or_too_much_is_refused() -> None:
         stamp("DE").country = "FR"
 
 
+def test_what_is_derived_later_has_its_own_fields() -> None:
+    stamp, _block = kinds()
+
+    class Sheet(stamp):  # type: ignore[misc, valid-type]  # a class made by a function
+        rows: int
+        columns: int = 5
+
+    assert repr(Sheet("DE", 85, 3)) == "Sheet(country='DE', cents=85, rows=3, columns=5)"
+    quicken([stamp])
+    assert Sheet("DE", 85, 3) == Sheet("DE", rows=3)
+
+
 def test_an_init_that_somebody_wrote_stays() -> None:
     class Doubled(Record):
         number: int
