@@ -176,9 +176,7 @@ class Memory(Recollection):
 
         is_full  only the newest half of each kind
         """
-        # What is huge was not written by us: memory for all of it cannot be had.
-        count = min(end, 2 * limits.REMEMBERED_BYTES // _RECORD * _RECORD)
-        records = durable.read_at(fd, count, end - count)
+        records = _records_of(fd, end)
         whole = [record for record in _parted(records) if _is_whole(record)]
         foreign = end - len(whole) * _RECORD
         kept = b"".join(whole)
@@ -202,6 +200,15 @@ def _is_foreign(fd: int, end: int) -> bool:
     """Whether the first or the last record of a file of END octets is none."""
     ends = {0, end - _RECORD} if end else set()
     return not all(_is_whole(durable.read_at(fd, _RECORD, at)) for at in ends)
+
+
+def _records_of(fd: int, end: int) -> bytes:
+    """All records as far as END; of a file that something else has made huge, those at both of its
+    ends: memory for all of it cannot be had, and ours stand before what was put behind them."""
+    most = 2 * limits.REMEMBERED_BYTES // _RECORD * _RECORD
+    if end <= 2 * most:
+        return durable.read_at(fd, end, 0)
+    return durable.read_at(fd, most, 0) + durable.read_at(fd, most, end - most)
 
 
 def _parted(records: bytes) -> list[bytes]:

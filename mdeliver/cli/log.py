@@ -106,7 +106,7 @@ def _with_damage(
     begin_s = since_s if since_s is not None else min([s["time"] for s in found], default=0)
     later = [said for said in damage if said["time"] >= begin_s]
     # The log's own order, where nothing was damaged: clocks go back.
-    return sorted([*found, *later], key=lambda said: float(said["time"])) if later else found
+    return sorted([*found, *later], key=lambda said: said["time"]) if later else found
 
 
 def _show_unread(unread: Mapping[str, int]) -> None:

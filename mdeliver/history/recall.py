@@ -57,6 +57,10 @@ _DAMAGE_KINDS: Mapping[str, type | tuple[type, ...]] = {
 }
 """Likewise of a line that tells of a damaged file."""
 
+_TIMES = ("time", "duration_s")
+_MOST_S = 1e15
+"""JSON has numbers that are no time, and whole ones too long for any arithmetic."""
+
 
 class Question(NamedTuple):
     """Which deliveries are asked for; what is None does not matter.
@@ -136,7 +140,8 @@ def _objects(state: str) -> Iterator[tuple[str, dict[str, Any] | None]]:
 
 
 def _has(said: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]]) -> bool:
-    return all(key in said and isinstance(said[key], kind) for key, kind in kinds.items())
+    kinds_fit = all(key in said and isinstance(said[key], kind) for key, kind in kinds.items())
+    return kinds_fit and all(abs(said[key]) < _MOST_S for key in _TIMES if key in kinds)
 
 
 def _is_delivery(said: Mapping[str, Any]) -> bool:

@@ -110,7 +110,8 @@ def _look_again(fd: int, path: str, now_s: float, filed: list[str], name: str) -
     if foreign:
         from mdeliver import damage
 
-        found = damage.kept(path, f"{foreign} octets of it told of no copy", before, size)
+        was = durable.read_at(fd, limits.DAMAGED_BYTES, 0)
+        found = damage.kept(path, f"{foreign} octets of it told of no copy", was, size)
         _write(fd, after)
         damage.note(found)
     elif after != before:
