@@ -193,6 +193,10 @@ def read_file(path: str, limit: int) -> bytes:
         return b""
     try:
         return read_at(fd, limit, 0)
+    except OSError as error:
+        # pread(2) knows a number: of a directory or a FIFO nobody would be told which.
+        error.filename = path
+        raise
     finally:
         close_read(fd)
 

@@ -153,3 +153,12 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
         memory.remember(DELIVERED, ONE)
     memory.close()
     assert elsewhere.read_bytes() == b""
+
+
+def test_where_it_cannot_be_read_its_name_is_told(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "memory")
+    memory = Memory(str(tmp_path))
+    with pytest.raises(OSError, match="Illegal seek") as told:
+        memory.holds(DELIVERED, ONE, DAY_S)
+    memory.close()
+    assert told.value.filename == str(tmp_path / "memory")
