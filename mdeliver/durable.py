@@ -67,11 +67,6 @@ def open_own(path: str, *, create: bool, mode: int = 0o600) -> tuple[int, system
     return open_own(path, create=create, mode=mode)
 
 
-def open_guarded(path: str) -> int:
-    """Open PATH for reading and writing, whatever it is; never a link's target, never waiting."""
-    return system.open(path, system.O_RDWR | _GUARDED)
-
-
 def _refuse_foreign(path: str, found: system.stat_result) -> None:
     if not system.is_regular(found):
         raise Deferral(f"{path} is not a regular file; mdeliver does not write to it")
