@@ -43,8 +43,6 @@ DIRECT = "mdeliver deliver"
 MARK = 2.0
 SETTLED_S = 2.5
 
-GNU_TIME = "/usr/bin/time"
-
 PEERS = {
     "procmail": "/usr/bin/procmail",
     "maildrop": "/usr/bin/maildrop",
@@ -281,21 +279,6 @@ def run(command: Command, letter: Path) -> Cost:
     if os.waitstatus_to_exitcode(status) != command.done:
         raise RuntimeError(f"{command.arguments[0]} ended with wait status {status:#x}")
     return Cost(usage.ru_utime + usage.ru_stime, wall_s)
-
-
-def peak_mb(command: Command, letter: Path) -> float:
-    """The most memory of one process with LETTER as its standard input, in MB; 0 without GNU time.
-
-    Asked for it ourselves, the kernel would charge a process with what we have when we start it.
-    """
-    if not Path(GNU_TIME).exists():
-        return 0.0
-    said = letter.with_name("peak")
-    run(
-        command._replace(arguments=[GNU_TIME, "-f", "%M", "-o", str(said), *command.arguments]),
-        letter,
-    )
-    return int(said.read_text()) / 1024
 
 
 def measure(case: Case, agents: Iterable[str], rounds: int, top: Path) -> dict[str, Cost]:
