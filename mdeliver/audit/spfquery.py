@@ -16,7 +16,7 @@ import spf
 
 from mdeliver.audit.lookups import AsLookups
 from mdeliver.authentication.client import Client
-from mdeliver.authentication.spf import check_spf
+from mdeliver.authentication.spf import check_spf, checked_record
 from mdeliver.record import Record
 
 if TYPE_CHECKING:
@@ -108,6 +108,11 @@ class _Survey(spf.query):  # type: ignore[misc]  # pyspf has no types
         other = {"A": "AAAA", "AAAA": "A"}.get(kind, "")
         has_others = other != "" and self._names.ask(name, other).state == "found"
         return has_others or name in self._of_clients or name.endswith(".arpa")
+
+    def dns_spf(self, domain: str) -> str | None:
+        """The record of DOMAIN."""
+        record: str | None = super().dns_spf(domain)
+        return None if record is None else checked_record(record)
 
     def check_lookups(self) -> None:
         """Count a term that asks DNS."""

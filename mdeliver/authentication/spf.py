@@ -34,6 +34,14 @@ _MACRO = re.compile(r"%(?:[%_-]|\{[slodiphcrtv](?:0*[1-9]\d*)?r?[-.+,/_=]*\})", 
 _MODIFIER = re.compile(r"(?<= )[a-z][a-z0-9_.-]*=", re.IGNORECASE)
 
 
+def checked_record(record: str) -> str:
+    """RECORD as pyspf has to have it; raises spf.PermError for what pyspf does not see in it."""
+    if "%" in _MACRO.sub("", record):
+        raise spf.PermError("there is a % that begins no macro")
+    # RFC 7208 12: names are case-insensitive, those of modifiers too.
+    return _MODIFIER.sub(lambda found: found[0].lower(), record)
+
+
 def check_spf(
     client: Client, sender: str, names: Names, forwarders: tuple[str, ...], receiver: str
 ) -> Result:
@@ -127,12 +135,7 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no types
     def dns_spf(self, domain: str) -> str | None:
         """The record of DOMAIN; what pyspf does not see in it is seen to here."""
         record: str | None = super().dns_spf(domain)
-        if record is None:
-            return None
-        if "%" in _MACRO.sub("", record):
-            raise spf.PermError("there is a % that begins no macro")
-        # RFC 7208 12: names are case-insensitive, those of modifiers too.
-        return _MODIFIER.sub(lambda found: found[0].lower(), record)
+        return None if record is None else checked_record(record)
 
     def get_explanation(self, _domain: str) -> None:
         """What the domain would say to a rejected sender."""

@@ -147,9 +147,10 @@ _IN_ROW = _OURS.replace(b"mail.example.org;", b"mail.example.org/4FaK3r0Qz;")
 def results(octets: bytes) -> None:
     """Of a field that a stranger wrote nothing is believed, whatever else is in the message.
 
-    Ours stand above the border, or below it with the queue id, which a stranger cannot know.
+    Ours stand above the border, or below it with the queue id, which a stranger cannot know; nor
+    can one go on with our field, for Postfix puts an empty line before a first line that is folded.
     """
-    if b"4FaK3r0Qz".lower() in octets.lower():
+    if b"4FaK3r0Qz".lower() in octets.lower() or octets.startswith((b" ", b"\t")):
         return
     start = b"Return-Path: <eve@evil.example>\n"
     for ours in (_OURS + _BORDER, _BORDER + _IN_ROW, _BORDER):
