@@ -3,6 +3,7 @@
 Signals      those that stop the server do nothing: the end of a channel says when to stop
 Descriptors  all are closed but its own and 0 to 2: else it would keep open the ends of others, and
              none of them would ever see that the other side has gone
+Fails with   OSError, which ends the child: master.py reports it
 See also     master.py, fork(2)
 """
 

@@ -354,14 +354,14 @@ class Master:
     def _give(
         self, key: tuple[str, int, int], identity: Identity, packet: bytes, fd: int
     ) -> _Child:
-        """Send PACKET and FD to the worker with KEY; to a new one if there is none alive."""
+        """Send PACKET and FD to the worker with KEY, or a new one. Raises NotServed, OSError."""
         child = self._workers.get(key)
         try:
             if child is not None and frames.send(child.channel, packet, fd):
                 return child
-        except OSError:
+        except ConnectionError:
             self._workers.pop(key)
-            child = None  # it has ended, which `_reap` sees
+            child = None  # it has ended, which `_reap` sees; no other error says so
         if child is None:
             child = self._workers[key] = self._start_worker(identity)
             if self._send(child, packet, fd):

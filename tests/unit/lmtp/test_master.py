@@ -148,6 +148,23 @@ def test_a_worker_that_takes_nothing_more_gets_no_second_one(
     assert master._workers == {ANN: full}
 
 
+def test_a_worker_that_could_not_be_asked_now_stays_the_one(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many descriptors are under way (unix(7)): that says nothing of the worker."""
+
+    def send(*_arguments: object) -> bool:
+        raise OSError(errno.ETOOMANYREFS, os.strerror(errno.ETOOMANYREFS))
+
+    ours, theirs = frames.pair()
+    with ours, theirs:
+        there = master._workers[ANN] = _Child(1, ours, "ann")
+        monkeypatch.setattr(frames, "send", send)
+        with pytest.raises(OSError, match="Too many references"):
+            master._give(ANN, IDENTITY, KNOCK, -1)
+        assert master._workers == {ANN: there}
+
+
 def test_a_worker_that_has_ended_gets_a_successor(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
