@@ -7,6 +7,10 @@ Stale       only what is provably stale is removed: a lock file of our own makin
 Content     "PID:HOST", which Dovecot reads too. The pid has ten digits: that marks it as ours.
 Mode        01600: the sticky bit, without a meaning on a file, marks it as ours too. After a power
             cut a name may be there whose content never came to disk; the mode comes with the name.
+Kept        a worker makes its lock files of one file, `dotlock` in the state directory: each is a
+            second name of it for a while. To make a new file, and free it again, costs the file
+            system several times as much, and slows down the next file that is made near it. Where
+            that file is in use, or on another file system, each lock file is one of its own.
 Fails with  OSError where the directory does not let us make one (EACCES, EPERM, EROFS): the
             caller decides whether the fcntl lock is enough.
 See also    Postfix dot_lockfile(3), lockfile_create(3), open(2) on O_TMPFILE
@@ -23,13 +27,80 @@ _PID_DIGITS = 10
 _OURS = 0o1600
 _STICKY = 0o1000
 
+_KEPT_FLAGS = (
+    system.O_RDWR | system.O_CREAT | system.O_NOFOLLOW | system.O_CLOEXEC | system.O_NONBLOCK
+)
+
+
+class _KeptFile:
+    """The file `dotlock` in DIRECTORY, of which this process makes one lock file at a time."""
+
+    def __init__(self, directory: str) -> None:
+        self.path = system.join(directory, "dotlock")
+        self._fd = -1
+        self._lent = False
+
+    def lend(self, content: bytes) -> int:
+        """Its descriptor, under flock, the file with CONTENT; -1 where it cannot be had now."""
+        if self._lent:
+            return -1
+        try:
+            if self._fd < 0:
+                self._fd = system.open(self.path, _KEPT_FLAGS, _OURS)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found = system.fstat(self._fd)
+            mine = found.st_uid == system.geteuid() and system.is_regular(found)
+            # A second name is a lock file that somebody left who was killed.
+            if mine and found.st_nlink == 1:
+                # Written anew each time, for its age too: some break a lock file that is old.
+                durable.overwrite(self._fd, content, 0)
+                if found.st_size > len(content):
+                    durable.truncate(self._fd, len(content))
+                self._lent = True
+                return self._fd
+        except OSError:
+            pass
+        self.close()
+        return -1
+
+    def take_back(self) -> None:
+        """The lock file that was made of it is gone."""
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        self._lent = False
+
+    def close(self) -> None:
+        """Let go of it; it is opened again when it is wanted."""
+        fd, self._fd, self._lent = self._fd, -1, False
+        if fd >= 0:
+            durable.close_read(fd)
+
+
+_KEPT: list[_KeptFile] = []
+"""That of this process, if it is to have one."""
+
+
+def keep_file_in(directory: str) -> None:
+    """Make the lock files of this process of one file in DIRECTORY from now on, where that goes."""
+    stop_keeping()
+    _KEPT.append(_KeptFile(directory))
+
+
+def stop_keeping() -> None:
+    """Make each lock file a file of its own."""
+    while _KEPT:
+        _KEPT.pop().close()
+
 
 class Dotlock:
-    """A lock file that we hold; `fd` is open, and under flock."""
+    """A lock file that we hold; `fd` is open, and under flock.
 
-    def __init__(self, path: str, fd: int) -> None:
+    kept  what it was made of, if it is no file of its own
+    """
+
+    def __init__(self, path: str, fd: int, kept: _KeptFile | None = None) -> None:
         self._path = path
         self.fd = fd
+        self.kept = kept
 
     def release(self) -> None:
         """Remove the lock file, unless somebody put theirs in its place.
@@ -45,6 +116,13 @@ class Dotlock:
             self._remove()
             raise
         finally:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Give back the flock: what has the name still, if anything, is anybody's to remove."""
+        if self.kept is not None:
+            self.kept.take_back()
+        else:
             durable.close_read(self.fd)
 
     def _remove(self) -> None:
@@ -72,17 +150,22 @@ def try_dotlock(mailbox: str, hostname: str) -> Dotlock | None:
             if system.exists(path) and not remove_if_stale(path):
                 return None
             content = f"{system.getpid():0{_PID_DIGITS}d}:{hostname}".encode()
-            held = Dotlock(path, _held_file(directory, content))
+            held = _nameless(path, content)
             try:
                 durable.link_open_file(held.fd, directory_fd, name)
             except OSError as error:
-                fd, held = held.fd, None
-                system.close(fd)
+                unnamed, held = held, None
+                unnamed.let_go()
                 if error.errno == errno.EEXIST:
                     return None
-                if error.errno not in (errno.ENOENT, errno.EXDEV, errno.EOPNOTSUPP):
+                if error.errno not in (errno.ENOENT, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP):
                     raise
-                held = _without_tmpfile(path, content)
+                if unnamed.kept is None:
+                    held = _without_tmpfile(path, content)
+                else:
+                    # Another file system, as a rule.
+                    stop_keeping()
+                    held = try_dotlock(mailbox, hostname)
         finally:
             durable.close_read(directory_fd)
     except BaseException:
@@ -93,16 +176,20 @@ def try_dotlock(mailbox: str, hostname: str) -> Dotlock | None:
     return held
 
 
-def _held_file(directory: str, content: bytes) -> int:
-    """A nameless file under flock with CONTENT: linked, it is a whole lock file at once."""
-    fd = durable.create_nameless(directory, _OURS)
+def _nameless(path: str, content: bytes) -> Dotlock:
+    """The lock file PATH with CONTENT, under flock, without its name: linked, it is whole."""
+    for kept in _KEPT:
+        fd = kept.lend(content)
+        if fd >= 0:
+            return Dotlock(path, fd, kept)
+    fd = durable.create_nameless(system.dirname(path), _OURS)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         durable.write_all(fd, content)
     except BaseException:
         system.close(fd)
         raise
-    return fd
+    return Dotlock(path, fd)
 
 
 def _without_tmpfile(path: str, content: bytes) -> Dotlock | None:

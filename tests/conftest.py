@@ -41,12 +41,15 @@ def update_cases(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _own_umask_and_alarm() -> Iterator[None]:
-    """A delivery in this process sets the umask, and an alarm that would ring in another test."""
+def _own_umask_alarm_and_lock_file() -> Iterator[None]:
+    """A delivery in this process sets the umask, an alarm that would ring in another test, and as
+    a worker what its lock files are made of."""
     before = os.umask(0o022)
     yield
     os.umask(before)
     signal.alarm(0)
+    if dotlock := sys.modules.get("mdeliver.dotlock"):
+        dotlock.stop_keeping()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,7 +7,8 @@ Waits      for nobody: before the rules ask a program, the DNS or the memory, wh
            delivered, so that no message is held up by another one's rules.
 Answers    each message's own, once it is on disk; accounts are written when all have theirs
 Time       each message has its own limit while it is decided, and those filed together have one
-Keeps      between rounds: the user's checked rules, and the journal, open
+Keeps      between rounds: the user's checked rules; the journal, open, and what lock files are
+           made of
 Fails with nothing: every message gets an answer
 See also   worker.py, door.py (what a round takes); agent.py
 """
@@ -25,6 +26,7 @@ from mdeliver.agent import (
 )
 from mdeliver.deliver.journalfile import KeptJournal
 from mdeliver.deliver.together import Wanted, deliver_together
+from mdeliver.dotlock import keep_file_in
 from mdeliver.history.account import Account
 from mdeliver.lmtp.keptrules import KeptRules
 from mdeliver.outcome import Outcome, deferred, deferred_by
@@ -92,6 +94,7 @@ class Kept:
                 return self._journal
             self._journal.close()
             self._journal = None
+        keep_file_in(state)
         self._journal = KeptJournal(state)
         self._state = state
         return self._journal

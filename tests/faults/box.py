@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mdeliver import limits
 from mdeliver.deliver import journal
 from mdeliver.deliver.transaction import deliver_files
+from mdeliver.dotlock import keep_file_in
 from mdeliver.envelope import Envelope
 from mdeliver.letter import Letter, read_letter
 from mdeliver.plan import Content, Edit, File
@@ -38,7 +39,12 @@ def file_of(octets: bytes) -> int:
 
 
 class Box:
-    """One user's home for one trial."""
+    """One user's home for one trial.
+
+    keeps  whether an attempt makes its lock files of one file, as a worker does
+    """
+
+    keeps = False
 
     def __init__(
         self, home: Path, message: bytes, *, spooled: bool = False, edited: bool = False
@@ -73,6 +79,8 @@ class Box:
             limits.MEMORY_BYTES, limits.COPY_BYTES = 256, 100
         if boot:
             journal.boot_id = lambda: boot
+        if self.keeps:
+            keep_file_in(str(self.state))
         self.carry_out(read_letter(file_of(from_line + message), str(self.state)))
 
     def carry_out(self, letter: Letter) -> None:

@@ -141,6 +141,26 @@ def test_one_fault_where_a_maildir_takes_the_spool_and_the_mbox_quotes_nothing(
     assert wrong == []
 
 
+def test_one_fault_where_lock_files_are_made_of_one_file(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Box, "keeps", True)
+    wrong = []
+    calls = calls_of(home, SMALL, spooled=False)
+    assert calls.count("link") == 1
+    assert "pwrite" in calls[: calls.index("link")]
+    for number, name in enumerate(calls):
+        for kind in KINDS if SHARE == 1 else SHORT_KINDS:
+            box = _box(home / "trial", SMALL, spooled=False)
+            state, _ = box.deliver(FROM_FIRST, Fault(number, kind))
+            if state != DONE:
+                state, _ = box.deliver(FROM_RETRY)
+            if state != DONE or box.faults_found():
+                wrong.append(f"{kind} at call {number} ({name}): {state} {box.faults_found()}")
+            box.remove()
+    assert wrong == []
+
+
 @pytest.mark.parametrize("spooled", [False, True], ids=["small", "spooled"])
 def test_a_header_that_rules_changed_is_the_same_after_the_retry(home: Path, spooled: bool) -> None:
     message = SPOOLED if spooled else SMALL
