@@ -16,7 +16,6 @@ import time
 
 from mdeliver import durable, limits, system
 from mdeliver.decision import (
-    decide,
     dns_for,
     load_rules,
     message_of,
@@ -26,11 +25,13 @@ from mdeliver.decision import (
     without_rules,
 )
 from mdeliver.deliver.outside import Surroundings
+from mdeliver.evaluate import evaluate
 from mdeliver.history.account import Account, close_together
 from mdeliver.intake import Options, become_owner, make_envelope, parse_options, state_directory
 from mdeliver.letter import Letter, read_letter
 from mdeliver.outcome import Deferral, Outcome, deferred, deferred_by, delivered
 from mdeliver.plan import File
+from mdeliver.pop3choice import as_the_user_chose
 from mdeliver.rulescache import RulesCache
 from mdeliver.rulesfile import cases_beside, rules_paths
 from mdeliver.settings import SETTINGS_PATH, Site, load_site
@@ -54,6 +55,9 @@ _STANDARD_INPUT = 0
 
 SENT_COPIES = "sent-copies"
 """Name, in the state directory, of what sent/filing.py remembers."""
+
+
+_UNDER_WAY = deferred("the delivery took too long")
 
 
 class DeadlinePassed(BaseException):
@@ -169,7 +173,7 @@ def deliver_letter(
         passage.ending = deferred_by(error)
         raise
     finally:
-        do_afterwards([passage.close, lambda: write_accounts([passage])])
+        do_afterwards([passage.close, lambda: follow_up([passage])])
 
 
 def do_afterwards(afterwards: Afterwards) -> None:
@@ -204,47 +208,49 @@ class Passage:
         journal_file: KeptJournal | None = None,
         prefilter: Prefilter | None = None,
         began_s: float | None = None,
+        choose: Callable[[Site, str, int], Site] = as_the_user_chose,
     ) -> None:
         """STATE: the state directory, which exists; RULES: the option --rules, "" without it.
 
-        journal_file, prefilter, began_s  in a process that has more than one letter
+        journal_file, prefilter, began_s, choose  in a process that has more than one letter
         """
         self.now_s = time.time()
         self.account = Account(envelope, letter, site, state, began_s)
         self.letter, self.envelope = letter, envelope
         self.rules = rules
         self.plan: Plan
-        self.ending = deferred("the delivery took too long")
+        self.ending = _UNDER_WAY
         self.site = site
         self._program, self._state = program, state
         self._journal_file = journal_file
         self._prefilter = prefilter
+        self._choose = choose
         self._outside: Surroundings | None = None
 
     def decide(self, before_asking: Callable[[], None] | None = None) -> None:
         """Run the rules. BEFORE_ASKING is called before they wait for anybody else's answer."""
-        came = self.letter
-        self.letter, self.envelope = recognised(came, self.envelope, self.site, self.now_s)
-        letter, envelope, site = self.letter, self.envelope, self.site
+        came, now_s = self.letter, self.now_s
+        letter, envelope = recognised(came, self.envelope, self.site, now_s)
         message = message_of(letter)
+        self.letter, self.envelope = letter, envelope
         self.account.envelope = envelope
         self.account.message = message if letter is came else None
-        self._outside = Surroundings(
+        outside = self._outside = Surroundings(
             envelope,
             self._state,
             remembers=self._memory,
-            names=dns_for(site),
+            names=dns_for(self.site),
             before_asking=before_asking,
         )
-        self.plan = decide(
+        site = self._choose(self.site, envelope.home, envelope.uid)
+        self.plan = evaluate(
             self._program,
-            letter,
+            message,
             envelope,
             site,
+            now_s,
             explain=False,
-            now_s=self.now_s,
-            outside=self._outside,
-            message=message,
+            outside=outside,
             prefilter=self._prefilter,
         ).plan
 
@@ -256,12 +262,15 @@ class Passage:
     @property
     def is_plain(self) -> bool:
         """Whether the plan can be carried out together with those of other messages."""
-        from mdeliver.deliver.together import is_only_filed
-
-        plan, asked = self.plan, self._outside is not None and self._outside.was_asked
-        once = any(isinstance(action, File) and action.once for action in plan.actions)
-        delivers = plan.verdict.fate == "deliver" and not plan.remember
-        return delivers and not asked and not once and is_only_filed(plan.actions)
+        plan, outside = self.plan, self._outside
+        if outside is None or outside.was_asked or plan.remember:
+            return False
+        if plan.verdict.fate != "deliver" or not plan.actions:
+            return False
+        for action in plan.actions:
+            if not isinstance(action, File) or action.once or action.content.filtered:
+                return False
+        return True
 
     def carry_out(self) -> Outcome:
         """Do what was decided. An alarm or an error when it is done changes nothing any more."""
@@ -275,13 +284,12 @@ class Passage:
 
     def _carry_out(self) -> Outcome:
         plan, state, now_s = self.plan, self._state, self.now_s
-        if any(isinstance(action, File) and action.once for action in plan.actions):
+        if [action for action in plan.actions if isinstance(action, File) and action.once]:
             from mdeliver.sent.filing import file_once
 
             self.ending = file_once(plan, self.letter, state, now_s, self._do)
             return self.ending
         self.ending = self._do(plan)
-        self.look_at_sent_copies()
         return self.ending
 
     def look_at_sent_copies(self) -> None:
@@ -328,9 +336,14 @@ class Passage:
             self._outside = None
 
 
-def write_accounts(passages: Sequence[Passage]) -> None:
-    """Say in the log what became of PASSAGES; nothing that goes wrong with it touches them."""
+def follow_up(passages: Sequence[Passage]) -> None:
+    """Say in the log what became of PASSAGES, and look at the Sent folder once for all.
+
+    Nothing that goes wrong with it touches them.
+    """
     close_together([(passage.account, passage.ending) for passage in passages])
+    for passage in {passage.account.state: passage for passage in passages}.values():
+        passage.look_at_sent_copies()
 
 
 def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:

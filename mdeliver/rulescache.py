@@ -31,15 +31,18 @@ from mdeliver.intake import state_directory
 from mdeliver.language import syntax
 from mdeliver.language.syntax import Plain, Program
 from mdeliver.record import Record
-from mdeliver.rulesfile import cases_beside, rules_paths
+from mdeliver.rulesfile import cases_beside, cases_path, is_there, rules_paths, usual_paths
 from mdeliver.settings import Site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from mdeliver.envelope import Envelope
+
+    _Signature: TypeAlias = tuple[int, ...]
+    """What `_signature` makes of a file's status."""
 
 _DIGEST_BYTES = 16
 _SETTLED_S = 2
@@ -57,8 +60,10 @@ class RulesCache:
     __slots__ = (
         "_asked",
         "_began_s",
+        "_counts",
         "_fetched",
         "_path",
+        "_rules",
         "files",
         "program",
         "state",
@@ -85,7 +90,9 @@ class RulesCache:
         self.files: dict[str, system.stat_result] = {}
         self.program: Program | None = None
         self._asked: tuple[Any, ...] | None = None
-        self._fetched: tuple[tuple[str, tuple[int, ...]], ...] = ()
+        self._fetched: tuple[tuple[str, _Signature], ...] | None = None
+        self._rules = usual_paths(envelope.home) if override is None else (override,)
+        self._counts: dict[str, _Signature | None] = {}
         try:
             self._asked = _our_code(), _wanted(envelope, override, site)
         except (AttributeError, OSError):
@@ -119,23 +126,33 @@ class RulesCache:
         except Exception:
             pass
 
-    def holds(self, envelope: Envelope, override: str | None, site: Site) -> bool:
-        """Whether what was fetched, or compiled, would be the same for ENVELOPE now.
+    def holds(self) -> bool:
+        """Whether what was fetched, or compiled, would be so again, for the same user and site.
 
         For a process that has more than one message to deliver.
         """
-        try:
-            # Our own code is what it was: it has been read.
-            if self._asked is None or _wanted(envelope, override, site) != self._asked[1]:
+        if self._asked is None:
+            return False
+        if not self._counts:
+            if self._fetched is None and not self._settled(self._asked):
                 return False
-            if self._fetched:
-                return all(_signature(system.stat(path)) == s for path, s in self._fetched)
-            return self._settled(self._asked) and all(
-                _signature(system.stat(path)) == _signature(status)
-                for path, status in self.files.items()
-            )
+            self._counts = self._files_that_count()
+        try:
+            for path, seen in self._counts.items():
+                if not _is_still(path, seen):
+                    return False
         except OSError:
             return False
+        return True
+
+    def _files_that_count(self) -> dict[str, _Signature | None]:
+        """What was seen of each file by its path; None where there was none, but might be one."""
+        if self._fetched is not None:
+            seen = dict(self._fetched)
+        else:
+            seen = {path: _signature(status) for path, status in self.files.items()}
+        cases = [cases_path(path) for path in self._rules if path in seen]
+        return dict.fromkeys([*self._rules, *cases]) | seen
 
     def _settled(self, asked: tuple[Any, ...]) -> bool:
         """Whether no file can have changed since without a trace."""
@@ -165,7 +182,12 @@ def _wanted(envelope: Envelope, override: str | None, site: Site) -> tuple[Any, 
     )
 
 
-def _signature(status: system.stat_result) -> tuple[int, ...]:
+def _is_still(path: str, seen: _Signature | None) -> bool:
+    """Whether the file PATH is what was SEEN, or there still is none; OSError where it has gone."""
+    return not is_there(path) if seen is None else _signature(system.stat(path)) == seen
+
+
+def _signature(status: system.stat_result) -> _Signature:
     """What changes whenever a file does, or whoever may write it."""
     return (
         status.st_dev,

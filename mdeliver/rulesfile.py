@@ -36,7 +36,12 @@ def rules_paths(home: str, override: str | None) -> list[str]:
     """
     if override is not None:
         return [override]
-    return [path for path in (SITE_RULES, f"{users_directory(home)}/rules") if _exists(path)]
+    return [path for path in usual_paths(home) if is_there(path)]
+
+
+def usual_paths(home: str) -> tuple[str, str]:
+    """Where the rules files of the user whose home is HOME would be, the site's first."""
+    return SITE_RULES, f"{users_directory(home)}/rules"
 
 
 def users_directory(home: str) -> str:
@@ -50,11 +55,15 @@ def users_directory(home: str) -> str:
 
 def cases_beside(rules: Sequence[str]) -> list[str]:
     """The files of cases beside the rules files RULES: rules.cases, spam.cases for spam.rules."""
-    named = [path.removesuffix(".rules") + ".cases" for path in rules]
-    return [path for path in named if _exists(path)]
+    return [path for path in map(cases_path, rules) if is_there(path)]
 
 
-def _exists(path: str) -> bool:
+def cases_path(rules: str) -> str:
+    """Where the cases of the rules file RULES would be."""
+    return rules.removesuffix(".rules") + ".cases"
+
+
+def is_there(path: str) -> bool:
     """Whether there is a file; one that cannot be looked at counts, so that it is reported."""
     try:
         # A link that leads nowhere is a mistake to report, not a file that is not there.

@@ -23,7 +23,7 @@ import time
 
 from mdeliver import limits
 from mdeliver.deliver.contents import Contents
-from mdeliver.deliver.deliverers import Attempt, deliverer_of, filters_of
+from mdeliver.deliver.deliverers import Attempt, deliverer_of
 from mdeliver.deliver.journal import Journal, begin_together
 from mdeliver.deliver.maildir import refuse_if_all_is_too_much, sync_names
 from mdeliver.deliver.mboxturn import MboxTurns, same_place
@@ -54,12 +54,6 @@ class Wanted(Record):
     now_s: float
     rules: str
     done: Done
-
-
-def is_only_filed(actions: tuple[Action, ...]) -> bool:
-    """Whether ACTIONS can be done together with those of other messages."""
-    files = [action for action in actions if isinstance(action, File)]
-    return len(files) == len(actions) > 0 and not filters_of(files)
 
 
 def deliver_together(

@@ -1,9 +1,9 @@
 """The checked rules of one user, kept while a worker lives and the files stay the same.
 
 Asks       which files there are, and the status of each, before every round of deliveries: nothing
-           is parsed
-Serves     whoever would read the same: another home, XDG_CONFIG_HOME or --rules is another program,
-           and so are other settings, where there are cases to be tried by them
+           is parsed. Once a round too what the user chose for POP3.
+Serves     whoever asks the same: another home, XDG_CONFIG_HOME, --rules or --settings is another
+           program
 See also   rulescache.py, which keeps them on disk; agent.py
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 from mdeliver.agent import program_for
 from mdeliver.conditions.prefilter import Prefilter
 from mdeliver.outcome import Outcome
+from mdeliver.pop3choice import as_the_user_chose
 from mdeliver.rulescache import RulesCache
 from mdeliver.rulesfile import users_directory
 
@@ -31,13 +32,17 @@ class KeptRules:
         self._cache: RulesCache | None = None
         self._program: Program | None = None
         self._to_keep = False
-        self._looked_for: tuple[str, str, str, str | None, Site] | None = None
+        self._asked: tuple[object, ...] = ()
+        """Whose program it is, and by which settings."""
+        self._is_fresh = False
+        """Whether it was looked at in this round."""
+        self._choice: Site | None = None
         self.prefilter: Prefilter | None = None
         """Of the program that was asked for last."""
 
     def look_again(self) -> None:
         """What was found to be the same is looked at anew, once."""
-        self._looked_for = None
+        self._is_fresh = False
 
     def program(
         self, envelope: Envelope, rules: str | None, environ: Mapping[str, str], site: Site
@@ -48,23 +53,31 @@ class KeptRules:
         environ  what names the user's directories
         Raises OSError or Deferral as agent.program_for does.
         """
-        cache = self._cache
         home = envelope.home
-        asked = (envelope.user, home, users_directory(home), rules, site)
-        if self._program is not None and cache is not None:
-            same = asked == self._looked_for or cache.holds(envelope, rules, site)
-            self._looked_for = asked if same else None
-            if same:
+        asked = (envelope.user, envelope.uid, home, users_directory(home), rules, site)
+        if self._program is not None and self._cache is not None and asked == self._asked:
+            if self._is_fresh:
                 return self._program
+            if self._cache.holds():
+                self._is_fresh, self._choice = True, None
+                return self._program
+        self._is_fresh, self._choice = False, None
         cache = RulesCache(envelope, rules, environ, site)
         found = program_for(cache, envelope, rules, site)
         if isinstance(found, Outcome) or found.notice:
             # In the place of rules that were refused: those may be good a little later.
             self._cache = self._program = self.prefilter = None
             return found
-        self._cache, self._program, self._to_keep = cache, found, True
+        self._cache, self._program, self._asked = cache, found, asked
+        self._to_keep = True
         self.prefilter = Prefilter(found)
         return found
+
+    def chosen(self, site: Site, home: str, uid: int) -> Site:
+        """SITE with the choice of the user whose rules were asked for last (pop3choice.py)."""
+        if self._choice is None:
+            self._choice = as_the_user_chose(site, home, uid)
+        return self._choice
 
     def keep(self) -> None:
         """Keep the program on disk too, once."""

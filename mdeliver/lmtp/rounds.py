@@ -21,8 +21,8 @@ from mdeliver.agent import (
     DeadlinePassed,
     Passage,
     do_afterwards,
+    follow_up,
     start_deadline,
-    write_accounts,
 )
 from mdeliver.deliver.journalfile import KeptJournal
 from mdeliver.deliver.together import Wanted, deliver_together
@@ -141,7 +141,8 @@ class Round:
         self._deliver_waiting()
         self._kept.rest()
         if self._settled or self._afterwards:
-            do_afterwards([lambda: write_accounts(self._settled), *self._afterwards])
+            keep = self._kept.rules.keep
+            do_afterwards([lambda: follow_up(self._settled), *self._afterwards, keep])
             # They know the messages, and what those asked for knows this round.
             self._afterwards = []
 
@@ -183,7 +184,6 @@ class Round:
             account.answered()
             self._afterwards.append(lambda: account.close(refusal))
             return refusal
-        self._afterwards.append(rules.keep)
         if state != self._state:
             self._deliver_others_first(task)
             # Opening it lets go of the one before, whether it succeeds or not.
@@ -201,13 +201,15 @@ class Round:
             self._journal,
             rules.prefilter,
             began_s,
+            rules.chosen,
         )
 
     def _deliver_others_first(self, task: Task) -> None:
-        # TASK's alarm would find them on nobody's list.
-        start_deadline(0)
-        self._deliver_waiting()
-        start_deadline(task.limit_s)
+        if self._waiting:
+            # TASK's alarm would find them on nobody's list.
+            start_deadline(0)
+            self._deliver_waiting()
+            start_deadline(task.limit_s)
 
     def _deliver_waiting(self) -> None:
         """Deliver together what was decided, and answer."""
@@ -249,14 +251,12 @@ class Round:
             Wanted(p.plan.actions, p.letter, p.envelope, p.now_s, p.rules, p.account.done)
             for p in passages
         ]
-        done = deliver_together(
+        return deliver_together(
             wanted,
             journal_file=self._journal,
             state_directory=self._state,
             hostname=passages[0].site.hostname,
         )
-        passages[0].look_at_sent_copies()
-        return done
 
     def _alone(self, task: Task, passage: Passage) -> Outcome:
         try:
