@@ -155,6 +155,7 @@ class MboxCopy:
         self._turn.synced = False
         if self._entry is not None:
             durable.write_all(self._fd, self._entry)
+            durable.start_writing(self._fd, self._start, self._length)
         else:
             durable.write_flowing(self._fd, self._pieces(), self._start)
 

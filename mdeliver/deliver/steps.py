@@ -100,8 +100,8 @@ class Transaction:
             _at(copy, copy.settle)
 
     def commit(self) -> None:
-        """Make the copies visible."""
-        for place, copy in enumerate(self.copies):
+        """Make the copies visible; mboxes first: the disk is at their text meanwhile."""
+        for place, copy in sorted(enumerate(self.copies), key=_mboxes_first):
             if not copy.done and copy.phase == "undoable":
                 # Counted before it is tried: a half append must be taken back too.
                 self._committed.append(place)
@@ -114,7 +114,7 @@ class Transaction:
         The mboxes first: what an mbox has grown by needs a commit of the file system's own journal,
         which takes the names in Maildirs along; not the other way round.
         """
-        for copy in sorted(self.copies, key=lambda copy: copy.words()[0] != "mbox"):
+        for _place, copy in sorted(enumerate(self.copies), key=_mboxes_first):
             _at(copy, copy.sync)
 
     def do_finals(self) -> None:
@@ -156,6 +156,10 @@ class Transaction:
         """What follows a delivery that lasts."""
         for copy in self.copies:
             copy.finish()
+
+
+def _mboxes_first(numbered: tuple[int, Copy]) -> bool:
+    return numbered[1].words()[0] != "mbox"
 
 
 def _at(copy: Copy, step: Callable[..., None], *arguments: object) -> None:

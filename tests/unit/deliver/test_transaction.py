@@ -89,7 +89,7 @@ def test_a_delivered_message_is_never_taken_for_the_torn_tail_of_another(
 ) -> None:
     """The same sender in the same second: the From_ lines are equal, the second is shorter."""
     first, second, third = (b"Subject: %d\n\n" % n + b"x" * (40 - 15 * n) for n in (0, 1, 2))
-    home.kill_at(monkeypatch, MaildirCopy, "commit", FROM_LINE + first, home.maildir, home.mbox)
+    home.kill_at(monkeypatch, MboxCopy, "commit", FROM_LINE + first, home.maildir, home.mbox)
     home.deliver(FROM_LINE + second)
     home.deliver(FROM_LINE + third)
     assert home.in_mbox() == [second + b"\n", third + b"\n"]
