@@ -65,17 +65,17 @@ class Rcpt(Record):
     notify: tuple[str, ...] = ()
 
 
-def split_command(line: bytes) -> tuple[str, bytes]:
+def split_command(line: bytes) -> tuple[bytes, bytes]:
     """The verb in upper case, and the rest without white space around it."""
-    if len(line.translate(None, _CONTROL_OCTETS)) < len(line):
+    if line.translate(None, _CONTROL_OCTETS) != line:
         raise Refusal("500 5.5.2 control character in a command; lines end with CR LF alone")
     verb, _, rest = line.strip(b" ").partition(b" ")
-    return verb.upper().decode("ascii", "replace"), rest.strip(b" ")
+    return verb.upper(), rest.strip(b" ")
 
 
 def parse_mail(rest: bytes, size_limit: int) -> Mail:
     """What follows MAIL; SIZE_LIMIT in octets, 0 for none."""
-    path, parameters = _split_path(rest, b"FROM:", "501 5.5.4 say MAIL FROM:<address>")
+    path, parameters = _split_path(rest, _FROM, "501 5.5.4 say MAIL FROM:<address>")
     size, smtputf8, ret, envid = 0, False, "", ""
     for name, value in parameters:
         if name == "SIZE":
@@ -99,7 +99,7 @@ def parse_mail(rest: bytes, size_limit: int) -> Mail:
 
 def parse_rcpt(rest: bytes, smtputf8: bool) -> Rcpt:
     """What follows RCPT; SMTPUTF8 as MAIL said."""
-    path, parameters = _split_path(rest, b"TO:", "501 5.5.4 say RCPT TO:<address>")
+    path, parameters = _split_path(rest, _TO, "501 5.5.4 say RCPT TO:<address>")
     original = ""
     notify: tuple[str, ...] = ()
     for name, value in parameters:
@@ -149,6 +149,8 @@ def from_xtext(value: bytes, name: str) -> str:
     """VALUE of the parameter NAME, decoded (RFC 3461, 4): `+2B` is a plus sign."""
     if not _XTEXT.fullmatch(value):
         raise Refusal(f"501 5.5.4 {name} is not xtext")
+    if b"+" not in value:
+        return value.decode("ascii")
     first, *rest = value.split(b"+")
     octets = first + b"".join([bytes((int(piece[:2], 16),)) + piece[2:] for piece in rest])
     text = octets.decode("utf-8", "backslashreplace")
@@ -157,40 +159,26 @@ def from_xtext(value: bytes, name: str) -> str:
     return text
 
 
-def _split_path(rest: bytes, word: bytes, usage: str) -> tuple[bytes, list[tuple[str, bytes]]]:
+# What stands in <>, where a > within quotes does not end it, and parameters (RFC 5321, 4.1.2).
+_PATH = rb'%s: *<([^">]*(?:"(?:[^"\\]|\\.)*"[^">]*)*)>(?: (.*))?'
+_FROM, _TO = [re.compile(_PATH % word, re.DOTALL | re.IGNORECASE) for word in (b"FROM", b"TO")]
+
+
+def _split_path(
+    rest: bytes, form: re.Pattern[bytes], usage: str
+) -> tuple[bytes, list[tuple[str, bytes]]]:
     """Part `FROM:<path> NAME=VALUE ...`: what stands in <>, and the parameters."""
-    if rest[: len(word)].upper() != word:
+    found = form.fullmatch(rest)
+    if found is None:
         raise Refusal(usage)
-    rest = rest[len(word) :].lstrip(b" ")
-    end = _closing(rest)
-    if end < 0 or rest[end + 1 : end + 2] not in (b"", b" "):
-        raise Refusal(usage)
+    path, others = found.groups(b"")
     parameters = []
-    for parameter in rest[end + 1 :].split():
+    for parameter in others.split():
         name, _, value = parameter.partition(b"=")
         parameters.append((name.upper().decode("ascii", "backslashreplace"), value))
     if len(dict(parameters)) != len(parameters):
         raise Refusal("501 5.5.4 a parameter is given twice")
-    return rest[1:end], parameters
-
-
-def _closing(rest: bytes) -> int:
-    """Where the path that begins REST ends with `>`, or -1; one within quotes does not count."""
-    if not rest.startswith(b"<"):
-        return -1
-    if b'"' not in rest:
-        return rest.find(b">")
-    quoted = escaped = False
-    for at, octet in enumerate(rest):
-        if escaped:
-            escaped = False
-        elif octet == 0x5C:
-            escaped = quoted
-        elif octet == 0x22:
-            quoted = not quoted
-        elif octet == 0x3E and not quoted:
-            return at
-    return -1
+    return path, parameters
 
 
 def _address(path: bytes, smtputf8: bool, code_and_what: str) -> str:

@@ -13,6 +13,7 @@ See also     RFC 5321 4.1.1.4, 4.5.2; RFC 3030; CVE-2023-51764 (SMTP smuggling)
 from __future__ import annotations
 
 _END = b"\r\n.\r\n"
+_BEGUN = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
 
 
 class DotReader:
@@ -38,7 +39,8 @@ class DotReader:
             block = bytes(memoryview(buffer)[: end + 2])
             del buffer[: end + len(_END)]
         else:
-            keep = next((n for n in (4, 3, 2, 1) if buffer.endswith(_END[:n])), 0)
+            begun = buffer.endswith(_BEGUN)
+            keep = max([len(b) for b in _BEGUN if buffer.endswith(b)]) if begun else 0
             block = bytes(memoryview(buffer)[: len(buffer) - keep])
             del buffer[: len(block)]
         if self._at_start and block:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections import deque
 
-from mdeliver import durable
 from mdeliver.lmtp import frames
 
 TYPE_CHECKING = False
@@ -72,6 +71,7 @@ class Mate:
         self.waiting: deque[Errand] = deque()
         self.in_hand: dict[int, Errand] = {}
         self.progress_s = now_s
+        self.blocked = False
         self.killed = False
 
     @property
@@ -148,7 +148,7 @@ class Crew:
         """Send what waits, as far as the window and the channel let us."""
         blocked = False
         try:
-            while mate.channel and mate.waiting and len(mate.in_hand) < WINDOW and not blocked:
+            while mate.waiting and mate.channel and len(mate.in_hand) < WINDOW and not blocked:
                 errand = mate.waiting[0]
                 fd = errand.parcel.fd if errand.parcel is not None else -1
                 if not mate.in_hand:
@@ -159,7 +159,8 @@ class Crew:
         except OSError:
             self.hung_up(mate)
             return
-        if mate.channel:
+        if mate.channel and blocked != mate.blocked:
+            mate.blocked = blocked
             self._watch(mate.channel, mate, blocked)
 
     # --- what comes back ---------------------------------------------------------------------
@@ -177,28 +178,33 @@ class Crew:
             self._give_up(mate, f"451 4.3.0 {why_not}")
             return
         mate.channel = channel
+        self._watch(channel, mate, False)
         self._push(mate, now_s)
 
     def ready(self, mate: Mate, now_s: float) -> None:
         """Take what the worker has sent; and send what waits."""
-        while mate.channel is not None:
-            try:
-                received = frames.receive(mate.channel)
-                if received is None:
-                    break
-                packet, fd = received
-                if fd >= 0:
-                    durable.close_read(fd)
+        try:
+            while mate.channel is not None:
+                # Descriptors that come along are closed by the kernel: nobody asks for them here.
+                packet = mate.channel.recv(frames.PACKET_BYTES)
                 if not packet:
                     raise ValueError("the worker has hung up")
                 self._take(mate, *frames.unpack(packet), now_s)
-            except (OSError, ValueError, IndexError):
-                self.hung_up(mate)
-                return
-        if mate.channel is not None:
+                if not mate.in_hand:
+                    break
+        except BlockingIOError:
+            pass
+        except (OSError, ValueError, IndexError):
+            self.hung_up(mate)
+            return
+        if mate.waiting or mate.blocked:
             self._push(mate, now_s)
-        if mate.idle and any(other.channel is None for other in self._mates.values()):
+        if len(self._mates) > self._settings.workers and mate.idle and self._starting():
             self._make_place()
+
+    def _starting(self) -> bool:
+        """Whether a worker was asked for that is not there yet."""
+        return any(mate.channel is None for mate in self._mates.values())
 
     def _take(self, mate: Mate, kind: bytes, fields: list[bytes], now_s: float) -> None:
         if kind == frames.BYE:

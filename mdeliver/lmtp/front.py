@@ -80,15 +80,23 @@ class Front:
             self._watch(fd, select.EPOLLIN, lambda _, one=listener: self._accept(one))  # type: ignore[misc]
         next_look_s = self.now_s + _CLOCK_S
         while not (self._finishing and not self._sessions and self.crew.idle):
-            ready = self._epoll.poll(max(0.0, next_look_s - self.now_s))
-            self.now_s = time.monotonic()
-            for fd, events in ready:
-                handler = self._handlers.get(fd)
-                if handler is not None:
-                    handler(events)
+            self._turn(max(0.0, next_look_s - self.now_s))
             if self.now_s >= next_look_s:
                 self._look_at_the_clock()
                 next_look_s = self.now_s + _CLOCK_S
+
+    def _turn(self, wait_s: float) -> None:
+        """Wait for something to do, for up to WAIT_S, and do all that there is."""
+        ready = self._epoll.poll(wait_s)
+        self.now_s = time.monotonic()
+        for fd, events in ready:
+            session = self._sessions.pop(fd, None)
+            if session is not None:
+                # In the order of their last sign of life, so that the oldest is found at once.
+                self._sessions[fd] = session
+                self._session_ready(session, events)
+            elif (handler := self._handlers.get(fd)) is not None:
+                handler(events)
 
     def _look_at_the_clock(self) -> None:
         for session in list(self._sessions.values()):
@@ -98,39 +106,42 @@ class Front:
     # --- descriptors -------------------------------------------------------------------------
 
     def _watch(self, fd: int, mask: int, handler: Callable[[int], None]) -> None:
-        if fd not in self._masks:
+        self._handlers[fd] = handler
+        self._wait_for(fd, mask)
+
+    def _wait_for(self, fd: int, mask: int) -> None:
+        """Wait for the events in MASK; for the end of a connection in any case."""
+        known = self._masks.get(fd)
+        if known is None:
             self._epoll.register(fd, mask)
-        elif self._masks[fd] != mask:
+        elif known != mask:
             self._epoll.modify(fd, mask)
-        self._masks[fd], self._handlers[fd] = mask, handler
+        self._masks[fd] = mask
 
     def _unwatch(self, fd: int) -> None:
         if self._masks.pop(fd, None) is not None:
             self._epoll.unregister(fd)
-            del self._handlers[fd]
+            self._handlers.pop(fd, None)
 
     def watch(self, session: Session) -> None:
         """Wait for what SESSION waits for."""
-        fd = session.wire.sock.fileno()
-        mask = select.EPOLLOUT if session.outgoing else 0
-        if session.engine.wants_input and not session.outgoing:
-            mask |= select.EPOLLIN
-        if self._masks.get(fd) != mask:
-            self._sessions[fd] = session
-            self._watch(fd, mask, lambda events: self._session_ready(session, events))
+        mask = select.EPOLLOUT if session.outgoing else select.EPOLLIN
+        if self._masks.get(session.fd) != mask:
+            self._sessions[session.fd] = session
+            self._wait_for(session.fd, mask)
 
     def forget(self, session: Session) -> None:
         """SESSION is over, or gets another socket."""
-        fd = session.wire.sock.fileno()
-        self._unwatch(fd)
-        self._sessions.pop(fd, None)
+        self._unwatch(session.fd)
+        self._sessions.pop(session.fd, None)
 
     def _session_ready(self, session: Session, events: int) -> None:
-        fd = session.wire.sock.fileno()
-        # In the order of their last sign of life, so that the oldest is found at once.
-        self._sessions[fd] = self._sessions.pop(fd)
         if events & select.EPOLLOUT:
             session.flush()
+        elif events == select.EPOLLIN and not session.engine.wants_input:
+            # It goes on before it has its answer, and is heard then. Few do: to look for it only
+            # when it is wanted would take two system calls for each message.
+            self._wait_for(session.fd, 0)
         else:
             # Or it has hung up while it waits for us: deliveries go on, nobody hears of them.
             session.readable()

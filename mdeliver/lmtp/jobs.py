@@ -13,6 +13,7 @@ See also  frames.py, letter.py; RFC 5321 4.4; local(8) DELIVERY
 from __future__ import annotations
 
 import re
+from operator import attrgetter
 
 from mdeliver import durable, limits
 from mdeliver.deliver.mboxrd import make_from_line
@@ -50,16 +51,14 @@ class Job(Record):
     octets: bytes
 
 
+_values_of = attrgetter(*Job._fields)
+
+
 def pack_job(job: Job) -> bytes:
     """JOB as a packet."""
-    fields = [_field(getattr(job, name)) for name in Job._fields]
-    return frames.pack(frames.JOB, *fields)
-
-
-def _field(value: str | bytes | int) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    return to_octets(value) if isinstance(value, str) else b"%d" % value
+    number, *texts, digest, size, octets = _values_of(job)
+    fields = map(to_octets, texts)
+    return frames.pack(frames.JOB, b"%d" % number, *fields, digest, b"%d" % size, octets)
 
 
 def unpack_job(fields: list[bytes]) -> Job:

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from mdeliver.lmtp.commands import Mail, Rcpt
     from mdeliver.lmtp.events import Event
 
+_CONTENT = (State.CONTENT, State.CHUNK)
+
 
 class Engine:
     """One session."""
@@ -95,7 +97,7 @@ class Engine:
     @property
     def wants_input(self) -> bool:
         """Whether more octets would be of use now."""
-        return self.state in (State.COMMAND, State.CONTENT, State.CHUNK)
+        return self.state is State.COMMAND or self.state in _CONTENT
 
     @property
     def receiving(self) -> bool:
@@ -114,9 +116,15 @@ class Engine:
 
     def next_event(self) -> Event | None:
         """The next thing to do; None when more input, or an answer, is needed first."""
-        while not self._events and self._advance():
-            pass
-        return self._events.pop(0) if self._events else None
+        while not self._events:
+            if self.state is State.COMMAND:
+                line = self._take_line()
+                if line is None:
+                    return None
+                self._command(line)
+            elif self.state not in _CONTENT or not self._take_content():
+                return None
+        return self._events.pop(0)
 
     def allow(self) -> None:
         """The recipient that was asked about is accepted."""
@@ -165,38 +173,23 @@ class Engine:
 
     # --- reading -----------------------------------------------------------------------------
 
-    def _advance(self) -> bool:
-        """Take one step; false where more input or an answer is needed first."""
-        if self.state is State.COMMAND:
-            line = self._take_line()
-            if line is None:
-                return False
-            self._command(line)
-            return True
-        if self.state in (State.CONTENT, State.CHUNK):
-            return self._take_content()
-        return False
-
     def _take_line(self) -> bytes | None:
         """The next command line without its CR LF; None where it is not whole."""
-        while True:
-            end = self._input.find(b"\r\n")
-            if end < 0 and len(self._input) <= limits.LMTP_COMMAND_BYTES:
-                return None
-            if end < 0:
-                # A CR at the end may be the first half of the line's end.
-                keep = 1 if self._input.endswith(b"\r") else 0
-                del self._input[: len(self._input) - keep]
-                self._skipping = True
-                return None
-            line = bytes(memoryview(self._input)[:end])
+        while (end := self._input.find(b"\r\n")) >= 0:
+            line = bytes(self._input[:end])
             del self._input[: end + 2]
-            if not self._skipping and len(line) <= limits.LMTP_COMMAND_BYTES:
+            if not self._skipping and end <= limits.LMTP_COMMAND_BYTES:
                 return line
             self._skipping = False
             self._refuse(f"500 5.5.2 line is longer than {limits.LMTP_COMMAND_BYTES} octets")
             if self.state is not State.COMMAND:
                 return None
+        if len(self._input) > limits.LMTP_COMMAND_BYTES:
+            # A CR at the end may be the first half of the line's end.
+            keep = 1 if self._input.endswith(b"\r") else 0
+            del self._input[: len(self._input) - keep]
+            self._skipping = True
+        return None
 
     def _take_content(self) -> bool:
         assert self._reader is not None
@@ -383,18 +376,18 @@ class Engine:
 
 
 _COMMANDS = {
-    "LHLO": Engine._lhlo,
-    "HELO": Engine._smtp_greeting,
-    "EHLO": Engine._smtp_greeting,
-    "MAIL": Engine._mail_from,
-    "RCPT": Engine._rcpt_to,
-    "DATA": Engine._data,
-    "BDAT": Engine._bdat,
-    "XFORWARD": Engine._xforward,
-    "STARTTLS": Engine._starttls,
-    "RSET": Engine._rset,
-    "NOOP": Engine._noop,
-    "VRFY": Engine._vrfy,
-    "HELP": Engine._help,
-    "QUIT": Engine._quit,
+    b"LHLO": Engine._lhlo,
+    b"HELO": Engine._smtp_greeting,
+    b"EHLO": Engine._smtp_greeting,
+    b"MAIL": Engine._mail_from,
+    b"RCPT": Engine._rcpt_to,
+    b"DATA": Engine._data,
+    b"BDAT": Engine._bdat,
+    b"XFORWARD": Engine._xforward,
+    b"STARTTLS": Engine._starttls,
+    b"RSET": Engine._rset,
+    b"NOOP": Engine._noop,
+    b"VRFY": Engine._vrfy,
+    b"HELP": Engine._help,
+    b"QUIT": Engine._quit,
 }

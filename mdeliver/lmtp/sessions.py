@@ -66,6 +66,7 @@ class Session:
 
     def __init__(self, house: House, sock: socket.socket, offers: Offers) -> None:
         self.wire: Plain | Tls = Plain(sock)
+        self.fd = sock.fileno()
         self.engine = Engine(offers)
         self.outgoing = b""
         self.last_s = house.now_s
@@ -136,14 +137,15 @@ class Session:
         """Send what there is to be sent; hang up when that was the last of it."""
         if self._gone:
             return
-        self.outgoing += self.engine.take_output()
-        try:
-            while self.outgoing and (count := self.wire.write(self.outgoing)):
-                self.outgoing = self.outgoing[count:]
-        except OSError:
-            self._hang_up()
-            return
-        if self._over and not self.outgoing:
+        outgoing = self.outgoing + self.engine.take_output()
+        if outgoing:
+            try:
+                outgoing = outgoing[self.wire.write(outgoing) :]
+            except OSError:
+                self._hang_up()
+                return
+        self.outgoing = outgoing
+        if self._over and not outgoing:
             self._hang_up()
         else:
             self._house.watch(self)

@@ -7,6 +7,7 @@ from itertools import pairwise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mdeliver.lmtp.commands import Refusal, parse_mail
 from mdeliver.lmtp.content import ChunkReader, DotReader, Gauge
 from mdeliver.lmtp.events import Asked, Content, Dropped, Ended, Offers, TlsWanted
 from mdeliver.lmtp.protocol import Engine
@@ -154,6 +155,28 @@ def test_lines_and_head_are_measured_however_they_come(
 @given(st.binary(max_size=300))
 def test_no_octets_raise(octets: bytes) -> None:
     run(Engine(Offers("mx", 100, starttls=True, xforward=True)), [octets, OPENING, octets])
+
+
+@given(st.text('<>"\\ a', max_size=12))
+@example('<"a>b">')
+@example('<"\\">">')
+def test_a_path_ends_at_the_first_bracket_outside_quotes(path: str) -> None:
+    """Found here octet by octet."""
+    quoted = escaped = False
+    end = 0
+    for at, letter in enumerate(path):
+        if letter == ">" and not quoted:
+            end = at
+            break
+        quoted ^= letter == '"' and not escaped
+        escaped = quoted and letter == "\\" and not escaped
+    whole = path.startswith("<") and end > 0 and path[end + 1 : end + 2] in ("", " ")
+    try:
+        parse_mail(b"FROM:" + path.encode(), 0)
+        usage = False
+    except Refusal as refusal:
+        usage = "say MAIL FROM" in refusal.reply
+    assert usage != whole
 
 
 def test_readers_hold_back_next_to_nothing() -> None:

@@ -1,12 +1,17 @@
-"""The front where the kernel has nothing left to give."""
+"""The front: what it waits for, and where the kernel has nothing left to give."""
 
 from __future__ import annotations
 
 import os
 import resource
+import socket
+from contextlib import closing
 
 from mdeliver.lmtp import frames
+from mdeliver.lmtp.accounts import Account
+from mdeliver.lmtp.events import Offers, State
 from mdeliver.lmtp.front import Front
+from mdeliver.lmtp.sessions import Session
 from mdeliver.lmtp.settings import Lmtp
 from mdeliver.settings import Site
 
@@ -31,3 +36,50 @@ def test_no_descriptor_for_a_worker_is_no_end() -> None:
         after.append(front._finishing)
         front._epoll.close()
     assert after == [False, True]
+
+
+class Everybody:
+    """Accounts: whoever is asked for is ann."""
+
+    def find(self, _address: str, _now_s: float) -> Account:
+        return Account("ann", "", "")
+
+
+def test_who_speaks_before_the_answer_is_heard_after_it() -> None:
+    """It has no processor to itself meanwhile, and nothing of it is lost."""
+    ours, theirs = frames.pair()
+    client, served = socket.socketpair()
+    front = Front(Lmtp(), Site(), [], theirs, lambda _words: None)
+    with ours, theirs, client, closing(front._epoll):
+        front.accounts = Everybody()
+        served.setblocking(False)
+        session = Session(front, served, Offers("host"))
+        session.go_on()
+        client.send(b"LHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<ann>\r\nDATA\r\n\r\n.\r\n")
+        front._turn(0)
+        assert session.engine.state is State.SETTLING
+        client.send(b"NOOP\r\n")
+        front._turn(0)
+        assert front._epoll.poll(0) == []
+        client.recv(1000)
+        session._settle(0, "250 2.0.0 delivered")
+        front._turn(0)
+        assert client.recv(1000) == b"250 2.0.0 delivered\r\n250 2.0.0 ok\r\n"
+        client.close()
+        front._turn(0)
+        assert front._sessions == {}
+
+
+def test_who_hangs_up_before_the_answer_is_forgotten_at_once() -> None:
+    ours, theirs = frames.pair()
+    client, served = socket.socketpair()
+    front = Front(Lmtp(), Site(), [], theirs, lambda _words: None)
+    with ours, theirs, client, closing(front._epoll):
+        front.accounts = Everybody()
+        served.setblocking(False)
+        Session(front, served, Offers("host")).go_on()
+        client.send(b"LHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<ann>\r\nDATA\r\n\r\n.\r\n")
+        front._turn(0)
+        client.close()
+        front._turn(0)
+        assert front._sessions == {}
