@@ -53,13 +53,12 @@ def parse_options(arguments: Sequence[str]) -> Options:
     By hand, since click costs three times the interpreter's start. Raises Deferral: a typing error
     in main.cf must not bounce mail.
     """
-    names = {name for name, _value, _meaning in OPTIONS}
     given: dict[str, str] = {}
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
         name, equals, value = word.removeprefix("--").partition("=")
-        if not word.startswith("--") or name not in names:
+        if not word.startswith("--") or name not in Options._fields:
             raise Deferral(f"mdeliver deliver knows no option {word!r}; see mdeliver(1)", "4.3.5")
         if not equals:
             if not rest:

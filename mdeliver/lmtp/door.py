@@ -41,6 +41,7 @@ See also      launcher/lda.c, agent.py, unix(7)
 from __future__ import annotations
 
 import os
+import select
 import socket
 import time
 from array import array
@@ -68,6 +69,10 @@ REQUEST_BYTES = 128 << 10
 LINE_BYTES = 1000
 REQUEST_S = 10
 
+# As a number: `socket` makes a member of an enum of it, each time it is asked for.
+_CUT = int(socket.MSG_CTRUNC)
+_DESCRIPTORS = socket.CMSG_SPACE(4 * 4)
+
 
 class Malformed(Exception):
     """A request that is none."""
@@ -93,7 +98,6 @@ class Caller:
     def __init__(self, fd: int, site: Site, environment: Environment, habit: Habit) -> None:
         """FD is the connection; it is closed with this."""
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd)
-        self._connection.settimeout(REQUEST_S)
         self._site = site
         self._environment = environment
         self._habit = habit
@@ -103,7 +107,8 @@ class Caller:
     def greet(self) -> bool:
         """Say that its message is taken now; false, and closed, where it has gone."""
         try:
-            self._connection.sendall(ANSWER.pack(MAGIC, READY, 0, 0))
+            # There is room for it: nothing was sent before, nor will be but the answer.
+            self._connection.sendall(ANSWER.pack(MAGIC, READY, 0, 0), socket.MSG_DONTWAIT)
         except OSError:
             self.close()
             return False
@@ -142,7 +147,7 @@ class Caller:
     def answer(self, outcome: Outcome) -> None:
         """Tell the launcher."""
         try:
-            self._connection.sendall(pack_answer(outcome))
+            self._connection.sendall(pack_answer(outcome), socket.MSG_DONTWAIT)
         except OSError:
             pass  # whoever killed the launcher has deferred the message; the journal knows it
 
@@ -173,14 +178,14 @@ def read_request(connection: socket.socket) -> tuple[list[str], dict[str, str], 
     Raises Malformed or OSError; no descriptor is left open then.
     """
     until_s = time.monotonic() + REQUEST_S
-    connection.settimeout(REQUEST_S)
-    octets, ancillary, flags, _ = connection.recvmsg(REQUEST_BYTES, socket.CMSG_SPACE(4 * 4))
+    _wait_for(connection, until_s)
+    octets, ancillary, flags, _ = connection.recvmsg(REQUEST_BYTES, _DESCRIPTORS)
     fds = array("i")
     for level, kind, rights in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fds.frombytes(rights[: len(rights) - len(rights) % fds.itemsize])
     try:
-        if len(fds) != 1 or flags & socket.MSG_CTRUNC:
+        if len(fds) != 1 or flags & _CUT:
             raise Malformed
         arguments, environ = _read_strings(connection, octets, until_s)
     except BaseException:
@@ -201,17 +206,24 @@ def _read_strings(
     strings = octets[REQUEST.size :]
     while len(strings) < count:
         # However slowly they drip in.
-        connection.settimeout(max(0.001, until_s - time.monotonic()))
+        _wait_for(connection, until_s)
         piece = connection.recv(count - len(strings))
         if not piece:
             raise Malformed
         strings += piece
-    words = strings.split(b"\0")
+    words = from_octets(strings).split("\0")
     if len(strings) != count or words.pop() or len(words) != arguments + entries:
         raise Malformed
-    texts = [from_octets(word) for word in words]
-    environ = dict(text.partition("=")[::2] for text in texts[arguments:])
-    return texts[:arguments], environ
+    environ = dict([word.partition("=")[::2] for word in words[arguments:]])
+    return words[:arguments], environ
+
+
+def _wait_for(connection: socket.socket, until_s: float) -> None:
+    """Return once there is something to read; raises TimeoutError where nothing comes in time."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    if not poll.poll(max(0, until_s - time.monotonic()) * 1000):
+        raise TimeoutError
 
 
 def pack_answer(outcome: Outcome) -> bytes:

@@ -84,6 +84,8 @@ class Worker:
         self._habit = Habit()
         self._retiring = False
         self._unwanted = False
+        self._seen: set[str] = set()
+        """State directories that were there in this round."""
         self._environ = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": identity.home or "/",
@@ -117,21 +119,14 @@ class Worker:
         ready = poll.poll(wait_s * 1000)
         for fd, _ in ready:
             channel = channels[fd]
-            # One that was replaced by what the other has just brought is closed already.
-            while channel.fileno() >= 0 and (received := self._receive(channel)) is not None:
-                try:
+            try:
+                # One that was replaced by what the other has just brought is closed already.
+                while channel.fileno() >= 0 and (received := frames.receive(channel)) is not None:
                     self._take(channel, *received)
-                except (ValueError, IndexError):
-                    # The end of the channel, or what no front of ours sends.
-                    self._hung_up(channel)
-                    break
+            except (OSError, ValueError, IndexError):
+                # The end of the channel, or what no front of ours sends.
+                self._hung_up(channel)
         return bool(ready)
-
-    def _receive(self, channel: socket.socket) -> tuple[bytes, int] | None:
-        try:
-            return frames.receive(channel)
-        except (OSError, ValueError):
-            return b"", -1
 
     def _hung_up(self, channel: socket.socket) -> None:
         channel.close()
@@ -200,6 +195,7 @@ class Worker:
     def _go_round(self) -> None:
         """Deliver what is there; what comes meanwhile too, up to a round's fill."""
         this = Round(self._kept)
+        self._seen.clear()
         looked_s = time.monotonic()
         taken = 0
         try:
@@ -259,16 +255,23 @@ class Worker:
         self._environment.become(self._environment.own)
         envelope = self._envelope(job)
         state = state_directory(envelope, self._environ)
-        durable.make_directory(state)
+        if state not in self._seen:
+            self._make_state(state, envelope.home)
+            self._seen.add(state)
         return Brought(letter, envelope, self._site, state, self._environ)
+
+    def _make_state(self, state: str, home: str) -> None:
+        """See that the directory STATE is there; where it is, so is HOME, which it is in."""
+        if system.is_directory(state):
+            return
+        # Nobody's home is made by us but a virtual user's: it may not be mounted.
+        if self._identity.home and not system.is_directory(home):
+            raise Deferral(f"home directory {home} of user {self._identity.name} does not exist")
+        durable.make_directory(state)
 
     def _envelope(self, job: Job) -> Envelope:
         identity = self._identity
         home = identity.home or job.home
-        if not identity.home:
-            durable.make_directory(home)
-        elif not system.is_directory(home):
-            raise Deferral(f"home directory {home} of user {identity.name} does not exist")
         return Envelope(
             user=identity.name,
             home=home,
