@@ -7,6 +7,7 @@ Memory     the most that an agent's process had (GNU time); of the server what a
 Durable    mdeliver syncs both copies, its journal and the Maildir's directory before it says
            success; procmail, maildrop and fdm sync the copies alone, as strace shows. The table
            says what that costs none the less.
+Floor      what the disk alone asks for that, in C (floor.c): none that syncs as much can be quicker
 User       nobody where it is started as root; the server is that user's own.
 Fair       as in direct.py, whose agents and messages these are.
 The marks  x procmail's wall time: 4 KB with 3 rules 0.7, with 100 rules 0.5, 10 MB 0.45; what is
@@ -39,6 +40,7 @@ from benchmarks.marks import Mark
 SERVED = "mdeliver-lda, server"
 ALONE = "mdeliver-lda"
 ORACLE = "procmail"
+FLOOR = "C, writes and syncs"
 GNU_TIME = "/usr/bin/time"
 MARKS = {
     "4 KB, 3 rules": Mark(0.7, 0.5),
@@ -60,6 +62,15 @@ def peak_mb(command: direct.Command, letter: Path) -> float:
         letter,
     )
     return int(said.read_text()) / 1024
+
+
+def build_floor(top: Path) -> None:
+    """Make the program of floor.c in TOP, if there is a C compiler."""
+    compiler = shutil.which("cc")
+    if compiler is not None:
+        source = Path(__file__).with_name("floor.c")
+        command = [compiler, "-O2", "-static", "-o", str(top / "floor"), str(source)]
+        subprocess.run(command, check=True)
 
 
 @contextmanager
@@ -104,20 +115,31 @@ def cpu_of_server(master: int) -> float:
     return total / ticks
 
 
+def commands_for(case: direct.Case, agents: list[str], top: Path) -> dict[str, direct.Command]:
+    """What is started for CASE, each with a home of its own in TOP."""
+    commands: dict[str, direct.Command] = {}
+    floor = top / "floor"
+    for name in (SERVED, *agents, *([FLOOR] if floor.exists() else [])):
+        home = top / f"{case.name} {name}".replace(" ", "-").replace(",", "")
+        home.mkdir()
+        if name == FLOOR:
+            direct.make_maildir(home / "Maildir")
+            commands[name] = direct.Command([str(floor), str(home)], {}, direct.both(home))
+        else:
+            commands[name] = direct.AGENTS[ALONE if name == SERVED else name](home, case.rules)
+    for name, option in ((SERVED, f"{top}/door"), (ALONE, "")):
+        if name in commands:
+            arguments = [*commands[name].arguments, "--server", option]
+            commands[name] = commands[name]._replace(arguments=arguments)
+    return commands
+
+
 def measure(
     case: direct.Case, agents: list[str], rounds: int, top: Path, master: int
 ) -> dict[str, float]:
     """Take turns; print the table of CASE. Returns the median of each agent's wall times."""
     letter = top / "letter"
-    commands: dict[str, direct.Command] = {}
-    for name in (SERVED, *agents):
-        home = top / f"{case.name} {name}".replace(" ", "-").replace(",", "")
-        home.mkdir()
-        commands[name] = direct.AGENTS[ALONE if name == SERVED else name](home, case.rules)
-    for name, option in ((SERVED, f"{top}/door"), (ALONE, "")):
-        if name in commands:
-            arguments = [*commands[name].arguments, "--server", option]
-            commands[name] = commands[name]._replace(arguments=arguments)
+    commands = commands_for(case, agents, top)
     counted = min(rounds, case.rounds)
     # Rules that were changed just now are not kept compiled: no event says when they are.
     time.sleep(direct.SETTLED_S)
@@ -184,6 +206,7 @@ def main() -> None:
         memorygroup.enter(given.memory)
     agents = [name for name in direct.present() if name != direct.DIRECT]
     top = fresh_directory(given.directory)
+    build_floor(top)
     direct.step_down(top)
     try:
         with server(top) as running:
