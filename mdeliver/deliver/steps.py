@@ -36,6 +36,8 @@ class Transaction:
         self._journal = attempt.journal
         self._begun = False
         self._committed: list[int] = []
+        # Maildirs, then mboxes by their paths: two deliveries lock them in the same order.
+        self._order = sorted(range(len(copies)), key=lambda place: copies[place].words()[:2])
 
     def take_all(self) -> None:
         """Steps 2 to 6, and the way back."""
@@ -56,13 +58,11 @@ class Transaction:
         self.finish()
 
     def prepare(self) -> None:
-        """Prepare all; mboxes by their paths: two deliveries lock them in the same order."""
+        """Prepare all, mboxes last."""
         earlier, boot = self.earlier, self._journal.boot
         same_boot = earlier is not None and boot != "" and earlier.boot == boot
-        copies = self.copies
-        order = sorted(range(len(copies)), key=lambda place: copies[place].words()[:2])
-        for number, place in enumerate(order):
-            copy = copies[place]
+        for number, place in enumerate(self._order):
+            copy = self.copies[place]
             recorded = earlier.places[place] if earlier is not None else None
             # What is done for good has a letter that was synced: it holds after a reboot too.
             lasting = same_boot or copy.phase != "undoable"
@@ -101,7 +101,8 @@ class Transaction:
 
     def commit(self) -> None:
         """Make the copies visible; mboxes first: the disk is at their text meanwhile."""
-        for place, copy in sorted(enumerate(self.copies), key=_mboxes_first):
+        for place in reversed(self._order):
+            copy = self.copies[place]
             if not copy.done and copy.phase == "undoable":
                 # Counted before it is tried: a half append must be taken back too.
                 self._committed.append(place)
@@ -114,8 +115,8 @@ class Transaction:
         The mboxes first: what an mbox has grown by needs a commit of the file system's own journal,
         which takes the names in Maildirs along; not the other way round.
         """
-        for _place, copy in sorted(enumerate(self.copies), key=_mboxes_first):
-            _at(copy, copy.sync)
+        for place in reversed(self._order):
+            _at(self.copies[place], self.copies[place].sync)
 
     def do_finals(self) -> None:
         """What cannot be undone, now that all copies are on disk."""
@@ -156,10 +157,6 @@ class Transaction:
         """What follows a delivery that lasts."""
         for copy in self.copies:
             copy.finish()
-
-
-def _mboxes_first(numbered: tuple[int, Copy]) -> bool:
-    return numbered[1].words()[0] != "mbox"
 
 
 def _at(copy: Copy, step: Callable[..., None], *arguments: object) -> None:
