@@ -152,6 +152,6 @@ def become_owner(envelope: Envelope) -> None:
 def state_directory(envelope: Envelope, environ: Mapping[str, str]) -> str:
     """Where this user's state is kept (XDG Base Directory Specification)."""
     base = environ.get("XDG_STATE_HOME", "")
-    if not base.startswith("/"):
-        base = system.join(envelope.home, ".local", "state")
-    return system.join(base, "mdeliver")
+    if base.startswith("/"):
+        return system.join(base, "mdeliver")
+    return system.join(envelope.home, ".local", "state", "mdeliver")

@@ -14,8 +14,6 @@ from mdeliver.plan import File
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mdeliver.language.syntax import Store, Target, Text
     from mdeliver.scene import Scene
 
@@ -28,31 +26,33 @@ _TRUSTED = ("home", "sent", "year", "month", "day")
 
 def places(
     scene: Scene, targets: tuple[Target, ...], flags: tuple[str, ...], rule: str | None
-) -> Iterator[File]:
-    """The places that TARGETS name now, one by one."""
-    ordered = tuple([flag for flag in FLAGS if flag in flags])
+) -> list[File]:
+    """The places that TARGETS name now."""
+    found: list[File] = []
+    ordered = tuple([flag for flag in FLAGS if flag in flags]) if flags else ()
     for target in targets:
         if isinstance(target, InboxTarget):
-            found = tuple(places(scene, scene.inbox, flags, rule))
-            yield from without_pop3(found) if scene.site.pop3_gets == "nothing" else found
+            inbox = places(scene, scene.inbox, flags, rule)
+            found += without_pop3(inbox) if scene.site.pop3_gets == "nothing" else inbox
         elif isinstance(target, FolderTarget):
             store = scene.mailboxes[target.mailbox]
             steps = [name for step in target.steps for name in _names(scene, step)]
-            yield _file(scene, store, target.mailbox, steps, ordered, rule)
+            found.append(_file(scene, store, target.mailbox, steps, ordered, rule))
         else:
-            yield _file(scene, target, None, [], ordered, rule)
+            found.append(_file(scene, target, None, [], ordered, rule))
+    return found
 
 
-def without_pop3(inbox: tuple[File, ...]) -> tuple[File, ...]:
+def without_pop3(inbox: list[File]) -> list[File]:
     """INBOX without its mboxes; all of it where it has nothing else."""
-    return tuple([file for file in inbox if file.store == "maildir"]) or inbox
+    return [file for file in inbox if file.store == "maildir"] or inbox
 
 
 def left_out(scene: Scene, targets: tuple[Target, ...]) -> list[str]:
     """The mboxes of the inbox that get no copy, since POP3 is to get nothing; for explanations."""
     if scene.site.pop3_gets != "nothing" or not any(isinstance(t, InboxTarget) for t in targets):
         return []
-    inbox = tuple(places(scene, scene.inbox, (), None))
+    inbox = places(scene, scene.inbox, (), None)
     kept = without_pop3(inbox)
     return [file.path for file in inbox if file not in kept]
 
@@ -77,7 +77,7 @@ def _file(
     # IMAP's INBOX is one in any case (RFC 3501 5.1); Dovecot's directory for `inbox/x` is .INBOX.x.
     if steps and steps[0].upper() == "INBOX":
         steps[0] = "INBOX"
-    if any(isinstance(part, Brace) and part.name == "folder" for part in store.path.parts):
+    if "folder" in [part.name for part in store.path.parts if isinstance(part, Brace)]:
         safe = [safe_step(step, dots=True) for step in steps] or ["INBOX"]
         path = root = _path(scene, store.path, "/".join([encode_name(step) for step in safe]))
     else:

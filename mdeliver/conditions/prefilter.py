@@ -18,11 +18,11 @@ from mdeliver.language.syntax import And, Field, If, Include, Test, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Set
+    from collections.abc import Iterator, Set
     from typing import Any, TypeAlias
 
     from mdeliver.language.syntax import Expr, Program, Statement
-    from mdeliver.scene import Scene
+    from mdeliver.scene import Scene, Texts
 
     Key: TypeAlias = tuple[str, str, str]
     """A field: its name, part and header, as Scene keeps its texts."""
@@ -77,8 +77,7 @@ class Prefilter:
         for key, field, numbers in needed:
             found = scene.found.get(key)
             if found is None:
-                texts = [folded for _text, folded in scene.field_texts(field)]
-                found = scene.found[key] = self._sets[key].found_in(texts)
+                found = scene.found[key] = self._sets[key].found_in(scene.field_texts(field))
             if not numbers.isdisjoint(found):
                 return True
         return False
@@ -96,19 +95,18 @@ class _Set:
         self._patterns.append(pattern)
         return len(self._patterns) - 1
 
-    def found_in(self, texts: Iterable[str]) -> Set[int]:
+    def found_in(self, texts: Texts) -> Set[int]:
         """The numbers of what is found in any of TEXTS; all of them where that cannot be said."""
         if self._compiled is None:
             self._compiled = _compiled(self._patterns)
-        every = frozenset(range(len(self._patterns)))
         found: set[int] = set()
-        for text in texts:
+        for _text, folded in texts:
             try:
-                numbers = self._compiled.Match(text)
+                numbers = self._compiled.Match(folded)
             except UnicodeEncodeError:
-                return every
+                numbers = []
             if 0 not in numbers:
-                return every
+                return frozenset(range(len(self._patterns)))
             found.update(numbers)
         return found
 

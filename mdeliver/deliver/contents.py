@@ -34,7 +34,7 @@ class Contents:
 
     def letter(self, content: Content) -> Letter:
         """The octets of CONTENT; raises Deferral if a filter's result is not at hand."""
-        if content == AS_IT_CAME:
+        if content is AS_IT_CAME:
             return self.as_it_came
         made = self._made.get(content)
         if made is None:
@@ -51,7 +51,7 @@ class Contents:
 
 def content_word(content: Content) -> str:
     """CONTENT as one word of the journal."""
-    if content == AS_IT_CAME:
+    if content is AS_IT_CAME:
         return ""
     # No edit has a line end in it (actions/headers.py); the journal escapes those between them.
     edits = [f"{edit.deed} {edit.name}:{edit.text}" for edit in content.edits]

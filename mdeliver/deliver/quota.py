@@ -22,6 +22,8 @@ _DIGITS = 20
 def refuse_if_full(root: str, octets: int, messages: int = 1) -> None:
     """Raise Deferral if MESSAGES of OCTETS in all do not fit into the Maildir at ROOT."""
     text = durable.read_file(system.join(root, "maildirsize"), _FILE_OCTETS)
+    if not text:
+        return
     limits, _, sums = text.partition(b"\n")
     octets_limit, messages_limit = _limits(limits)
     if not octets_limit and not messages_limit:

@@ -105,14 +105,18 @@ class Account:
         if took_s is None:
             took_s = time.monotonic() - self._began_s
         envelope, plan = self.envelope, self.plan
+        recipient, original = envelope.recipient, envelope.original_recipient
+        tag = envelope.sent_tag.tag
+        if tag:
+            recipient, original = _untagged(recipient, tag), _untagged(original, tag)
         return {
             "time": round(time.time(), 3),
             "duration_s": round(took_s, 4),
             "user": envelope.user,
             "sender": envelope.sender,
             "client": envelope.client_address,
-            "recipient": _untagged(envelope.recipient, envelope),
-            "original_recipient": _untagged(envelope.original_recipient, envelope),
+            "recipient": recipient,
+            "original_recipient": original,
             **self._message(),
             "outcome": outcome.fate,
             "status": outcome.status,
@@ -229,10 +233,9 @@ def _short(value: Any) -> Any:
     return value
 
 
-def _untagged(address: str, envelope: Envelope) -> str:
-    """ADDRESS without the secret of a Sent address: with it one could forge mail of the user's."""
-    tag = envelope.sent_tag.tag
-    at = address.lower().find(f"-{tag.lower()}@") if tag else -1
+def _untagged(address: str, tag: str) -> str:
+    """ADDRESS without TAG, the secret of a Sent address: with it one could forge mail of theirs."""
+    at = address.lower().find(f"-{tag.lower()}@")
     return address if at < 0 else address[:at] + address[at + 1 + len(tag) :]
 
 

@@ -49,9 +49,9 @@ def append(state: str, lines: bytes, kilobytes: int, files: int) -> None:
 
 
 def _open(path: str, most: int, files: int) -> int:
-    fd = durable.open_own_file(path, create=True)
+    fd, status = durable.open_own(path, create=True)
     try:
-        if durable.size_of(fd) <= most or not locks.try_lock(fd, 0, 1, exclusive=True):
+        if status.st_size <= most or not locks.try_lock(fd, 0, 1, exclusive=True):
             return fd
         # Somebody else may have put it aside since we opened it.
         if durable.same_file(fd, path):
