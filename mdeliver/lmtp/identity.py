@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _PR_SET_NO_NEW_PRIVS = 38
 _SPARE_DESCRIPTORS = 100
 
+BELIEVED_S = 1.0
+"""So long it may take until an account that was removed or changed is served accordingly."""
+
 
 class NotServed(Exception):
     """There is no worker for that user here; the words say why."""
@@ -44,6 +47,27 @@ def identity_of_uid(uid: int, settings: Lmtp) -> Identity:
         return _served(_identity(pwd.getpwuid(uid)), settings)
     except KeyError:
         raise NotServed(f"uid {uid} has no passwd entry") from None
+
+
+class Callers:
+    """Who asks at the launcher's door; each entry of the passwd database is believed for a moment.
+
+    To ask for it takes as long as all else that the master does for a launcher. What is compared is
+    the time, not the status of /etc/passwd: accounts may come from elsewhere (nsswitch.conf).
+    """
+
+    def __init__(self, settings: Lmtp) -> None:
+        self._settings = settings
+        self._known: dict[int, tuple[Identity, float]] = {}
+
+    def find(self, uid: int, now_s: float) -> Identity:
+        """Whom UID means; NOW_S is of the monotonic clock. Raises NotServed."""
+        known = self._known.get(uid)
+        if known is not None and now_s < known[1]:
+            return known[0]
+        identity = identity_of_uid(uid, self._settings)
+        self._known[uid] = identity, now_s + BELIEVED_S
+        return identity
 
 
 def _passwd(name: str) -> pwd.struct_passwd:

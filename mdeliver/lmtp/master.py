@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import gc
 import os
-import selectors
 import signal
 import socket
 import time
@@ -27,13 +26,15 @@ from mdeliver.lmtp.door import decline
 from mdeliver.lmtp.forked import STOPPING, begin_child
 from mdeliver.lmtp.front import Front
 from mdeliver.lmtp.identity import (
+    Callers,
     NotServed,
     become_front,
     become_user,
     identity_of_account,
-    identity_of_uid,
     make_room,
 )
+from mdeliver.lmtp.settings import changed_for_the_next_start
+from mdeliver.lmtp.watch import Watch
 from mdeliver.lmtp.worker import Worker
 from mdeliver.outcome import Deferral
 
@@ -46,20 +47,22 @@ if TYPE_CHECKING:
     from mdeliver.settings import Site
 
 _CREDENTIALS_BYTES = 12
+_KNOCK = frames.pack(frames.DOOR)
 _DOOR_LANE = -1
 """Of workers that the front cannot have: it knows virtual users, the door those of the system."""
 _FRONT_AGAIN_S = 1.0
-_OF_SOCKETS = ("listen", "launcher", "socket_user", "socket_mode")
-"""Settings of what stays open as long as the server runs."""
 
 
 class _Child:
     """A front or a worker: its process, and our end of the channel to it."""
 
-    def __init__(self, pid: int, channel: socket.socket, name: str) -> None:
-        self.pid = pid
+    pid = 0
+
+    def __init__(self, channel: socket.socket, identity: Identity | None = None) -> None:
+        """IDENTITY is who a worker becomes; a front has none."""
         self.channel = channel
-        self.name = name
+        self.identity = identity
+        self.name = identity.name if identity else "front"
         self.generation = self.lanes = 0
         """Of a front: how many reloads came before it, and how many lanes an account has there."""
         self.given: dict[tuple[str, int], _Child] = {}
@@ -87,34 +90,29 @@ class Master:
         self._pids: dict[int, _Child] = {}
         self._wanted: list[tuple[_Child, str, int]] = []
         self._front_began_s = 0.0
-        self._stopping = False
-        self._reloading = False
-        self._selector = selectors.DefaultSelector()
-        self._wake, wake_end = socket.socketpair()
-        self._wake.setblocking(False)
-        wake_end.setblocking(False)
-        self._wake_end = wake_end
+        self._stopping = self._reloading = self._child_ended = False
+        self._callers = Callers(self._settings)
         # From now on, so that no signal comes too early.
-        signal.set_wakeup_fd(wake_end.fileno(), warn_on_full_buffer=False)
+        self._watch = Watch()
         for number in (*STOPPING, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, self._signalled)
-        self._selector.register(self._wake, selectors.EVENT_READ, self._drain_wake)
 
     def run(self, listeners: list[socket.socket], door: socket.socket | None) -> None:
         """Serve at LISTENERS and DOOR until a signal says to stop, and everything is finished."""
         self._listeners, self._door = listeners, door
         if self._door is not None:
             self._door.setblocking(False)
-            self._selector.register(self._door, selectors.EVENT_READ, self._at_the_door)
+            self._watch.add(self._door, self._at_the_door)
         gc.collect()
         gc.freeze()
         make_room(self._settings)
         self._start_front()
         systemd.notify("READY=1")
         while not (self._stopping and not self._pids):
-            for key, _ in self._selector.select(_FRONT_AGAIN_S):
-                key.data()
-            self._reap()
+            came = self._watch.turn(_FRONT_AGAIN_S)
+            # Whoever started us may have blocked SIGCHLD.
+            if self._child_ended or not came:
+                self._reap()
             self._after_signals()
 
     # --- signals -----------------------------------------------------------------------------
@@ -124,13 +122,8 @@ class Master:
             self._stopping = True
         elif number == signal.SIGHUP:
             self._reloading = True
-
-    def _drain_wake(self) -> None:
-        try:
-            while self._wake.recv(4096):
-                pass
-        except BlockingIOError:
-            pass
+        elif number == signal.SIGCHLD:
+            self._child_ended = True
 
     def _after_signals(self) -> None:
         if self._stopping:
@@ -150,7 +143,7 @@ class Master:
             self._retire_front()
         for listener in [*self._listeners, *([self._door] if self._door else [])]:
             if listener is self._door:
-                self._selector.unregister(listener)
+                self._watch.drop(listener)
             listener.close()
         self._listeners, self._door = [], None
         if not self._old_fronts:
@@ -165,18 +158,17 @@ class Master:
         except (Deferral, OSError) as error:
             self._report(f"{error}; the settings stay as they were")
         else:
+            self._callers = Callers(self._settings)
             self._retire_front()
             self._generation += 1
             make_room(self._settings)
             self._try_front()
             # They finish what the old front has in hand; another front's mail is not for them.
             for child in list(self._workers.values()):
-                self._send(child, frames.pack(frames.RETIRE))
-                self._let_go(child)
+                self._retire(child)
             self._report("the settings have been read again")
-            for key in _OF_SOCKETS:
-                if getattr(self._settings, key) != getattr(before, key):
-                    self._report(f"lmtp.{key} comes into force when the server is restarted")
+            for key in changed_for_the_next_start(before, self._settings):
+                self._report(f"lmtp.{key} comes into force when the server is restarted")
         systemd.notify("READY=1")
 
     # --- children ----------------------------------------------------------------------------
@@ -200,7 +192,7 @@ class Master:
 
         keep = [theirs.fileno(), *[one.fileno() for one in self._listeners]]
         with theirs:
-            self._front = self._fork(serve, keep, ours, "front")
+            self._front = self._fork(_Child(ours), serve, keep)
         self._front.generation, self._front.lanes = self._generation, settings.user_workers
 
     def _retire_front(self) -> None:
@@ -219,33 +211,31 @@ class Master:
             Worker(identity, settings, site, theirs).run()
 
         with theirs:
-            return self._fork(work, [theirs.fileno()], ours, identity.name)
+            return self._fork(_Child(ours, identity), work, [theirs.fileno()])
 
-    def _fork(
-        self, task: Callable[[], None], keep: list[int], channel: socket.socket, name: str
-    ) -> _Child:
-        """Run TASK in a child that has standard error and the descriptors in KEEP only."""
+    def _fork(self, child: _Child, task: Callable[[], None], keep: list[int]) -> _Child:
+        """Run TASK as CHILD, which has standard error and the descriptors in KEEP only."""
         try:
-            pid = os.fork()
+            child.pid = os.fork()
         except OSError:
-            channel.close()
+            child.channel.close()
             raise
-        if pid == 0:
+        if child.pid == 0:
             status = 1
             try:
                 begin_child(keep)
                 task()
                 status = 0
             except BaseException as error:
-                self._report(f"{name}: {type(error).__name__}: {error}")
+                self._report(f"{child.name}: {type(error).__name__}: {error}")
             finally:
                 os._exit(status)
-        child = _Child(pid, channel, name)
-        self._pids[pid] = child
-        self._selector.register(channel, selectors.EVENT_READ, lambda: self._from_child(child))
+        self._pids[child.pid] = child
+        self._watch.add(child.channel, lambda: self._from_child(child))
         return child
 
     def _reap(self) -> None:
+        self._child_ended = False
         while self._pids:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
@@ -263,6 +253,11 @@ class Master:
                 if front is not None:
                     front.given = {k: one for k, one in front.given.items() if one is not child}
             self._serve_wanted()
+
+    def _retire(self, worker: _Child) -> None:
+        """It finishes what it has in hand, and takes nothing more."""
+        self._send(worker, frames.pack(frames.RETIRE))
+        self._let_go(worker)
 
     def _let_go(self, child: _Child) -> None:
         """Nothing more goes to CHILD: it ends when it has done what it has.
@@ -287,7 +282,7 @@ class Master:
     def _close(self, child: _Child) -> None:
         self._let_go(child)
         if child.channel.fileno() >= 0:
-            self._selector.unregister(child.channel)
+            self._watch.drop(child.channel)
             child.channel.close()
 
     def _send(self, child: _Child, packet: bytes, fd: int = -1) -> bool:
@@ -356,6 +351,10 @@ class Master:
     ) -> _Child:
         """Send PACKET and FD to the worker with KEY, or a new one. Raises NotServed, OSError."""
         child = self._workers.get(key)
+        if child is not None and child.identity != identity:
+            # The account has changed; or the login is another one's now, whose mail is not hers.
+            self._retire(child)
+            child = None
         try:
             if child is not None and frames.send(child.channel, packet, fd):
                 return child
@@ -388,12 +387,12 @@ class Master:
             peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS_BYTES)
             uid = int.from_bytes(peer[4:8], "little")
             try:
-                identity = identity_of_uid(uid, self._settings)
+                identity = self._callers.find(uid, time.monotonic())
                 # A virtual account may be called as a login is; its worker is another user's.
                 lane = _DOOR_LANE if self._settings.users == "virtual" else 0
                 key = (identity.name, lane, self._generation)
                 if key not in self._workers and len(self._pids) > self._settings.workers:
                     raise NotServed("too many workers")
-                self._give(key, identity, frames.pack(frames.DOOR), connection.fileno())
+                self._give(key, identity, _KNOCK, connection.fileno())
             except (NotServed, OSError):
                 decline(connection)

@@ -91,6 +91,12 @@ def load_lmtp(path: str = SETTINGS_PATH) -> Lmtp:
     return found
 
 
+def changed_for_the_next_start(before: Lmtp, after: Lmtp) -> list[str]:
+    """The keys of what stays open as long as the server runs, where they differ."""
+    of_sockets = ("listen", "launcher", "socket_user", "socket_mode")
+    return [key for key in of_sockets if getattr(before, key) != getattr(after, key)]
+
+
 def _checked(path: str, key: str, value: Any) -> Any:
     """VALUE, if it is of the kind that KEY takes."""
     default = Lmtp._defaults[key]

@@ -65,7 +65,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         """lmtp lmtp.commands lmtp.content lmtp.events lmtp.protocol lmtp.settings lmtp.logins
         lmtp.accounts lmtp.systemd lmtp.listeners lmtp.frames lmtp.wire lmtp.jobs lmtp.parcel
         lmtp.crew lmtp.sessions lmtp.front lmtp.keptrules lmtp.rounds lmtp.door lmtp.worker
-        lmtp.forked lmtp.identity lmtp.quickrecords lmtp.prepare
+        lmtp.forked lmtp.identity lmtp.watch lmtp.quickrecords lmtp.prepare
         lmtp.master""",
     ),
     (

@@ -25,6 +25,12 @@ KNOCK = frames.pack(frames.DOOR)
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
+def child_at(pid: int, channel: socket.socket) -> _Child:
+    child = _Child(channel, IDENTITY)
+    child.pid = pid
+    return child
+
+
 @pytest.fixture
 def reports() -> list[str]:
     return []
@@ -35,11 +41,9 @@ def master(reports: list[str]) -> Iterator[Master]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
     made = Master(lambda: (Lmtp(), Site()), reports.append)
     yield made
-    signal.set_wakeup_fd(-1)
+    made._watch.close()
     for number, handler in before.items():
         signal.signal(number, handler)
-    for end in (made._wake, made._wake_end, made._selector):
-        end.close()
 
 
 def test_no_process_for_a_front_is_no_end(
@@ -100,7 +104,7 @@ def test_a_front_has_only_its_own_workers_killed(
     killed: list[int] = []
     monkeypatch.setattr(os, "kill", lambda pid, _signal: killed.append(pid))
     ends = [socket.socket(socket.AF_UNIX) for _ in range(4)]
-    old, new, let_go, working = [_Child(n, end, "ann") for n, end in enumerate(ends, 1)]
+    old, new, let_go, working = [child_at(n, end) for n, end in enumerate(ends, 1)]
     master._pids = {3: let_go, 4: working}
     master._workers = {("ann", 0, 1): working}
     old.given, new.given = {("ann", 0): let_go}, {("ann", 0): working}
@@ -118,10 +122,10 @@ def test_a_front_has_only_its_own_workers_killed(
 def test_a_reload_with_fewer_lanes_leaves_the_old_front_its_own(master: Master) -> None:
     """It asks as it was told it may; it is not cut off, with all mail that it has in hand."""
     ours, theirs = frames.pair()
-    old = _Child(1, ours, "front")
+    old = child_at(1, ours)
     old.lanes = 2
     master._old_fronts = [old]
-    master._selector.register(ours, 1)
+    master._watch.add(ours, lambda: None)
     assert master._settings.user_workers == 1
     with ours, theirs:
         theirs.send(frames.pack(frames.KILL, b"ann", b"1"))
@@ -137,7 +141,7 @@ def test_a_worker_that_takes_nothing_more_gets_no_second_one(
 ) -> None:
     """A user who stops his worker, and knocks until its channel is full, has one all the same."""
     ours, theirs = frames.pair()
-    full = _Child(1, ours, "ann")
+    full = child_at(1, ours)
     master._workers = {ANN: full}
     monkeypatch.setattr(master, "_start_worker", lambda _identity: pytest.fail("a second one"))
     with ours, theirs:
@@ -158,7 +162,7 @@ def test_a_worker_that_could_not_be_asked_now_stays_the_one(
 
     ours, theirs = frames.pair()
     with ours, theirs:
-        there = master._workers[ANN] = _Child(1, ours, "ann")
+        there = master._workers[ANN] = child_at(1, ours)
         monkeypatch.setattr(frames, "send", send)
         with pytest.raises(OSError, match="Too many references"):
             master._give(ANN, IDENTITY, KNOCK, -1)
@@ -169,11 +173,41 @@ def test_a_worker_that_has_ended_gets_a_successor(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, after = frames.pair(), frames.pair()
-    gone, successor = _Child(1, before[0], "ann"), _Child(2, after[0], "ann")
+    gone, successor = child_at(1, before[0]), child_at(2, after[0])
     master._workers = {ANN: gone}
     monkeypatch.setattr(master, "_start_worker", lambda _identity: successor)
     before[1].close()
     with before[0], after[0], after[1]:
         assert master._give(ANN, IDENTITY, KNOCK, -1) is successor
         assert frames.receive(after[1]) == (KNOCK, -1)
+    assert master._workers == {ANN: successor}
+
+
+@pytest.mark.parametrize(
+    "changed", [{"uid": 2000}, {"gid": 2000}, {"home": "/srv/ann"}], ids=lambda one: next(iter(one))
+)
+def test_an_account_that_has_changed_gets_another_worker(
+    changed: dict[str, object], master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The login's mail does not go to who had it before, nor with what she was allowed then."""
+    before, after = frames.pair(), frames.pair()
+    former, successor = child_at(1, before[0]), child_at(2, after[0])
+    now = IDENTITY.replace(**changed)
+    master._workers = {ANN: former}
+    started: list[Identity] = []
+
+    def start(identity: Identity) -> _Child:
+        started.append(identity)
+        return successor
+
+    monkeypatch.setattr(master, "_start_worker", start)
+    with before[0], before[1], after[0], after[1]:
+        assert master._give(ANN, IDENTITY, KNOCK, -1) is former
+        assert frames.receive(before[1]) == (KNOCK, -1)
+        assert master._give(ANN, now, KNOCK, -1) is successor
+        assert started == [now]
+        assert frames.receive(after[1]) == (KNOCK, -1)
+        # The former finishes what it has, and ends.
+        assert frames.receive(before[1]) == (frames.pack(frames.RETIRE), -1)
+        assert frames.receive(before[1]) == (b"", -1)
     assert master._workers == {ANN: successor}
