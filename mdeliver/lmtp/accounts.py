@@ -17,6 +17,7 @@ See also     virtual(5), postmap(1) of Postfix
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 
 from mdeliver import durable, system
 from mdeliver.lmtp.logins import login_of
@@ -75,7 +76,9 @@ class SystemAccounts:
         user, extension = split_extension(local, self._delimiters)
         for name, rest in ((local, ""), (user, extension)):
             for spelt in dict.fromkeys((name, name.lower())):
-                if self._known.get(spelt, 0) > now_s or self._is_user(spelt):
+                if self._known.get(spelt, 0) > now_s:
+                    return Account(spelt, "", rest)
+                if self._is_user(spelt):
                     self._known[spelt] = now_s + _KEPT_S
                     return Account(spelt, "", rest)
         return None
@@ -107,20 +110,25 @@ class VirtualAccounts:
             self._read_again()
             self._looked_s = now_s
         address = address.lower()
+        value = self._value_of(address)
+        if value is not None:
+            return Account(address, _home(self._homes, value, address), "")
         local, at, domain = address.rpartition("@")
         if not at:
             local, domain = address, ""
         user, extension = split_extension(local, self._delimiters)
-        keys = [(address, ""), (f"{user}{at}{domain}", extension)]
-        keys += [(f"@{domain}", extension)] if domain else []
-        for key, rest in keys:
-            if key.startswith("@"):
-                self._must_be_settled()
-            for table in self._tables:
-                if key in table:
-                    name = f"{user}{at}{domain}" if key.startswith("@") else key
-                    return Account(name, self._home_of(table[key], name), rest)
-        self._must_be_settled()
+        name = f"{user}{at}{domain}"
+        value = self._value_of(name)
+        if value is None:
+            self._must_be_settled()
+            value = self._value_of(f"@{domain}") if domain else None
+        return None if value is None else Account(name, _home(self._homes, value, name), extension)
+
+    def _value_of(self, key: str) -> str | None:
+        """What stands behind KEY in the first table that has it."""
+        for table in self._tables:
+            if key in table:
+                return table[key]
         return None
 
     def _must_be_settled(self) -> None:
@@ -138,19 +146,11 @@ class VirtualAccounts:
         for table in self._tables:
             for key, value in table.items():
                 if not key.startswith("@") or value:
-                    yield Account(key, self._home_of(value, key), "")
+                    yield Account(key, _home(self._homes, value, key), "")
                     continue
                 for local in sorted(durable.names_in(system.join(self._homes, key[1:]))):
                     name = f"{local}{key}"
-                    yield Account(name, self._home_of("", name), "")
-
-    def _home_of(self, value: str, name: str) -> str:
-        local, _, domain = name.rpartition("@")
-        # Whoever writes the table may name any directory; a sender, who makes up the local part
-        # of a catch-all address, may not.
-        steps = [step.replace("/", "_").lstrip(".") or "_" for step in (domain, local or name)]
-        path = system.join(self._homes, value) if value else system.join(self._homes, *steps)
-        return system.normal(path)
+                    yield Account(name, _home(self._homes, "", name), "")
 
     def _read_again(self) -> None:
         try:
@@ -171,6 +171,17 @@ class VirtualAccounts:
                 self._signatures = [] if any(cut) else signatures
         except OSError as error:
             raise Deferral(f"{error.filename}: {error.strerror}", "4.3.5") from None
+
+
+@lru_cache(1000)
+def _home(homes: str, value: str, name: str) -> str:
+    """The home below HOMES of NAME, for which a table has VALUE."""
+    local, _, domain = name.rpartition("@")
+    # Whoever writes the table may name any directory; a sender, who makes up the local part
+    # of a catch-all address, may not.
+    steps = [step.replace("/", "_").lstrip(".") or "_" for step in (domain, local or name)]
+    path = system.join(homes, value) if value else system.join(homes, *steps)
+    return system.normal(path)
 
 
 def _text_of(path: str) -> str:

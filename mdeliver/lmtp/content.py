@@ -13,7 +13,7 @@ See also     RFC 5321 4.1.1.4, 4.5.2; RFC 3030; CVE-2023-51764 (SMTP smuggling)
 from __future__ import annotations
 
 _END = b"\r\n.\r\n"
-_BEGUN = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
+_BEGINNINGS = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
 
 
 class DotReader:
@@ -27,6 +27,8 @@ class DotReader:
 
         What stays in BUFFER is at most the beginning of an end, or what follows the end.
         """
+        if not buffer:
+            return b"", False
         if self._at_start:
             # As if the line before it had just ended: the message may be nothing but the end.
             if len(buffer) < 3 and b".\r\n".startswith(buffer):
@@ -36,13 +38,12 @@ class DotReader:
                 return b"", True
         end = buffer.find(_END)
         if end >= 0:
-            block = bytes(memoryview(buffer)[: end + 2])
+            block = bytes(buffer[: end + 2])
             del buffer[: end + len(_END)]
         else:
-            begun = buffer.endswith(_BEGUN)
-            keep = max([len(b) for b in _BEGUN if buffer.endswith(b)]) if begun else 0
-            block = bytes(memoryview(buffer)[: len(buffer) - keep])
-            del buffer[: len(block)]
+            held = next(filter(buffer.endswith, _BEGINNINGS), b"")
+            block = bytes(buffer).removesuffix(held)
+            buffer[:] = held
         if self._at_start and block:
             self._at_start = False
             if block.startswith(b"."):
@@ -103,17 +104,11 @@ class Gauge:
         return self._measure_lines(octets)
 
     def _measure_lines(self, octets: bytes) -> str:
-        if not self._line_limit:
-            return ""
-        first = octets.find(b"\n")
-        if first < 0:
-            self._line += len(octets)
-            longest = self._line
-        else:
-            longest = self._line + first
-            self._line = len(octets) - octets.rfind(b"\n") - 1
-            if len(octets) > self._line_limit:
-                longest = max(longest, *map(len, octets.split(b"\n")))
-        if longest > self._line_limit:
+        before, last = self._line, octets.rfind(b"\n")
+        self._line = len(octets) - last - 1 if last >= 0 else before + len(octets)
+        if not 0 < self._line_limit < before + len(octets):
+            return ""  # even if it were all one line
+        first, *others = map(len, octets.split(b"\n"))
+        if max([before + first, *others]) > self._line_limit:
             return f"554 5.6.0 message has a line longer than {self._line_limit} octets"
         return ""

@@ -24,6 +24,8 @@ See also    RFC 2033; commands.py, content.py
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from mdeliver import limits
 from mdeliver.lmtp.commands import (
     Refusal,
@@ -370,9 +372,14 @@ class Engine:
             self._over("421 4.7.0 too many errors")
 
     def _reply(self, reply: str) -> None:
-        """Write one line, whatever is in REPLY."""
-        line = one_line(reply).encode("ascii", "backslashreplace")
-        self._output.append(line[: limits.LMTP_REPLY_BYTES] + b"\r\n")
+        self._output.append(_line(reply))
+
+
+@lru_cache(100)
+def _line(reply: str) -> bytes:
+    """One line, whatever is in REPLY; the same few are said for each message."""
+    line = one_line(reply).encode("ascii", "backslashreplace")
+    return line[: limits.LMTP_REPLY_BYTES] + b"\r\n"
 
 
 _COMMANDS = {

@@ -163,6 +163,17 @@ def test_users_of_the_system() -> None:
     assert accounts.find("\x00@example.org", 0.0) is None
 
 
+def test_who_is_no_user_any_more_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much mail comes for that address."""
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    accounts = SystemAccounts(Lmtp(), "+")
+    accounts.only(os.geteuid())
+    assert accounts.find(me, 0.0) is not None
+    monkeypatch.setattr("mdeliver.lmtp.accounts.login_of", lambda _name: None)
+    found = [accounts.find(me, now_s) is not None for now_s in (5.0, 9.0, 13.0)]
+    assert found == [True, True, False]
+
+
 def test_a_passwd_database_that_cannot_be_asked_refuses_nobody_for_good() -> None:
     """In a process that has no descriptor left."""
     code = (
