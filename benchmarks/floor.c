@@ -15,11 +15,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MOST (16 << 20)
+#define AT_ONCE (128 << 10)
+#define FLOW (2 << 20)
 #define LINE 480
 
-static char octets[MOST];
-static char line[LINE];
+static char octets[AT_ONCE];
 
 static int done(int right)
 {
@@ -28,35 +28,52 @@ static int done(int right)
     return right;
 }
 
-static int put(const char *path, int flags, const char *from, size_t size)
+static int made(const char *path, int flags)
 {
     int fd = open(path, flags | O_CREAT | O_CLOEXEC, 0600);
 
-    done(fd >= 0 && write(fd, from, size) == (ssize_t)size);
-    /* As mdeliver does: the disk begins while the next file is written. */
-    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    done(fd >= 0);
     return fd;
+}
+
+/* All that follows in FROM; as with mdeliver the disk begins while the rest is written. */
+static void copy(int from, int to)
+{
+    off_t started = lseek(to, 0, SEEK_END), written = started;
+    ssize_t got;
+
+    while ((got = read(from, octets, sizeof octets)) > 0) {
+        if (written - started >= FLOW) {
+            posix_fadvise(to, started, written - started, POSIX_FADV_DONTNEED);
+            started = written;
+        }
+        done(write(to, octets, (size_t)got) == got);
+        written += got;
+    }
+    done(got == 0);
+    posix_fadvise(to, started, written - started, POSIX_FADV_DONTNEED);
 }
 
 int main(int count, char **arguments)
 {
-    char letter[64], final[64];
-    size_t size = 0;
-    ssize_t got;
+    char temporary[64], final[64], line[LINE];
 
     done(count == 2 && chdir(arguments[1]) == 0);
-    while ((got = read(0, octets + size, MOST - size)) > 0)
-        size += (size_t)got;
-    done(got == 0);
-    snprintf(letter, sizeof letter, "Maildir/tmp/%ld.%d", (long)time(NULL), getpid());
-    snprintf(final, sizeof final, "Maildir/new/%s", letter + strlen("Maildir/tmp/"));
+    snprintf(temporary, sizeof temporary, "Maildir/tmp/%ld.%d", (long)time(NULL), getpid());
+    snprintf(final, sizeof final, "Maildir/new/%s", temporary + strlen("Maildir/tmp/"));
     memset(line, 'x', sizeof line);
 
-    int copy = put(letter, O_WRONLY | O_EXCL, octets, size);
-    int journal = put("journal", O_WRONLY | O_APPEND, line, sizeof line);
-    done(fsync(copy) == 0 && fdatasync(journal) == 0);
-    int mbox = put("mbox", O_WRONLY | O_APPEND, octets, size);
-    done(rename(letter, final) == 0 && fsync(mbox) == 0);
+    int letter = made(temporary, O_RDWR | O_EXCL);
+    copy(0, letter);
+    int journal = made("journal", O_WRONLY | O_APPEND);
+    done(write(journal, line, sizeof line) == sizeof line);
+    posix_fadvise(journal, 0, 0, POSIX_FADV_DONTNEED);
+    done(fsync(letter) == 0 && fdatasync(journal) == 0);
+
+    int mbox = made("mbox", O_WRONLY | O_APPEND);
+    done(lseek(letter, 0, SEEK_SET) == 0);
+    copy(letter, mbox);
+    done(rename(temporary, final) == 0 && fsync(mbox) == 0);
     int new = open("Maildir/new", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return !done(new >= 0 && fsync(new) == 0);
 }
