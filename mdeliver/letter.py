@@ -240,11 +240,11 @@ def head_of(start: bytes) -> tuple[bytes, bool]:
     """
     if start.startswith((b"\n", b"\r\n")):
         return start[: start.index(b"\n") + 1], False
-    ends = [
-        end + len(mark)
-        for mark in (b"\n\n", b"\n\r\n")
-        if (end := start.find(mark, 0, limits.HEAD_BYTES)) >= 0
-    ]
-    if ends:
-        return start[: min(ends)], False
+    end = start.find(b"\n\n", 0, limits.HEAD_BYTES)
+    # An empty line in CRLF counts where it comes first; it may end where the other one begins.
+    end_crlf = start.find(b"\n\r\n", 0, limits.HEAD_BYTES if end < 0 else end + 1)
+    if end_crlf >= 0:
+        return start[: end_crlf + 3], False
+    if end >= 0:
+        return start[: end + 2], False
     return start[: limits.HEAD_BYTES], len(start) > limits.HEAD_BYTES

@@ -49,6 +49,7 @@ class MaildirCopy:
         self._temporary = temporary_path(file.path, key)
         self._name = _unique_name(key, hostname, letter.size)
         self._final = self._path_of(self._name)
+        self._is_counted = False
         self._written = False
         self._fd = _NOT_OPEN
 
@@ -86,7 +87,7 @@ class MaildirCopy:
                 durable.remove(self._temporary)
                 return
             self._final = self._path_of(self._name)
-        quota.refuse_if_full(self.file.root, self._letter.size)
+        self._is_counted = quota.refuse_if_full(self.file.root, self._letter.size)
         # Said before there is any: the deadline's alarm may come as it is made.
         self._written = True
         if not self._took_spool():
@@ -173,7 +174,7 @@ class MaildirCopy:
 
     def finish(self) -> None:
         """What follows a delivery that lasts: the quota file counts it. Failure changes nothing."""
-        if not self.done:
+        if self._is_counted:
             quota.count(self.file.root, self._letter.size)
 
     def release(self) -> None:

@@ -19,22 +19,22 @@ _DIGITS = 20
 """A limit of more digits is none that could be reached."""
 
 
-def refuse_if_full(root: str, octets: int, messages: int = 1) -> None:
-    """Raise Deferral if MESSAGES of OCTETS in all do not fit into the Maildir at ROOT."""
+def refuse_if_full(root: str, octets: int, messages: int = 1) -> bool:
+    """Raise Deferral if MESSAGES of OCTETS in all do not fit into the Maildir at ROOT.
+
+    Returns whether anything is counted there at all.
+    """
     text = durable.read_file(system.join(root, "maildirsize"), _FILE_OCTETS)
     if not text:
-        return
+        return False
     limits, _, sums = text.partition(b"\n")
     octets_limit, messages_limit = _limits(limits)
-    if not octets_limit and not messages_limit:
-        return
-    coming = (octets, messages)
-    if _fits(_sum(sums), coming, octets_limit, messages_limit):
-        return
-    if not _fits(_counted(root), coming, octets_limit, messages_limit):
-        raise Deferral(
-            f"{root} is over quota ({limits.decode('ascii', 'replace')} in maildirsize)", "4.2.2"
-        )
+    if octets_limit or messages_limit:
+        wanted = (octets, messages), octets_limit, messages_limit
+        if not _fits(_sum(sums), *wanted) and not _fits(_counted(root), *wanted):
+            written = limits.decode("ascii", "replace")
+            raise Deferral(f"{root} is over quota ({written} in maildirsize)", "4.2.2")
+    return True
 
 
 def count(root: str, octets: int, messages: int = 1) -> None:

@@ -59,3 +59,10 @@ def test_a_delivery_is_counted(tmp_path: Path) -> None:
 def test_without_a_quota_nothing_is_made(tmp_path: Path) -> None:
     quota.count(maildir(tmp_path, ""), 42)
     assert not (tmp_path / "maildirsize").exists()
+
+
+def test_whether_anything_is_counted(tmp_path: Path) -> None:
+    """Who is told that there is no quota file need not look for it again."""
+    assert not quota.refuse_if_full(maildir(tmp_path, ""), 42)
+    assert quota.refuse_if_full(maildir(tmp_path, "no limit\n"), 42)
+    assert quota.refuse_if_full(maildir(tmp_path, "1000S\n"), 42)
