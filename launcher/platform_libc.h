@@ -162,18 +162,28 @@ static long sys_make_blocking(int descriptor)
     return result(fcntl(descriptor, F_SETFL, 0));
 }
 
-/* BYTES, and the right to descriptor 0 with them (unix(7), SCM_RIGHTS). */
-static long sys_send_with_input(int connection, const char *bytes, unsigned long count)
+struct piece {
+    const char *bytes;
+    unsigned long length;
+};
+
+/* COUNT pieces, and the right to descriptor 0 with them (unix(7), SCM_RIGHTS). */
+static long sys_send_with_input(int connection, struct piece *pieces, unsigned long count)
 {
     union {
         char room[CMSG_SPACE(sizeof(int))];
         struct cmsghdr header;
     } rights;
-    struct iovec piece = { (void *) bytes, count };
-    struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1,
+    struct iovec vector[count];
+    struct msghdr message = { .msg_iov = vector, .msg_iovlen = count,
                               .msg_control = rights.room, .msg_controllen = sizeof rights.room };
+    unsigned long n;
     int input = 0;
 
+    for (n = 0; n < count; n++) {
+        vector[n].iov_base = (void *) pieces[n].bytes;
+        vector[n].iov_len = pieces[n].length;
+    }
     memset(&rights, 0, sizeof rights);
     rights.header.cmsg_len = CMSG_LEN(sizeof input);
     rights.header.cmsg_level = SOL_SOCKET;
@@ -182,10 +192,8 @@ static long sys_send_with_input(int connection, const char *bytes, unsigned long
     return result(sendmsg(connection, &message, 0));
 }
 
-static const char *executed_as;
-
 /* Linux and NetBSD, FreeBSD, then what the caller wrote: Postfix calls by the full path. */
-static long sys_own_path(char *buffer, unsigned long size)
+static long sys_own_path(char *buffer, unsigned long size, const char *executed_as)
 {
     static const char *const links[] = { "/proc/self/exe", "/proc/curproc/file" };
     char resolved[PATH_MAX];
@@ -207,10 +215,9 @@ static long sys_own_path(char *buffer, unsigned long size)
     return (long) strlen(resolved);
 }
 
-static int fuse(int argc, char **argv, char **environment);
+static int fuse(int argc, char **argv, char **environment, const char *executed_as);
 
 int main(int argc, char **argv, char **environment)
 {
-    executed_as = argc > 0 ? argv[0] : NULL;
-    _exit(fuse(argc, argv, environment));
+    _exit(fuse(argc, argv, environment, argc > 0 ? argv[0] : NULL));
 }

@@ -213,26 +213,29 @@ static long sys_make_blocking(int descriptor)
     return system_call(__NR_fcntl, descriptor, F_SETFL, 0, 0, 0);
 }
 
-/* BYTES, and the right to descriptor 0 with them (unix(7), SCM_RIGHTS). The kernel's struct
+/* The kernel's struct iovec. */
+struct piece {
+    const char *bytes;
+    unsigned long length;
+};
+
+/* COUNT pieces, and the right to descriptor 0 with them (unix(7), SCM_RIGHTS). The kernel's struct
  * user_msghdr and struct cmsghdr on 64-bit machines. */
-static long sys_send_with_input(int connection, const char *bytes, unsigned long count)
+static long sys_send_with_input(int connection, struct piece *pieces, unsigned long count)
 {
-    struct { const char *base; unsigned long length; } piece = { bytes, count };
     struct { unsigned long length; int level, type, descriptor, padding; } rights = {
         20, SOL_SOCKET_, SCM_RIGHTS_, 0, 0
     };
     struct {
         void *name; int name_length; void *pieces; unsigned long piece_count;
         void *control; unsigned long control_length; unsigned int flags;
-    } message = { 0, 0, &piece, 1, &rights, sizeof rights, 0 };
+    } message = { 0, 0, pieces, count, &rights, sizeof rights, 0 };
 
     return system_call(__NR_sendmsg, connection, (long) &message, 0, 0, 0);
 }
 
-static char *executed_as;   /* AT_EXECFN: the path that was given to execve */
-
 /* With /proc the path has no symbolic link in it; without, it is what the caller wrote. */
-static long sys_own_path(char *buffer, unsigned long size)
+static long sys_own_path(char *buffer, unsigned long size, const char *executed_as)
 {
     unsigned long n = 0;
     long length = system_call(__NR_readlinkat, AT_FDCWD, (long) "/proc/self/exe", (long) buffer,
@@ -247,19 +250,20 @@ static long sys_own_path(char *buffer, unsigned long size)
     return (long) n;
 }
 
-static int fuse(int argc, char **argv, char **environment);
+static int fuse(int argc, char **argv, char **environment, const char *executed_as);
 
 /* The stack as execve leaves it: argc, argv, 0, environment, 0, pairs of auxiliary values. */
 void __attribute__((noreturn, used)) start(long *stack)
 {
     int argc = (int) stack[0];
     char **argv = (char **) (stack + 1), **environment = argv + argc + 1, **end = environment;
+    const char *executed_as = 0;
     long *pair;
 
     while (*end != 0)
         end++;
     for (pair = (long *) (end + 1); pair[0] != 0; pair += 2)
-        if (pair[0] == 31 /* AT_EXECFN */)
-            executed_as = (char *) pair[1];
-    sys_exit(fuse(argc, argv, environment));
+        if (pair[0] == 31 /* AT_EXECFN: the path that was given to execve */)
+            executed_as = (const char *) pair[1];
+    sys_exit(fuse(argc, argv, environment, executed_as));
 }

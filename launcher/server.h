@@ -24,7 +24,9 @@
 #define SERVER_WAIT_S 15
 #endif
 
+#define HEADER_BYTES 16
 #define REQUEST_BYTES 131072   /* of arguments and environment */
+#define PIECES 32
 #define ANSWER_LINE_BYTES 1000
 #define READY 254
 #define DECLINED 255
@@ -45,23 +47,55 @@ static void put_number(char *at, unsigned long number)
         at[i] = (char) (number >> 8 * i & 0xff);
 }
 
-/* The strings of LIST behind AT, a NUL after each. Returns what is behind them, or 0 if there is
- * no room before END. */
-static char *put_strings(char *at, const char *end, char **list, unsigned long *count)
-{
-    const char *c;
+/* What is sent: header and strings, each string from where execve has put it. They stand there one
+ * behind the other, each with its NUL, so that they are few pieces: drop_unsafe leaves gaps. */
+struct request {
+    char header[HEADER_BYTES];
+    struct piece pieces[PIECES];
+    unsigned long piece_count, octets;
+};
 
+/* The strings of LIST into REQUEST, their number into COUNT. Returns 0 if they are too many. */
+static int add_strings(struct request *request, char **list, unsigned long *count)
+{
     for (*count = 0; *list != 0; list++, ++*count) {
-        for (c = *list; *c != '\0'; c++) {
-            if (at >= end)
+        struct piece *last = &request->pieces[request->piece_count - 1];
+        unsigned long length = 1;
+
+        while ((*list)[length - 1] != '\0')
+            length++;
+        if (last->bytes + last->length != *list) {
+            if (request->piece_count == PIECES)
                 return 0;
-            *at++ = *c;
+            last = &request->pieces[request->piece_count++];
+            last->bytes = *list;
+            last->length = 0;
         }
-        if (at >= end)
-            return 0;
-        *at++ = '\0';
+        last->length += length;
+        request->octets += length;
     }
-    return at;
+    return 1;
+}
+
+/* Returns 0 if that is more than the server takes. */
+static int make_request(struct request *request, char **arguments, char **environment)
+{
+    unsigned long argument_count, entry_count;
+    int i;
+
+    request->pieces[0].bytes = request->header;
+    request->pieces[0].length = request->octets = HEADER_BYTES;
+    request->piece_count = 1;
+    if (!add_strings(request, arguments, &argument_count)
+        || !add_strings(request, environment, &entry_count)
+        || request->octets > HEADER_BYTES + REQUEST_BYTES)
+        return 0;
+    for (i = 0; i < 4; i++)
+        request->header[i] = magic[i];
+    put_number(request->header + 4, argument_count);
+    put_number(request->header + 8, entry_count);
+    put_number(request->header + 12, request->octets - HEADER_BYTES);
+    return 1;
 }
 
 /* A connection to the server at PATH, or -1: then there is none for us. */
@@ -120,46 +154,29 @@ static int is_ready(int connection, struct answer *answer)
         && sys_limit_reads(connection, 0) >= 0;
 }
 
-/* Sends all of BYTES, descriptor 0 with the first of them. Returns how many were sent. */
-static unsigned long send_request(int connection, const char *bytes, unsigned long count)
+/* Returns how many octets were sent, descriptor 0 with the first of them. Fewer than all of them are
+ * so only where the server has gone, or somebody stops and continues us at that moment. */
+static unsigned long send_request(int connection, struct request *request)
 {
-    unsigned long sent = 0;
-    long now;
+    long sent;
     int interruptions = 0;
 
-    while (sent < count) {
-        now = sent == 0 ? sys_send_with_input(connection, bytes, count)
-                        : sys_write(connection, bytes + sent, count - sent);
-        if (now == -EINTR && interruptions++ < 100)
-            continue;
-        if (now <= 0)
-            break;
-        sent += (unsigned long) now;
-    }
-    return sent;
+    do
+        sent = sys_send_with_input(connection, request->pieces, request->piece_count);
+    while (sent == -EINTR && interruptions++ < 100);
+    return sent < 0 ? 0 : (unsigned long) sent;
 }
 
 /* Asks the server at PATH to deliver. Returns 1 with its answer; 0 where the direct path is to be
  * taken; -1 where the message was handed over and no answer came. */
 static int ask_server(const char *path, char **arguments, char **environment, struct answer *answer)
 {
-    static char request[16 + REQUEST_BYTES];
-    const char *end = request + sizeof request;
-    unsigned long argument_count, entry_count, sent;
-    char *at = request + 16;
-    int connection, i, answered;
+    struct request request;
+    unsigned long sent;
+    int connection, answered;
 
-    at = put_strings(at, end, arguments, &argument_count);
-    if (at != 0)
-        at = put_strings(at, end, environment, &entry_count);
-    if (at == 0)
+    if (!make_request(&request, arguments, environment))
         return 0;
-    for (i = 0; i < 4; i++)
-        request[i] = magic[i];
-    put_number(request + 4, argument_count);
-    put_number(request + 8, entry_count);
-    put_number(request + 12, (unsigned long) (at - request) - 16);
-
     connection = connect_to_server(path);
     if (connection < 0)
         return 0;
@@ -168,12 +185,12 @@ static int ask_server(const char *path, char **arguments, char **environment, st
         return 0;
     }
     sys_ignore_sigpipe();
-    sent = send_request(connection, request, (unsigned long) (at - request));
+    sent = send_request(connection, &request);
     if (sent == 0) {
         sys_close(connection);
         return 0;
     }
-    answered = sent == (unsigned long) (at - request) && read_answer(connection, answer);
+    answered = sent == request.octets && read_answer(connection, answer);
     sys_close(connection);
     if (!answered)
         return -1;

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -43,7 +43,9 @@ def launch(launcher: Path, tmp_path: Path) -> Launch:
     return run
 
 
-def answer(command: list[str], stdin: bytes = b"") -> Answer:
+def answer(
+    command: list[str], stdin: bytes = b"", environ: Mapping[str, str] | None = None
+) -> Answer:
     done = subprocess.run(
         command,
         input=stdin,
@@ -51,7 +53,7 @@ def answer(command: list[str], stdin: bytes = b"") -> Answer:
         stderr=subprocess.STDOUT,
         timeout=120,
         check=False,
-        env={"PATH": "/usr/bin:/bin", "USER": "ann"},
+        env={"PATH": "/usr/bin:/bin", "USER": "ann"} if environ is None else environ,
     )
     return Answer(done.returncode, done.stdout)
 

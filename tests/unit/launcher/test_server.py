@@ -6,7 +6,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -90,8 +90,12 @@ def impatient(kind: Kind, tmp_path: Path, tmp_path_factory: pytest.TempPathFacto
 def _launching(launcher: Path, tmp_path: Path) -> Launch:
     command = installation(tmp_path / "prefix", launcher, DIRECT)
 
-    def run(*arguments: str, stdin: bytes = b"Subject: x\n\nhello\n") -> Answer:
-        return answer([*command, *arguments], stdin)
+    def run(
+        *arguments: str,
+        stdin: bytes = b"Subject: x\n\nhello\n",
+        environ: Mapping[str, str] | None = None,
+    ) -> Answer:
+        return answer([*command, *arguments], stdin, environ)
 
     return run
 
@@ -122,6 +126,30 @@ def test_arguments_environment_and_input_reach_the_server(launch: Launch, server
     assert arguments == [f"--server={server.path}", "--sender", ""]
     assert environ == {"PATH": "/usr/bin:/bin", "USER": "ann"}
     assert octets == message
+
+
+def test_as_much_as_the_server_takes_reaches_it(launch: Launch, server: Server) -> None:
+    server.reply = packed(0)
+    arguments = ["--server", str(server.path), "", "x" * 60_000]
+    left = door.REQUEST_BYTES - sum(len(word) + 1 for word in arguments) - len("LONG=") - 1
+    environ = {"LONG": "y" * left}
+    assert launch(*arguments, environ=environ) == Answer(0, b"")
+    assert server.requests == [(arguments, environ, b"Subject: x\n\nhello\n")]
+    assert launch(*arguments, environ={"LONG": "y" * (left + 1)}) == Answer(0, b"")
+    assert len(server.requests) == 1
+
+
+def test_what_is_kept_of_the_environment_reaches_the_server(launch: Launch, server: Server) -> None:
+    """Wherever the gaps are that the rest has left; and where they are many, the agent."""
+    server.reply = packed(0)
+    for gaps, asked in ((20, 1), (60, 1)):
+        kept = {f"KEPT_{n}": "x" * n for n in range(gaps)}
+        environ: dict[str, str] = {}
+        for name, value in kept.items():
+            environ |= {name: value, f"LD_{name}": value}
+        assert launch("--server", str(server.path), environ=environ) == Answer(0, b"")
+        assert len(server.requests) == asked
+    assert server.requests[0][1] == {f"KEPT_{n}": "x" * n for n in range(20)}
 
 
 def test_a_rejection_keeps_its_words(asked: Callable[[bytes], Answer]) -> None:
