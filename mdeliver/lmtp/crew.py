@@ -117,15 +117,17 @@ class Crew:
         """Have ERRAND done by the worker of NAME, which is started if there is none."""
         lanes = self._lanes.get(name, [])
         mate = min(lanes, key=lambda mate: len(mate.waiting) + len(mate.in_hand), default=None)
-        enough = min(ENOUGH, self._settings.workers)
-        more = len(lanes) < self._settings.user_workers and len(self._mates) < enough
-        if (mate is None or (more and not mate.idle)) and not self._orphaned:
-            mate = self._new_mate(name, now_s)
+        if mate is None or (not mate.idle and self._may_have_more(lanes)):
+            mate = mate if self._orphaned else self._new_mate(name, now_s)
         if mate is None:
             errand.settle(_ORPHANED)
             return
         mate.waiting.append(errand)
         self._push(mate, now_s)
+
+    def _may_have_more(self, lanes: list[Mate]) -> bool:
+        enough = min(ENOUGH, self._settings.workers)
+        return len(lanes) < self._settings.user_workers and len(self._mates) < enough
 
     def _new_mate(self, name: str, now_s: float) -> Mate:
         lanes = self._lanes.setdefault(name, [])

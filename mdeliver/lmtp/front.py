@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import select
 import socket
 import time
 from contextlib import suppress
+from select import EPOLLIN, EPOLLOUT, epoll
 
 from mdeliver.lmtp import frames
 from mdeliver.lmtp.accounts import SystemAccounts, VirtualAccounts
@@ -68,16 +68,16 @@ class Front:
         self._sessions: dict[int, Session] = {}
         self._masks: dict[int, int] = {}
         self._handlers: dict[int, Callable[[int], None]] = {}
-        self._epoll = select.epoll()
+        self._epoll = epoll()
         self._to_master: list[bytes] = []
 
     def run(self) -> None:
         """Serve until told to finish, and everything is finished."""
-        self._watch(self._master.fileno(), select.EPOLLIN, self._master_ready)
+        self._watch(self._master.fileno(), EPOLLIN, self._master_ready)
         for listener in self._listeners:
             listener.setblocking(False)
             fd = listener.fileno()
-            self._watch(fd, select.EPOLLIN, lambda _, one=listener: self._accept(one))  # type: ignore[misc]
+            self._watch(fd, EPOLLIN, lambda _, one=listener: self._accept(one))  # type: ignore[misc]
         next_look_s = self.now_s + _CLOCK_S
         while not (self._finishing and not self._sessions and self.crew.idle):
             self._turn(max(0.0, next_look_s - self.now_s))
@@ -125,7 +125,7 @@ class Front:
 
     def watch(self, session: Session) -> None:
         """Wait for what SESSION waits for."""
-        mask = select.EPOLLOUT if session.outgoing else select.EPOLLIN
+        mask = EPOLLOUT if session.outgoing else EPOLLIN
         if self._masks.get(session.fd) != mask:
             self._sessions[session.fd] = session
             self._wait_for(session.fd, mask)
@@ -136,22 +136,22 @@ class Front:
         self._sessions.pop(session.fd, None)
 
     def _session_ready(self, session: Session, events: int) -> None:
-        if events & select.EPOLLOUT:
+        if events & EPOLLOUT:
             session.flush()
-        elif events == select.EPOLLIN and not session.engine.wants_input:
-            # It goes on before it has its answer, and is heard then. Few do: to look for it only
-            # when it is wanted would take two system calls for each message.
-            self._wait_for(session.fd, 0)
-        else:
+        elif session.engine.wants_input or events != EPOLLIN:
             # Or it has hung up while it waits for us: deliveries go on, nobody hears of them.
             session.readable()
+        else:
+            # It goes on before it has its answer, and is heard then. Few do: to look for input
+            # only when it is wanted would take two system calls for each message.
+            self._wait_for(session.fd, 0)
 
     def _watch_mate(self, channel: socket.socket, mate: Mate | None, writing: bool) -> None:
         if mate is None:
             self._unwatch(channel.fileno())
             return
         found = mate
-        mask = select.EPOLLIN | (select.EPOLLOUT if writing else 0)
+        mask = EPOLLIN | (EPOLLOUT if writing else 0)
         self._watch(channel.fileno(), mask, lambda _: self.crew.ready(found, self.now_s))
 
     # --- clients -----------------------------------------------------------------------------
@@ -218,7 +218,7 @@ class Front:
                 self._to_master.pop(0)
         except OSError:
             return  # the master is gone, which reading from it tells too
-        mask = select.EPOLLIN | (select.EPOLLOUT if self._to_master else 0)
+        mask = EPOLLIN | (EPOLLOUT if self._to_master else 0)
         self._watch(self._master.fileno(), mask, self._master_ready)
 
     def _master_ready(self, _events: int) -> None:

@@ -55,14 +55,14 @@ class Parcel:
             return False
         self.size += len(octets)
         self._digest.update(octets)
-        if self.fd < 0 and self.size > INLINE_BYTES:
+        if self.fd >= 0:
+            durable.write_all(self.fd, octets)
+            return True
+        self._pieces.append(octets)
+        if self.size > INLINE_BYTES:
             self.fd = os.memfd_create("message", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
             durable.write_chunks(self.fd, self._pieces)
             self._pieces.clear()
-        if self.fd < 0:
-            self._pieces.append(octets)
-        else:
-            durable.write_all(self.fd, octets)
         return True
 
     def close_up(self) -> tuple[bytes, bytes]:

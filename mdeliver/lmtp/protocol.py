@@ -64,7 +64,7 @@ class Engine:
         self.encrypted = False
         self._offers = offers
         self._input = bytearray()
-        self._output: list[bytes] = []
+        self._output = bytearray()
         self._events: list[Event] = []
         self._greeted = self._skipping = False
         self._errors = self._commands = 0
@@ -92,7 +92,7 @@ class Engine:
 
     def take_output(self) -> bytes:
         """What is to be written to the client, taken away from here."""
-        output = b"".join(self._output)
+        output = bytes(self._output)
         self._output.clear()
         return output
 
@@ -256,7 +256,7 @@ class Engine:
         self._drop()
         self._greeted = True
         *lines, last = self._offers.lines(encrypted=self.encrypted)
-        self._output += [f"250-{words}\r\n".encode() for words in lines]
+        self._output += b"".join([f"250-{words}\r\n".encode() for words in lines])
         self._reply(f"250 {last}")
 
     def _smtp_greeting(self, _rest: bytes) -> None:
@@ -372,7 +372,7 @@ class Engine:
             self._over("421 4.7.0 too many errors")
 
     def _reply(self, reply: str) -> None:
-        self._output.append(_line(reply))
+        self._output += _line(reply)
 
 
 @lru_cache(100)
