@@ -274,22 +274,18 @@ class Passage:
 
     def carry_out(self) -> Outcome:
         """Do what was decided. An alarm or an error when it is done changes nothing any more."""
+        plan = self.plan
         try:
-            return self._carry_out()
+            if [action for action in plan.actions if isinstance(action, File) and action.once]:
+                from mdeliver.sent.filing import file_once
+
+                self.ending = file_once(plan, self.letter, self._state, self.now_s, self._do)
+            else:
+                self.ending = self._do(plan)
         except (DeadlinePassed, Exception):
             if not self.account.done.words:
                 raise
             self.ending = self.delivered(self.account.done.words)
-            return self.ending
-
-    def _carry_out(self) -> Outcome:
-        plan, state, now_s = self.plan, self._state, self.now_s
-        if [action for action in plan.actions if isinstance(action, File) and action.once]:
-            from mdeliver.sent.filing import file_once
-
-            self.ending = file_once(plan, self.letter, state, now_s, self._do)
-            return self.ending
-        self.ending = self._do(plan)
         return self.ending
 
     def look_at_sent_copies(self) -> None:

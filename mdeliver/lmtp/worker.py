@@ -199,8 +199,9 @@ class Worker:
         looked_s = time.monotonic()
         taken = 0
         try:
-            for caller in self._callers():
-                this.take(caller)
+            if self._doors:
+                for caller in self._callers():
+                    this.take(caller)
             while self._jobs and taken < MESSAGES:
                 self._do(this, *self._jobs.popleft())
                 taken += 1
