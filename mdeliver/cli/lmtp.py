@@ -16,6 +16,7 @@ from mdeliver.cli.surroundings import settings_option
 from mdeliver.lmtp.listeners import open_listeners
 from mdeliver.lmtp.master import Master
 from mdeliver.lmtp.prepare import prepare
+from mdeliver.lmtp.rehearsal import rehearse
 from mdeliver.lmtp.settings import Lmtp, load_lmtp, parse_address
 from mdeliver.outcome import Deferral, one_line
 from mdeliver.settings import Site, load_site
@@ -52,6 +53,7 @@ def command(settings: str, listen: tuple[str, ...], launcher: str | None, check:
             return
         master = Master(load, _report)
         listeners, door = open_listeners(lmtp)
+        rehearse()
         _report("ready")
         master.run(listeners, door)
         _report("finished")

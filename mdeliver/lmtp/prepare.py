@@ -44,6 +44,8 @@ def prepare(settings: Lmtp) -> None:
             raise Deferral(f"lmtp.tls_certificate or tls_key: {error}", "4.3.5") from None
     for module in _WORKERS_USE:
         import_module(module)
+    # Libraries that the C library loads to learn of a user's groups.
+    os.getgrouplist("root", 0)
     quicken()
 
 

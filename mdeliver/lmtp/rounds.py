@@ -26,7 +26,7 @@ from mdeliver.agent import (
 )
 from mdeliver.deliver.journalfile import KeptJournal
 from mdeliver.deliver.together import Wanted, deliver_together
-from mdeliver.dotlock import keep_file_in
+from mdeliver.dotlock import keep_file_in, stop_keeping
 from mdeliver.history.account import Account
 from mdeliver.lmtp.keptrules import KeptRules
 from mdeliver.outcome import Outcome, deferred, deferred_by
@@ -98,6 +98,13 @@ class Kept:
         self._journal = KeptJournal(state)
         self._state = state
         return self._journal
+
+    def close(self) -> None:
+        """Let go of the files: nothing more comes."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        stop_keeping()
 
     def rest(self) -> None:
         """A round is over."""

@@ -96,17 +96,23 @@ class Worker:
 
     def run(self) -> None:
         """Work until there is nothing more to come."""
-        while True:
-            waiting = bool(self._jobs or self._doors)
-            if not waiting and self._control is None and self._front is None:
-                return
-            ending = self._retiring or self._unwanted
-            came = self._take_packets(0.0 if waiting or ending else self._settings.worker_idle_s)
-            if self._jobs or self._doors:
-                self._go_round()
-            elif not came:
-                self._say_bye()
-                self._take_packets(self._settings.worker_idle_s)
+        while self.turn():
+            pass
+
+    def turn(self) -> bool:
+        """Take what comes, and deliver what is there; false when there is nothing more to come."""
+        waiting = bool(self._jobs or self._doors)
+        if not waiting and self._control is None and self._front is None:
+            self._kept.close()
+            return False
+        ending = self._retiring or self._unwanted
+        came = self._take_packets(0.0 if waiting or ending else self._settings.worker_idle_s)
+        if self._jobs or self._doors:
+            self._go_round()
+        elif not came:
+            self._say_bye()
+            self._take_packets(self._settings.worker_idle_s)
+        return True
 
     # --- packets -----------------------------------------------------------------------------
 

@@ -37,6 +37,8 @@ ALLOWED = {
     ("mdeliver.popsync.site", "open"): "writes to the pipe between its own processes",
     ("mdeliver.lmtp.listeners", "os.chown"): "gives its socket to the MTA",
     ("mdeliver.lmtp.listeners", "os.chmod"): "and says who may connect",
+    ("mdeliver.lmtp.rehearsal", "os.utime"): "rules of its own, in a directory of its own",
+    ("mdeliver.lmtp.rehearsal", "shutil.rmtree"): "that directory",
     ("mdeliver.programs", "system.open"): "/dev/null, for output that nobody wants",
     ("mdeliver.sent.evidence", "system.open"): "reads the table of tags, which root wrote",
     ("mdeliver.sent.files", "os.fchmod"): "tables that others may read, whatever the umask",
