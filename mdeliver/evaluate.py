@@ -129,6 +129,8 @@ class Run:
         """Run STATEMENTS; how the rules ended if they did."""
         scene, prefilter = self.scene, self.prefilter
         for statement in statements:
+            if id(statement) in scene.ruled_out:
+                continue
             match statement:
                 case If():
                     if prefilter is not None and not prefilter.may_hold(statement, scene):

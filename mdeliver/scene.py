@@ -60,7 +60,8 @@ class Scene:
     __slots__ = (
         "_body", "_texts", "add", "authentication", "because", "came", "captures", "content",
         "envelope", "explain", "filtered", "found", "inbox", "lets", "lookups", "mailboxes",
-        "marks", "me", "message", "now_s", "outside", "remember", "replies", "site", "tables",
+        "marks", "me", "message", "now_s", "outside", "remember", "replies", "ruled_out", "site",
+        "tables",
     )  # fmt: skip
 
     def __init__(
@@ -105,6 +106,8 @@ class Scene:
         """What is known of the sender, once it was asked for."""
         self.found: dict[tuple[str, str, str], Set[int]] = {}
         """What conditions/prefilter.py found in the texts of fields."""
+        self.ruled_out: set[int] = set()
+        """The ids of statements that cannot hold, as far as it has looked."""
         self.add: Callable[[Edit], None] = _unplanned
         """Takes what a condition does to the header into the plan."""
         self._body: Body | None = None
@@ -117,6 +120,7 @@ class Scene:
         self._body = None
         self._texts = {}
         self.found = {}
+        self.ruled_out = set()
 
     def edit(self, edit: Edit) -> None:
         """From now on the message is as EDIT makes it; the plan has it."""
