@@ -42,6 +42,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mdeliver.lmtp.listeners import Door
     from mdeliver.lmtp.settings import Lmtp
     from mdeliver.lmtp.worker import Identity
     from mdeliver.settings import Site
@@ -81,7 +82,7 @@ class Master:
         self._load = load
         self._settings, self._site = load()
         self._listeners: list[socket.socket] = []
-        self._door: socket.socket | None = None
+        self._door: Door | None = None
         self._report = report
         self._front: _Child | None = None
         self._old_fronts: list[_Child] = []
@@ -97,7 +98,7 @@ class Master:
         for number in (*STOPPING, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, self._signalled)
 
-    def run(self, listeners: list[socket.socket], door: socket.socket | None) -> None:
+    def run(self, listeners: list[socket.socket], door: Door | None) -> None:
         """Serve at LISTENERS and DOOR until a signal says to stop, and everything is finished."""
         self._listeners, self._door = listeners, door
         if self._door is not None:
