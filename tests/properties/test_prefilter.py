@@ -83,3 +83,11 @@ def test_a_text_without_utf8_hides_nothing() -> None:
         prefilter=Prefilter(program),
     )
     assert made.plan.verdict.fate == "discard"
+
+
+def test_what_was_passed_over_may_hold_once_the_header_has_changed() -> None:
+    rules = "".join(f'if subject contains "w{n}":\n    also file to imap/{n}\n' for n in range(4))
+    changed = f'mailbox imap = maildir "~/M"\n{rules}set header "Subject: w2"\n{rules}'
+    made = decided(changed, b"Subject: hello\n\n", filtered=True)
+    assert made == decided(changed, b"Subject: hello\n\n", filtered=False)
+    assert any(getattr(action, "folder", None) == "2" for action in made.plan.actions)

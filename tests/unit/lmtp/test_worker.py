@@ -6,6 +6,7 @@ import contextlib
 import errno
 import gc
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -64,6 +65,30 @@ def test_a_front_hears_of_its_own_jobs_only(
     # Brought again, it was known.
     assert len(list((tmp_path / "Maildir" / "new").iterdir())) == 1
     # Both ends are gone: it ends, and lets go of all it has.
+    this.run()
+
+
+def test_a_home_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    """It may not be mounted; so too where it was there a round before."""
+    home = tmp_path / "ann"
+    home.mkdir()
+    control, theirs = frames.pair()
+    identity = worker.Identity("ann", os.getuid(), os.getgid(), str(home), "ann")
+    this = worker.Worker(identity, Lmtp(), Site(hostname="host", syslog=""), theirs)
+    replies = []
+    with control, new_front(control) as front:
+        this._take_packets(0)
+        for number in (1, 2):
+            frames.send(front, job(number))
+            this._take_packets(0)
+            this._go_round()
+            received = frames.receive(front)
+            assert received is not None
+            replies.append(frames.unpack(received[0])[1][1])
+            shutil.rmtree(home, ignore_errors=True)
+    assert replies[0].startswith(b"250")
+    assert replies[1] == b"451 4.3.0 home directory %s of user ann does not exist" % bytes(home)
+    assert not home.exists()
     this.run()
 
 
