@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _PR_SET_NO_NEW_PRIVS = 38
 _SPARE_DESCRIPTORS = 100
 
+_GROUPS = "/etc/group"
+
 BELIEVED_S = 1.0
 """So long it may take until an account that was removed or changed is served accordingly."""
 
@@ -36,9 +38,8 @@ def identity_of_account(name: str, settings: Lmtp) -> Identity:
     """Whom the account NAME means; what the front says is a name and no more. Raises NotServed."""
     if settings.users == "virtual":
         entry = _passwd(settings.virtual_user)
-        return _served(Identity(name, entry.pw_uid, entry.pw_gid, "", entry.pw_name), settings)
-    entry = _passwd(name)
-    return _served(_identity(entry), settings)
+        return _served(_identity(entry).replace(name=name, home=""), settings)
+    return _served(_identity(_passwd(name)), settings)
 
 
 def identity_of_uid(uid: int, settings: Lmtp) -> Identity:
@@ -78,7 +79,20 @@ def _passwd(name: str) -> pwd.struct_passwd:
 
 
 def _identity(entry: pwd.struct_passwd) -> Identity:
-    return Identity(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_name)
+    name, since_ns = entry.pw_name, _groups_since_ns()
+    return Identity(name, entry.pw_uid, entry.pw_gid, entry.pw_dir, name, since_ns)
+
+
+def _groups_since_ns() -> int:
+    """When the file of groups was changed.
+
+    Which ones a user has is asked by that user's worker alone, when it starts: a directory service
+    may take its time, and the master has none.
+    """
+    try:
+        return os.stat(_GROUPS).st_ctime_ns
+    except OSError:
+        return 0
 
 
 def _served(identity: Identity, settings: Lmtp) -> Identity:

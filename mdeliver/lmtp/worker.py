@@ -54,6 +54,7 @@ class Identity(Record):
     uid, gid what it runs as
     home     of a user of the system; "" for a virtual one, whose jobs say it
     login    whose groups it has
+    groups   since when the groups of the system are as they are, in ns; 0 where it does not matter
     """
 
     name: str
@@ -61,6 +62,7 @@ class Identity(Record):
     gid: int
     home: str
     login: str
+    groups: int = 0
 
 
 class Worker:

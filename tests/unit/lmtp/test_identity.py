@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import pwd
+from pathlib import Path
 
 import pytest
 
+from mdeliver.lmtp import identity
 from mdeliver.lmtp.identity import BELIEVED_S, Callers, NotServed
 from mdeliver.lmtp.settings import Lmtp
 
@@ -19,6 +21,7 @@ def passwd(monkeypatch: pytest.MonkeyPatch) -> dict[int, pwd.struct_passwd]:
     """The passwd database, with ANN in it."""
     entries = {1000: ANN}
     monkeypatch.setattr(pwd, "getpwuid", entries.__getitem__)
+    monkeypatch.setattr(pwd, "getpwnam", {"ann": ANN}.__getitem__)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     return entries
 
@@ -57,6 +60,26 @@ def test_a_changed_account_is_another_one_after_a_moment(
     assert callers.find(1000, 50.0).gid == 1000
     passwd[1000] = pwd.struct_passwd(("ann", "x", 1000, 2000, "Ann", "/home/ann", "/bin/sh"))
     assert callers.find(1000, 50.0 + BELIEVED_S).gid == 2000
+
+
+def test_whoever_has_left_a_group_is_another_one_after_a_moment(
+    passwd: dict[int, pwd.struct_passwd], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = tmp_path / "group"
+    groups.write_text("staff:x:50:ann\n")
+    monkeypatch.setattr(identity, "_GROUPS", str(groups))
+    callers = Callers(SETTINGS)
+    before = callers.find(1000, 50.0)
+    assert callers.find(1000, 60.0) == before
+    changed = tmp_path / "group.new"
+    changed.write_text("staff:x:50:\n")
+    os.utime(changed, ns=(0, 0))
+    changed.rename(groups)
+    assert callers.find(1000, 70.0) != before
+    account = identity.identity_of_account(ANN.pw_name, SETTINGS)
+    assert account == callers.find(1000, 70.0)
+    groups.unlink()
+    assert callers.find(1000, 80.0).login == "ann"
 
 
 def test_each_uid_is_somebody_else(passwd: dict[int, pwd.struct_passwd]) -> None:
