@@ -11,6 +11,7 @@ See also    RFC 5321 4.1; RFC 2033 (LMTP), 1870 (SIZE), 3461 (DSN), 6152 (8BITMI
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from mdeliver.record import Record
 
@@ -97,8 +98,9 @@ def parse_mail(rest: bytes, size_limit: int) -> Mail:
     return Mail(sender, size, smtputf8, ret, envid)
 
 
+@lru_cache(200)
 def parse_rcpt(rest: bytes, smtputf8: bool) -> Rcpt:
-    """What follows RCPT; SMTPUTF8 as MAIL said."""
+    """What follows RCPT; SMTPUTF8 as MAIL said. The same few are written to all the time."""
     path, parameters = _split_path(rest, _TO, "501 5.5.4 say RCPT TO:<address>")
     original = ""
     notify: tuple[str, ...] = ()

@@ -125,8 +125,8 @@ class Engine:
                     return None
                 self._command(line)
             elif self.state not in _CONTENT or not self._take_content():
-                return None
-        return self._events.pop(0)
+                break
+        return self._events.pop(0) if self._events else None
 
     def allow(self) -> None:
         """The recipient that was asked about is accepted."""
@@ -194,8 +194,8 @@ class Engine:
         return None
 
     def _take_content(self) -> bool:
+        """Take what there is of the message, or of the chunk; whether it has ended."""
         assert self._reader is not None
-        before = len(self._input)
         octets, over = self._reader.take(self._input)
         if octets and not self._refused:
             assert self._gauge is not None
@@ -206,7 +206,7 @@ class Engine:
                 self._events.append(Content(octets))
         if over:
             self._content_over()
-        return over or len(self._input) < before
+        return over
 
     def _content_over(self) -> None:
         """A message, or a chunk of it, has been read to its end."""
