@@ -129,6 +129,14 @@ class Recording:
         at = self._below(path)
         return self._now.get(at) if at is not None else None
 
+    def _name_of(self, file: int) -> str:
+        """A path that `_file` knows it by; where it has two names, any of them."""
+        for path, number in self._nameless.items():
+            if number == file:
+                return path
+        directory, name = next(at for at, number in self._now.items() if number == file)
+        return f"{self._name_of(directory) if directory else self.top}/{name}"
+
     def _new(self, directory: bool, mode: str = "") -> int:
         self._number += 1
         masked = int(mode, 8) & 0o7700 if mode else 0o600
@@ -243,8 +251,7 @@ class Recording:
             elif isinstance(argument, bytes):
                 path = argument.decode("utf-8", "surrogateescape")
                 if path.startswith("/proc/self/fd/"):
-                    file = self._opened[pid, int(path.rpartition("/")[2])][0]
-                    path = next(p for p, number in self._nameless.items() if number == file)
+                    path = self._name_of(self._opened[pid, int(path.rpartition("/")[2])][0])
                 paths.append(path if path.startswith("/") else f"{base}/{path}")
         return paths
 
