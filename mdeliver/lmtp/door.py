@@ -247,7 +247,7 @@ class Environment:
     def become(self, wanted: dict[str, str]) -> None:
         """Have the entries WANTED, and no others."""
         now = self._now
-        if wanted == now:
+        if wanted is now or wanted == now:
             return
         for name in now.keys() - wanted.keys():
             os.environ.pop(name, None)
