@@ -9,19 +9,21 @@ See also     master.py, fork(2)
 
 from __future__ import annotations
 
+import _signal
 import os
-import signal
 
-STOPPING = (signal.SIGTERM, signal.SIGINT)
+STOPPING = (_signal.SIGTERM, _signal.SIGINT)
 
 
 def begin_child(keep: list[int]) -> None:
     """Put signals right, and close every descriptor but 0 to 2 and those in KEEP."""
-    signal.set_wakeup_fd(-1)
-    for number in (*STOPPING, signal.SIGHUP):
+    # `signal` makes members of enums of all this: each function it calls there is a page that
+    # the child then has for itself.
+    _signal.set_wakeup_fd(-1)
+    for number in (*STOPPING, _signal.SIGHUP):
         # A handler, since ignoring would be inherited by the programs that rules run.
-        signal.signal(number, lambda _number, _frame: None)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _signal.signal(number, lambda _number, _frame: None)
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     wanted = sorted({0, 1, 2, *keep})
     for low, high in zip(wanted, [*wanted[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
         os.closerange(low + 1, high)
