@@ -83,13 +83,12 @@ class Account:
         """Write it down: the message's fate is OUTCOME."""
         close_together([(self, outcome)])
 
-    def line(self, outcome: Outcome) -> bytes:
-        """Tell syslog, if there is one; the line for the log, b"" where none is kept."""
-        site = self.site
+    def line(self, outcome: Outcome, *, to_syslog: bool) -> bytes:
+        """Tell syslog, if it is there; the line for the log, b"" where none is kept."""
         said = self._said(outcome)
-        if site.syslog and system.exists(site.syslog):
+        if to_syslog:
             self._tell_syslog(said)
-        return decisions.as_json(said).encode("ascii") + b"\n" if site.log_decisions else b""
+        return decisions.as_json(said).encode("ascii") + b"\n" if self.site.log_decisions else b""
 
     def _tell_syslog(self, said: dict[str, Any]) -> None:
         from mdeliver.history import syslog
@@ -194,9 +193,14 @@ class Account:
 def close_together(closed: Sequence[tuple[Account, Outcome]]) -> None:
     """Write accounts down, with how each message ended: one write for all in one log."""
     lines: dict[str, bytes] = {}
+    sockets: dict[str, bool] = {"": False}
     for account, outcome in closed:
         try:
-            lines[account.state] = lines.get(account.state, b"") + account.line(outcome)
+            socket = account.site.syslog
+            if socket not in sockets:
+                sockets[socket] = system.exists(socket)
+            line = account.line(outcome, to_syslog=sockets[socket])
+            lines[account.state] = lines.get(account.state, b"") + line
         except BaseException:
             # The deadline's alarm too: what it would undo is done for good.
             pass
