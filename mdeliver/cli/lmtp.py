@@ -13,6 +13,7 @@ import os
 import click
 
 from mdeliver.cli.surroundings import settings_option
+from mdeliver.lmtp.gaps import gaps_filled
 from mdeliver.lmtp.listeners import open_listeners
 from mdeliver.lmtp.master import Master
 from mdeliver.lmtp.prepare import prepare
@@ -55,7 +56,8 @@ def command(settings: str, listen: tuple[str, ...], launcher: str | None, check:
         listeners, door = open_listeners(lmtp)
         rehearse()
         _report("ready")
-        master.run(listeners, door)
+        with gaps_filled():
+            master.run(listeners, door)
         _report("finished")
     except Deferral as error:
         raise click.ClickException(error.text) from None

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from mdeliver.lmtp.rounds import Brought
 
 _IN_MEMORY = "/dev/shm"
-_WORKERS = 12
-"""The interpreter begins to learn of a function when it is called for the eighth time."""
+_WORKERS = 4
 _AT_ONCE = (1, 1, 2)
-"""Messages of a worker's rounds: one is delivered in another way than several."""
+"""Messages of a worker's rounds: one is delivered in another way than several. The interpreter
+begins to learn of a function when it is called for the eighth time."""
 _LONG_AGO_S = 10**9
 """Rules that were changed just now are not kept."""
 

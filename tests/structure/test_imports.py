@@ -66,7 +66,7 @@ FLOORS: tuple[tuple[str, str], ...] = (
         lmtp.accounts lmtp.systemd lmtp.listeners lmtp.frames lmtp.wire lmtp.jobs lmtp.parcel
         lmtp.crew lmtp.sessions lmtp.front lmtp.keptrules lmtp.rounds lmtp.door lmtp.worker
         lmtp.forked lmtp.identity lmtp.watch lmtp.quickrecords lmtp.prepare
-        lmtp.rehearsal
+        lmtp.gaps lmtp.rehearsal
         lmtp.master""",
     ),
     (
