@@ -65,8 +65,12 @@ class _KeptFile:
 
     def take_back(self) -> None:
         """The lock file that was made of it is gone."""
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
-        self._lent = False
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            self._lent = False
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let go of it; it is opened again when it is wanted."""
