@@ -52,7 +52,7 @@ def test_the_answer_goes_before_the_account(
         asked.settimeout(120)
         seen: list[tuple[bytes, str]] = []
 
-        def line(_account: Account, outcome: Outcome) -> bytes:
+        def line(_account: Account, outcome: Outcome, *, to_syslog: bool) -> bytes:
             asked.setblocking(False)
             seen.append((asked.recv(2000)[8:], outcome.fate))
             return b""
