@@ -341,7 +341,8 @@ class Master:
                 worker = self._give(key, identity, frames.pack(frames.FRONT), theirs.fileno())
                 front.given[name, lane] = worker
                 packet = frames.pack(frames.WORKER, *fields, b"")
-                self._send(front, packet, fronts.fileno())
+                if not self._send(front, packet, fronts.fileno()):
+                    raise NotServed("its process could not be passed on")
         except (NotServed, OSError) as error:
             why = str(error).encode("utf-8", "backslashreplace")
             self._report(f"no worker for {name}: {error}")

@@ -169,6 +169,30 @@ def test_a_worker_that_could_not_be_asked_now_stays_the_one(
         assert master._workers == {ANN: there}
 
 
+def test_a_front_hears_at_once_that_its_worker_could_not_be_passed_on(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would wait for lmtp.slow_s, and all mail of that user with it."""
+    send, (ours, theirs) = frames.send, frames.pair()
+    front = child_at(1, ours)
+
+    def refuse(channel: socket.socket, packet: bytes, fd: int = -1) -> bool:
+        if channel is ours and fd >= 0:
+            raise OSError(errno.ETOOMANYREFS, os.strerror(errno.ETOOMANYREFS))
+        return send(channel, packet, fd)
+
+    monkeypatch.setattr(frames, "send", refuse)
+    monkeypatch.setattr(master, "_give", lambda *_: child_at(2, ours))
+    monkeypatch.setattr(f"{Master.__module__}.identity_of_account", lambda *_: IDENTITY)
+    with ours, theirs:
+        master._answer(front, "ann", 0)
+        received = frames.receive(theirs)
+    assert received is not None
+    kind, (name, lane, why) = frames.unpack(received[0])
+    assert (kind, name, lane) == (frames.WORKER, b"ann", b"0")
+    assert b"passed on" in why
+
+
 def test_a_worker_that_has_ended_gets_a_successor(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
