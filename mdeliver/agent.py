@@ -26,7 +26,7 @@ from mdeliver.decision import (
 )
 from mdeliver.deliver.outside import Surroundings
 from mdeliver.evaluate import evaluate
-from mdeliver.history.account import Account, close_together
+from mdeliver.history.account import Account, close_together, tell_damage
 from mdeliver.intake import Options, become_owner, make_envelope, parse_options, state_directory
 from mdeliver.letter import Letter, read_letter
 from mdeliver.outcome import Deferral, Outcome, deferred, deferred_by, delivered
@@ -338,8 +338,12 @@ def follow_up(passages: Sequence[Passage]) -> None:
     Nothing that goes wrong with it touches them.
     """
     close_together([(passage.account, passage.ending) for passage in passages])
-    for passage in {passage.account.state: passage for passage in passages}.values():
-        passage.look_at_sent_copies()
+    by_state = {passage.account.state: passage for passage in passages}
+    try:
+        for passage in by_state.values():
+            passage.look_at_sent_copies()
+    finally:
+        tell_damage({state: passage.site for state, passage in by_state.items()})
 
 
 def _deliver(options: Options, environ: Mapping[str, str]) -> Outcome:

@@ -212,13 +212,14 @@ def close_together(closed: Sequence[tuple[Account, Outcome]]) -> None:
                 decisions.append(account.state, octets, site.log_kilobytes, site.log_files)
         except BaseException:
             pass  # likewise
-    # Whoever found anything damaged has imported that; nobody else pays for it.
-    if "mdeliver.damage" in sys.modules:
-        _tell_damage({account.state: account.site for account, _outcome in closed})
+    tell_damage({account.state: account.site for account, _outcome in closed})
 
 
-def _tell_damage(sites: Mapping[str, Site]) -> None:
+def tell_damage(sites: Mapping[str, Site]) -> None:
     """Say what was damaged in the state directories that are the keys of SITES."""
+    # Whoever found anything damaged has imported that; nobody else pays for it.
+    if "mdeliver.damage" not in sys.modules:
+        return
     try:
         from mdeliver.history.damaged import tell
 

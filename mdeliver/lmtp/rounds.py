@@ -149,7 +149,8 @@ class Round:
         self._kept.rest()
         if self._settled or self._afterwards:
             keep = self._kept.rules.keep
-            do_afterwards([lambda: follow_up(self._settled), *self._afterwards, keep])
+            # Accounts first: a look at Sent folders may fail, or take all the time there is.
+            do_afterwards([*self._afterwards, lambda: follow_up(self._settled), keep])
             # They know the messages, and what those asked for knows this round.
             self._afterwards = []
 

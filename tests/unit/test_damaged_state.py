@@ -126,6 +126,14 @@ def test_a_delivery_succeeds_and_one_line_tells_of_the_file(
     assert path.stat().st_size < 1 << 20
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_it_is_told_by_the_delivery_that_has_found_it(home: Home, name: str) -> None:
+    """Each direct delivery is a process of its own: the next one knows of nothing."""
+    garbage(home.state / name)
+    home.deliver()
+    assert len(home.told()) == 1
+
+
 def test_what_is_remembered_stays_where_something_has_made_the_file_huge(tmp_path: Path) -> None:
     memory = Memory(str(tmp_path))
     first, last = name_of(b"first"), name_of(b"last")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -149,6 +150,25 @@ def test_what_goes_wrong_when_all_is_done_fails_nobody(
     go_round(Kept(), *[Task(home, name, log) for name in names])
     assert answers(log) == [f"{name} delivered" for name in names]
     assert subjects(home) == list(names)
+
+
+def test_what_goes_wrong_when_all_is_done_keeps_no_account_from_the_log(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refused(Task):
+        """One whose launcher names rules that are none."""
+
+        def open(self) -> Brought:
+            return super().open().replace(rules=str(home / "bad rules"))
+
+    def fail(_passage: Passage) -> None:
+        raise DeadlinePassed
+
+    (home / "bad rules").write_text("no rules\n")
+    monkeypatch.setattr(Passage, "look_at_sent_copies", fail)
+    go_round(Kept(), Task(home, "one", []), Refused(home, "two", []))
+    lines = (home / "state" / "log").read_bytes().splitlines()
+    assert sorted(json.loads(line)["outcome"] for line in lines) == ["deferred", "delivered"]
 
 
 def test_what_no_longer_fits_waits_for_nothing(home: Path) -> None:
