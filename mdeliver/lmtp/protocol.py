@@ -122,7 +122,7 @@ class Engine:
             if self.state is State.COMMAND:
                 line = self._take_line()
                 if line is None:
-                    return None
+                    break
                 self._command(line)
             elif self.state not in _CONTENT or not self._take_content():
                 break

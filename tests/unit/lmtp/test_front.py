@@ -7,6 +7,7 @@ import resource
 import socket
 from contextlib import closing
 
+from mdeliver import limits
 from mdeliver.lmtp import frames
 from mdeliver.lmtp.accounts import Account
 from mdeliver.lmtp.events import Offers, State
@@ -83,3 +84,19 @@ def test_who_hangs_up_before_the_answer_is_forgotten_at_once() -> None:
         client.close()
         front._turn(0)
         assert front._sessions == {}
+
+
+def test_whose_lines_are_too_long_too_often_is_sent_away() -> None:
+    """Not kept for ever, in a place that another one would need."""
+    ours, theirs = frames.pair()
+    client, served = socket.socketpair()
+    front = Front(Lmtp(), Site(), [], theirs, lambda _words: None)
+    with ours, theirs, client, served, closing(front._epoll):
+        served.setblocking(False)
+        Session(front, served, Offers("host")).go_on()
+        line = b"x" * (limits.LMTP_COMMAND_BYTES + 1) + b"\r\n"
+        for _ in range(limits.LMTP_ERRORS + 1):
+            client.send(line)
+            front._turn(0)
+        assert front._sessions == {}
+        assert client.recv(10_000).endswith(b"\r\n421 4.7.0 too many errors\r\n")
