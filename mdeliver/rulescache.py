@@ -129,12 +129,14 @@ class RulesCache:
     def holds(self) -> bool:
         """Whether what was fetched, or compiled, would be so again, for the same user and site.
 
-        For a process that has more than one message to deliver.
+        For a process that has more than one message to deliver. Of what stands in for rules with an
+        error nobody can say it: a file that they include may have been missing.
         """
         if self._asked is None:
             return False
         if not self._counts:
-            if self._fetched is None and not self._settled(self._asked):
+            compiled = self.program is not None and self._settled(self._asked)
+            if self._fetched is None and not compiled:
                 return False
             self._counts = self._files_that_count()
         try:

@@ -98,3 +98,15 @@ def test_cases_are_tried_by_the_settings_of_whoever_asks(home: Home) -> None:
     again = home.asked()
     assert home.asked() is again
     assert home.asked(SITE.replace(domains=("a.example",))) is not again
+
+
+def test_rules_that_stood_in_for_bad_ones_are_not_kept(home: Home) -> None:
+    """What was missing is there again, and no file that was read has changed."""
+    site = SITE.replace(on_rules_error="inbox")
+    home.write(".config", 'include "~/mine"\n')
+    stood_in = home.asked(site)
+    (home.path / "mine").write_text("discard\n")
+    (home.path / "mine").chmod(0o600)
+    home.kept.look_again()
+    assert isinstance(stood_in, Program)
+    assert home.asked(site) != stood_in
