@@ -71,6 +71,8 @@ REQUEST_S = 10
 
 # As a number: `socket` makes a member of an enum of it, each time it is asked for.
 _CUT = int(socket.MSG_CTRUNC)
+# Something to read may be out of band, and no reader gets that: to wait for more has no limit.
+_AT_ONCE = int(socket.MSG_DONTWAIT)
 _DESCRIPTORS = socket.CMSG_SPACE(4 * 4)
 
 
@@ -179,7 +181,7 @@ def read_request(connection: socket.socket) -> tuple[list[str], dict[str, str], 
     """
     until_s = time.monotonic() + REQUEST_S
     _wait_for(connection, until_s)
-    octets, ancillary, flags, _ = connection.recvmsg(REQUEST_BYTES, _DESCRIPTORS)
+    octets, ancillary, flags, _ = connection.recvmsg(REQUEST_BYTES, _DESCRIPTORS, _AT_ONCE)
     fds = array("i")
     for level, kind, rights in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -207,7 +209,7 @@ def _read_strings(
     while len(strings) < count:
         # However slowly they drip in.
         _wait_for(connection, until_s)
-        piece = connection.recv(count - len(strings))
+        piece = connection.recv(count - len(strings), _AT_ONCE)
         if not piece:
             raise Malformed
         strings += piece
