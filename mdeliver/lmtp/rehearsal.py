@@ -92,17 +92,20 @@ def _work(home: str, number: int) -> None:
     masters, control = frames.pair()
     front, channel = frames.pair()
     worker = _Rehearsing(identity, Lmtp(), Site(syslog=""), control)
-    with masters, front:
-        with channel:
-            frames.send(masters, frames.pack(frames.FRONT), channel.fileno())
-        worker.turn()
-        for messages in _AT_ONCE:
-            for _ in range(messages):
-                number += 1
-                frames.send(front, pack_job(_job(home, number)))
+    try:
+        with masters, front:
+            with channel:
+                frames.send(masters, frames.pack(frames.FRONT), channel.fileno())
             worker.turn()
-    while worker.turn():
-        pass
+            for messages in _AT_ONCE:
+                for _ in range(messages):
+                    number += 1
+                    frames.send(front, pack_job(_job(home, number)))
+                worker.turn()
+    finally:
+        # It lets go of all that it has open: workers will have something else by those numbers.
+        while worker.turn():
+            pass
 
 
 def _job(home: str, number: int) -> Job:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from mdeliver import dotlock
-from mdeliver.lmtp import rehearsal
+from mdeliver.lmtp import frames, rehearsal
 from mdeliver.lmtp.rehearsal import rehearse
 from mdeliver.lmtp.worker import Worker
 
@@ -60,3 +62,24 @@ def test_where_there_is_no_room_in_memory_it_is_left_out(
     monkeypatch.setattr(rehearsal, "_IN_MEMORY", str(tmp_path / "nowhere"))
     rehearse()
     assert replies == []
+
+
+def test_one_that_breaks_off_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replies: list[str]
+) -> None:
+    send = frames.send
+
+    def fail(channel: socket.socket, packet: bytes, fd: int = -1) -> bool:
+        if replies and packet[:1] == frames.JOB[:1]:
+            raise OSError(errno.ENOBUFS, "No buffer space available")
+        return send(channel, packet, fd)
+
+    monkeypatch.setattr(rehearsal, "_IN_MEMORY", str(tmp_path))
+    monkeypatch.setattr(frames, "send", fail)
+    gc.collect()  # as above
+    before = set(os.listdir("/proc/self/fd"))
+    rehearse()
+    assert replies == ["250 2.0.0 delivered to 2 places"]
+    assert set(os.listdir("/proc/self/fd")) == before
+    assert not dotlock._KEPT
+    assert list(tmp_path.iterdir()) == []
