@@ -111,7 +111,7 @@ class Master:
         systemd.notify("READY=1")
         while not (self._stopping and not self._pids):
             came = self._watch.turn(_FRONT_AGAIN_S)
-            # Whoever started us may have blocked SIGCHLD.
+            # A look where there is nothing else to do costs nothing.
             if self._child_ended or not came:
                 self._reap()
             self._after_signals()

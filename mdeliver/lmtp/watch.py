@@ -1,7 +1,7 @@
 """What the master waits for: something to read at its sockets, and signals.
 
 Signals   wake it through a pair of sockets (signal.set_wakeup_fd), so that none can come between a
-          look at what it has set and the wait
+          look at what it has set and the wait; none stays blocked
 Cost      each launcher is a turn or two: epoll(7) without `selectors` takes half the time
 See also  master.py
 """
@@ -28,6 +28,8 @@ class Watch:
         self._wake_end.setblocking(False)
         signal.set_wakeup_fd(self._wake_end.fileno(), warn_on_full_buffer=False)
         self.add(self._wake, self._drain)
+        # Whoever started us may have blocked them: an ended child, SIGTERM would go unheard.
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     def add(self, channel: socket.socket, act: Callable[[], None]) -> None:
         """Have ACT called whenever there is something to read, or the end, at CHANNEL."""

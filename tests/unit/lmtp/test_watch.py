@@ -31,6 +31,17 @@ def test_a_signal_ends_the_wait_it_came_before(watch: Watch) -> None:
     assert not watch.turn(0)
 
 
+def test_signals_that_were_blocked_come() -> None:
+    """Whoever started the server may have: no end of a process would be heard, nor SIGTERM."""
+    numbers = {signal.SIGCHLD, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        Watch().close()
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & numbers
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def test_whoever_has_something_to_read_is_called(watch: Watch) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
