@@ -255,6 +255,8 @@ class Round:
 
     def _together(self, passages: list[Passage]) -> list[str | None]:
         assert self._journal is not None
+        for passage in passages:
+            passage.account.plan = passage.plan
         wanted = [
             Wanted(p.plan.actions, p.letter, p.envelope, p.now_s, p.rules, p.account.done)
             for p in passages

@@ -171,6 +171,28 @@ def test_what_goes_wrong_when_all_is_done_keeps_no_account_from_the_log(
     assert sorted(json.loads(line)["outcome"] for line in lines) == ["deferred", "delivered"]
 
 
+def test_the_log_says_of_messages_filed_together_what_it_says_of_each_alone(home: Path) -> None:
+    rules = home / ".config" / "mdeliver" / "rules"
+    rules.write_text(BOTH + 'if subject is "two":\n    file to imap/Two\n')
+    kept, names = Kept(), ("one", "two", "three")
+    go_round(kept, *[Task(home, name, []) for name in names])
+    for name in names:
+        task = Task(home, name, [])
+        task.state = "other state"
+        go_round(kept, task)
+    together, alone = (
+        [json.loads(line) for line in (home / state / "log").read_bytes().splitlines()]
+        for state in ("state", "other state")
+    )
+    assert [said["rule"] for said in together] == [None, f"{rules}:5", None]
+    assert [action["folder"] for action in together[1]["actions"]] == ["Two"]
+    for one, other in zip(together, alone, strict=True):
+        for key in ("subject", "outcome", "text", "rule", "fired"):
+            assert one[key] == other[key]
+        for key in ("store", "mailbox", "folder", "path", "flags", "rule"):
+            assert [a[key] for a in one["actions"]] == [a[key] for a in other["actions"]]
+
+
 def test_what_no_longer_fits_waits_for_nothing(home: Path) -> None:
     log: list[str] = []
     this = Round(Kept())
