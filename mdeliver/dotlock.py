@@ -46,6 +46,9 @@ class _KeptFile:
             return -1
         try:
             if self._fd < 0:
+                own, effective, _ = system.getresgid()
+                if effective != own:
+                    return -1  # no file of the user's is made with a group that is only lent
                 self._fd = system.open(self.path, _KEPT_FLAGS, _OURS)
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             found = system.fstat(self._fd)

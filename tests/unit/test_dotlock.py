@@ -123,3 +123,20 @@ def test_a_lock_of_a_kept_file_that_another_one_replaced_stays(tmp_path: Path, k
     assert again is not None
     assert (tmp_path / "mbox.lock").samefile(kept)
     again.release()
+
+
+def test_the_kept_file_is_not_made_with_a_group_that_is_lent(
+    tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where users may not even look into the spool directory, the first try has the mail group."""
+    own = os.getgid()
+    with monkeypatch.context() as borrowed:
+        borrowed.setattr(system, "getresgid", lambda: (own, own + 1, own + 1))
+        held = try_dotlock(str(tmp_path / "mbox"), "host")
+        assert held is not None
+        held.release()
+        assert not kept.exists()
+    held = try_dotlock(str(tmp_path / "mbox"), "host")
+    assert held is not None
+    assert kept.exists()
+    held.release()
