@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mdeliver.authentication.lookups import Names
-    from mdeliver.conditions.prefilter import Prefilter
     from mdeliver.envelope import Envelope
     from mdeliver.language.compile import Compiled
     from mdeliver.language.syntax import Program
@@ -93,28 +92,25 @@ def decide(
     explain: bool,
     now_s: float | None = None,
     outside: Outside | None = None,
-    message: Message | None = None,
-    prefilter: Prefilter | None = None,
 ) -> Decision:
     """What the rules make of a message; nothing is done but what they ask of OUTSIDE.
 
+    For who delivers nothing; agent.Passage goes the same way, by what it has already.
+
     now_s    its arrival, seconds since 1970; None for now
     outside  runs programs and remembers (evaluate.py)
-    message  LETTER as one, where somebody has that already
-    prefilter  of PROGRAM, in a process that runs it over many messages
     """
     arrived_s = time.time() if now_s is None else now_s
     letter, envelope = recognised(letter, envelope, site, arrived_s)
     site = as_the_user_chose(site, envelope.home, envelope.uid)
     return evaluate(
         program,
-        message or message_of(letter),
+        message_of(letter),
         envelope,
         site,
         arrived_s,
         explain=explain,
         outside=outside,
-        prefilter=prefilter,
     )
 
 
