@@ -2,6 +2,7 @@
 
 Ways       mailbox_transport to mdeliver's LMTP server and to dovecot-lmtp; mailbox_command
            mdeliver-lda (with a server behind it) and procmail
+Floor      discard(8): what Postfix and its queue take by themselves
 Postfix    a private one, with the concurrency that it has by default: 2 for one user
 Order      the ways take turns in each round; the table has medians, and ratios to procmail and
            to dovecot-lmtp
@@ -43,8 +44,8 @@ COMMON = (
     "lmtp_send_xforward_command = yes",
 )
 LOOK_S = 0.005
-LMTP, LAUNCHER, PROCMAIL, DOVECOT = (
-    "mdeliver, LMTP", "mdeliver-lda, server", "procmail", "dovecot-lmtp",
+LMTP, LAUNCHER, PROCMAIL, DOVECOT, NOBODY = (
+    "mdeliver, LMTP", "mdeliver-lda, server", "procmail", "dovecot-lmtp", "Postfix alone",
 )  # fmt: skip
 MARKS = {
     (LMTP, DOVECOT): Mark(1.5, 2),
@@ -75,6 +76,7 @@ class Ways:
             stack.callback(dovecot.stop)
             dovecot.start()
             self.settings[DOVECOT] = f"mailbox_transport = lmtp:unix:{dovecot.socket}"
+        self.settings[NOBODY] = "mailbox_transport = discard:"
 
 
 @contextmanager
