@@ -14,6 +14,7 @@ import ipaddress
 import socket
 import time
 from contextlib import suppress
+from functools import partial
 from select import EPOLLIN, EPOLLOUT, epoll
 
 from mdeliver.lmtp import frames
@@ -77,7 +78,7 @@ class Front:
         for listener in self._listeners:
             listener.setblocking(False)
             fd = listener.fileno()
-            self._watch(fd, EPOLLIN, lambda _, one=listener: self._accept(one))  # type: ignore[misc]
+            self._watch(fd, EPOLLIN, partial(self._accept, listener))
         next_look_s = self.now_s + _CLOCK_S
         while not (self._finishing and not self._sessions and self.crew.idle):
             self._turn(max(0.0, next_look_s - self.now_s))
@@ -156,7 +157,7 @@ class Front:
 
     # --- clients -----------------------------------------------------------------------------
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: socket.socket, _events: int) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
                 sock, address = listener.accept()

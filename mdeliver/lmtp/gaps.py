@@ -6,7 +6,9 @@ Why       the interpreter makes a small object in the first gap of its size, and
           another, in pages that hold nothing else: 0.4 MB less for each worker
 How       objects are made until those of a size fill one pool after another (Objects/obmalloc.c);
           an interpreter that does it in another way gains nothing, and loses little
-See also  master.py, rehearsal.py
+Bounds    256 KB for each size, 8 MB in all; 0.6 MB as a rule
+Fails with  MemoryError
+See also  cli/lmtp.py, which alone has a use for it; rehearsal.py
 """
 
 from __future__ import annotations

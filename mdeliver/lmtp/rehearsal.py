@@ -7,7 +7,10 @@ Why       the interpreter writes into functions what it has learned from their f
 Where     in a directory of its own in memory, which goes again; where there can be none the
           rehearsal is left out, and nothing but those pages is lost
 Reads     what is written here, no rules and no mail of anybody's
-See also  prepare.py, worker.py
+Leaves    no file, descriptor, alarm or changed environment behind; but the directory, where the
+          process is killed in the midst of it
+Fails with  nothing: an OSError ends the rehearsal, and the server starts all the same
+See also  cli/lmtp.py, which alone has a use for it; prepare.py, worker.py
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Signals   wake it through a pair of sockets (signal.set_wakeup_fd), so that none can come between a
           look at what it has set and the wait; none stays blocked
 Cost      each launcher is a turn or two: epoll(7) without `selectors` takes half the time
-See also  master.py
+Fails with  OSError, where there are no descriptors to be had; and what is called may raise
+See also  master.py, which alone has a use for it
 """
 
 from __future__ import annotations

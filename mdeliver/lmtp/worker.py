@@ -54,7 +54,7 @@ class Identity(Record):
     uid, gid what it runs as
     home     of a user of the system; "" for a virtual one, whose jobs say it
     login    whose groups it has
-    groups   since when the groups of the system are as they are, in ns; 0 where it does not matter
+    groups_since_ns  when the groups of the system changed last; 0 where it does not matter
     """
 
     name: str
@@ -62,7 +62,7 @@ class Identity(Record):
     gid: int
     home: str
     login: str
-    groups: int = 0
+    groups_since_ns: int = 0
 
 
 class Worker:

@@ -209,7 +209,7 @@ def test_a_worker_that_has_ended_gets_a_successor(
 
 @pytest.mark.parametrize(
     "changed",
-    [{"uid": 2000}, {"gid": 2000}, {"home": "/srv/ann"}, {"groups": 1}],
+    [{"uid": 2000}, {"gid": 2000}, {"home": "/srv/ann"}, {"groups_since_ns": 1}],
     ids=lambda one: next(iter(one)),
 )
 def test_an_account_that_has_changed_gets_another_worker(

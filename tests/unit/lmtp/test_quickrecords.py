@@ -72,8 +72,7 @@ def test_an_init_that_somebody_wrote_stays() -> None:
 def test_where_a_default_stands_before_a_field_without_one_nothing_changes() -> None:
     class Odd(Record):
         first: int = 1
-        # Type checkers know that this is odd, and it is what is tried.
-        second: int  # type: ignore[misc]
+        second: int  # type: ignore[misc]  # the order is what is tried
 
     quicken([Odd])
     assert Odd(second=2).first == 1

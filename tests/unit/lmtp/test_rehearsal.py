@@ -22,9 +22,9 @@ def replies(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     told = Worker.answer
 
-    def note(worker: Worker, front: object, number: int, reply: str) -> None:
+    def note(worker: Worker, front: socket.socket | None, number: int, reply: str) -> None:
         found.append(reply)
-        told(worker, front, number, reply)  # type: ignore[arg-type]
+        told(worker, front, number, reply)
 
     monkeypatch.setattr(Worker, "answer", note)
     return found
