@@ -149,10 +149,10 @@ def become_user(identity: Identity, settings: Lmtp) -> None:
         os.setresgid(identity.gid, identity.gid, lent)
         _limit(resource.RLIMIT_NPROC, settings.processes)
         os.setresuid(identity.uid, identity.uid, identity.uid)
-        if os.getresuid() != (identity.uid,) * 3:
-            raise NotServed(f"could not become uid {identity.uid}")
     else:
         _limit(resource.RLIMIT_NPROC, settings.processes)
+    if os.getresuid() != (identity.uid,) * 3:
+        raise NotServed(f"could not become uid {identity.uid}")
     os.umask(0o077)
     os.chdir("/")
 

@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 
 from mdeliver.lmtp import identity
-from mdeliver.lmtp.identity import BELIEVED_S, Callers, NotServed
+from mdeliver.lmtp.identity import BELIEVED_S, Callers, NotServed, become_user
 from mdeliver.lmtp.settings import Lmtp
+from mdeliver.lmtp.worker import Identity
 
-ANN = pwd.struct_passwd(("ann", "x", 1000, 1000, "Ann", "/home/ann", "/bin/sh"))
+ANN = ("ann", "x", 1000, 1000, "Ann", "/home/ann", "/bin/sh")
 SETTINGS = Lmtp(first_uid=1)
 
 
 @pytest.fixture
 def passwd(monkeypatch: pytest.MonkeyPatch) -> dict[int, pwd.struct_passwd]:
     """The passwd database, with ANN in it."""
-    entries = {1000: ANN}
+    entries = {1000: pwd.struct_passwd(ANN)}
     monkeypatch.setattr(pwd, "getpwuid", entries.__getitem__)
     monkeypatch.setattr(pwd, "getpwnam", {"ann": ANN}.__getitem__)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
@@ -105,3 +106,12 @@ def test_root_is_nobodys_caller(passwd: dict[int, pwd.struct_passwd]) -> None:
     passwd[0] = pwd.struct_passwd(("root", "x", 0, 0, "root", "/root", "/bin/sh"))
     with pytest.raises(NotServed, match="first_uid"):
         Callers(SETTINGS).find(0, 50.0)
+
+
+def test_nobody_works_as_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever made the process believe that it is not root, or is who it should be."""
+    monkeypatch.setattr("mdeliver.lmtp.identity._limit", lambda *_: None)
+    monkeypatch.setattr(os, "geteuid", lambda: 2**32 - 37)
+    other = os.getuid() + 1
+    with pytest.raises(NotServed, match=f"could not become uid {other}"):
+        become_user(Identity("ann", other, other, "/home/ann", "ann"), SETTINGS)
