@@ -20,9 +20,10 @@ SETTINGS = Lmtp(first_uid=1)
 @pytest.fixture
 def passwd(monkeypatch: pytest.MonkeyPatch) -> dict[int, pwd.struct_passwd]:
     """The passwd database, with ANN in it."""
-    entries = {1000: pwd.struct_passwd(ANN)}
+    ann = pwd.struct_passwd(ANN)
+    entries = {1000: ann}
     monkeypatch.setattr(pwd, "getpwuid", entries.__getitem__)
-    monkeypatch.setattr(pwd, "getpwnam", {"ann": ANN}.__getitem__)
+    monkeypatch.setattr(pwd, "getpwnam", {"ann": ann}.__getitem__)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     return entries
 
@@ -77,7 +78,7 @@ def test_whoever_has_left_a_group_is_another_one_after_a_moment(
     os.utime(changed, ns=(0, 0))
     changed.rename(groups)
     assert callers.find(1000, 70.0) != before
-    account = identity.identity_of_account(ANN.pw_name, SETTINGS)
+    account = identity.identity_of_account("ann", SETTINGS)
     assert account == callers.find(1000, 70.0)
     groups.unlink()
     assert callers.find(1000, 80.0).login == "ann"
